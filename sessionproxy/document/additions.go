@@ -1,0 +1,139 @@
+package document
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// maxExact is the largest integer up to which a double holds every integer.
+const maxExact = 1 << 53
+
+// Additions adds integers to members of a document. Additions commute. The
+// zero value adds nothing. Immutable.
+type Additions struct {
+	sums []sum
+}
+
+// sum adds n to one member, or adds inside it.
+type sum struct {
+	name   []byte // with quotes
+	n      int64
+	inside []sum
+	within bool
+}
+
+// ParseAdditions reads an object whose leaves are integers within ±2^53, as
+// strictly as Parse.
+func ParseAdditions(src []byte, maxSize int) (Additions, error) {
+	compact, err := Parse(src, maxSize)
+	if err != nil {
+		return Additions{}, err
+	}
+	sums, err := parseSums(compact)
+	return Additions{sums: sums}, err
+}
+
+func parseSums(object []byte) ([]sum, error) {
+	var sums []sum
+	for m := range members(object) {
+		s := sum{name: m.name}
+		var err error
+		if isObject(m.value) {
+			s.within = true
+			if s.inside, err = parseSums(m.value); err == nil && len(s.inside) == 0 {
+				continue // names nothing
+			}
+		} else {
+			s.n, err = exactInt(m.value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		sums = append(sums, s)
+	}
+	return sums, nil
+}
+
+// exactInt reads an integer that a double holds exactly, as do its neighbours.
+func exactInt(raw []byte) (int64, error) {
+	digits := bytes.TrimPrefix(raw, []byte("-"))
+	if len(digits) == 0 || len(bytes.Trim(digits, "0123456789")) > 0 {
+		return 0, fmt.Errorf("%w: an addition must be an integer", ErrMalformed)
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n > maxExact || n < -maxExact {
+		return 0, ErrRange
+	}
+	return n, nil
+}
+
+// Empty reports whether nothing is named.
+func (a Additions) Empty() bool { return len(a.sums) == 0 }
+
+// Apply returns the compact document with everything added, or ErrNotNumber
+// or ErrRange and no document: all or nothing. What is absent counts as 0, so
+// that adding 0 creates it. It returns doc itself if nothing changes.
+func (a Additions) Apply(doc []byte) ([]byte, error) {
+	edits, err := sumEdits(a.sums, doc)
+	if err != nil {
+		return nil, err
+	}
+	return Changes{edits: edits}.Apply(doc), nil
+}
+
+// sumEdits turns the additions into the edits that they amount to.
+func sumEdits(sums []sum, object []byte) ([]edit, error) {
+	edits := make([]edit, 0, len(sums))
+	var was map[string][]byte
+	if len(sums) > fewEdits {
+		was = index(object)
+	}
+	for i := range sums {
+		s := &sums[i]
+		var old []byte
+		if was != nil {
+			old = was[string(s.name)]
+		} else {
+			old = get(object, s.name)
+		}
+		e, err := s.edit(old)
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, e)
+	}
+	return edits, nil
+}
+
+func (s *sum) edit(old []byte) (edit, error) {
+	e := edit{name: s.name, within: s.within}
+	if s.within {
+		switch {
+		case old == nil:
+			old = emptyObject
+		case !isObject(old):
+			return edit{}, ErrNotNumber
+		}
+		var err error
+		e.inside, err = sumEdits(s.inside, old)
+		return e, err
+	}
+	if old == nil {
+		e.set = strconv.AppendInt(nil, s.n, 10)
+		return e, nil
+	}
+	n, err := exactInt(old)
+	if err != nil {
+		return edit{}, ErrNotNumber
+	}
+	if s.n == 0 {
+		e.set = old // keeps its text
+		return e, nil
+	}
+	if n += s.n; n > maxExact || n < -maxExact {
+		return edit{}, ErrRange
+	}
+	e.set = strconv.AppendInt(nil, n, 10)
+	return e, nil
+}
