@@ -181,14 +181,23 @@ func overlap(a, b []edit) bool {
 		if j < 0 {
 			continue
 		}
-		switch x, y := &a[i], &b[j]; {
-		case x.within && y.within:
-			if overlap(x.inside, y.inside) {
-				return true
-			}
-		case x.within != y.within || !bytes.Equal(x.set, y.set) || (x.set == nil) != (y.set == nil):
+		if a[i].overlaps(&b[j]) {
 			return true
 		}
 	}
 	return false
+}
+
+func (e *edit) overlaps(o *edit) bool {
+	switch {
+	case e.within && o.within:
+		return overlap(e.inside, o.inside)
+	case e.within && isObject(o.set):
+		return overlap(e.inside, diffEdits(emptyObject, o.set)) // the other made the object that this one fills
+	case o.within && isObject(e.set):
+		return overlap(diffEdits(emptyObject, e.set), o.inside)
+	case e.within != o.within:
+		return true
+	}
+	return (e.set == nil) != (o.set == nil) || !bytes.Equal(e.set, o.set)
 }

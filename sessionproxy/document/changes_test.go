@@ -74,6 +74,20 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
+// One side makes the object inside which the other side writes.
+func TestOverlapsInsideANewObject(t *testing.T) {
+	made := Diff([]byte(`{}`), []byte(`{"o":{"a":1}}`))
+	for text, want := range map[string]bool{`{"o":{"b":2}}`: false, `{"o":{"a":1}}`: false, `{"o":{"a":2}}`: true, `{"o":null}`: true} {
+		p, err := ParsePatch([]byte(text), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.Overlaps(p) != want || p.Overlaps(made) != want {
+			t.Errorf("%s: want %v", text, want)
+		}
+	}
+}
+
 func TestAdditions(t *testing.T) {
 	for _, tc := range []struct {
 		doc, add, want string

@@ -1,0 +1,49 @@
+# sessionproxy: `make run` shows it, `make test` proves it.
+
+GO      ?= go
+BIN     := bin/sessionproxy
+LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+VULN    := golang.org/x/vuln/cmd/govulncheck@latest
+
+.PHONY: run build test test-deps lint vuln bench bench-short fuzz clean
+
+## run: the demo, two apps behind one proxy
+run: build
+	$(BIN) demo
+
+## build: the Caddy binary with the module in it
+build:
+	$(GO) build -o $(BIN) ./cmd/sessionproxy
+
+## test: everything, end to end included; installs what that needs
+test: test-deps
+	$(GO) test -race -timeout 30m ./...
+
+## test-deps: Debian packages of the end-to-end tests (says what it does, asks nothing)
+test-deps:
+	@sh e2e/install-deps.sh
+
+## lint: formatting, vet and the linters of .golangci.yml
+lint:
+	$(GO) run $(LINT) run ./...
+
+## vuln: known vulnerabilities in what the binary uses
+vuln:
+	$(GO) run $(VULN) ./...
+
+## bench: the product against bare Caddy, then Go benchmarks of the parts
+bench:
+	$(GO) run ./e2e/bench
+	$(GO) test -run '^$$' -bench . -benchmem ./store/... ./sessionproxy/...
+
+## bench-short: the same in about a minute
+bench-short:
+	$(GO) run ./e2e/bench -short
+
+## fuzz: every fuzz target for FUZZTIME each
+FUZZTIME ?= 30s
+fuzz:
+	@sh e2e/fuzz-all.sh $(FUZZTIME)
+
+clean:
+	rm -rf bin

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Runs every native fuzz target of the module, one after the other.
+set -eu
+time=${1:-30s}
+for file in $(git ls-files '*_test.go' | xargs grep -l '^func Fuzz' | sort); do
+	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
+		echo "fuzz: ./$(dirname "$file") $target for $time"
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")"
+	done
+done

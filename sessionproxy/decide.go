@@ -1,0 +1,143 @@
+package sessionproxy
+
+import (
+	"maps"
+	"net/http"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+)
+
+// decide settles the session before a final status goes to the client: it
+// commits, and sets or clears the ticket, or it replaces the response. Called
+// once, with mu held.
+func (w *writer) decide(status int) {
+	w.decided = true
+	h := w.Header()
+	if !w.h.commits(status) {
+		w.s.Rollback()
+		if hasWrites(h) {
+			w.h.metrics.rolledBack.Inc()
+		}
+		w.clean(h)
+		return
+	}
+	out, err := w.commit(h)
+	if err != nil {
+		w.s.Rollback()
+		w.replace(h, newProblem(err, w.s.ID().String()))
+		return
+	}
+	w.clean(h)
+	if err := w.carry(h, out); err != nil {
+		w.replace(h, newProblem(err, w.s.ID().String()))
+	}
+}
+
+// commits reports whether a response with that status may write.
+func (h *Handler) commits(status int) bool {
+	return status < 500 && status != statusClientGone || h.CommitAny && status != statusClientGone
+}
+
+func (w *writer) commit(h http.Header) (session.Outcome, error) {
+	policy := w.h.Manager.Policy()
+	if !hasWrites(h) && !policy.CreateAlways {
+		return w.s.Commit(w.r.Context(), session.Changes{}) // writes nothing
+	}
+	changes, err := readWrites(h, policy.MaxSize)
+	if err != nil {
+		return session.Outcome{}, err
+	}
+	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
+		return session.Outcome{}, err
+	}
+	ctx, cancel := commitContext(w.r)
+	defer cancel()
+	out, err := w.s.Commit(ctx, changes)
+	if err == nil {
+		w.h.metrics.count(out)
+	}
+	return out, err
+}
+
+// carry tells the browser what the commit changed for it.
+func (w *writer) carry(h http.Header, out session.Outcome) error {
+	if out.ClearTicket && w.presented {
+		w.h.Cookie.Clear(h, w.secure)
+		return nil
+	}
+	if out.Ticket == nil || !out.Created && !out.Rotated && !w.h.Cookie.Persist {
+		return nil
+	}
+	ring, err := w.h.ring()
+	if err != nil {
+		return err
+	}
+	t := ticket.Ticket{Number: out.Ticket.Number, Nonce: out.Ticket.Nonce}
+	w.h.Cookie.Set(h, ring.Sign(w.h.Manager.ID(), t), w.secure, out.Lifetime)
+	return nil
+}
+
+// clean removes from a final response what is not for the client, before a
+// ticket of ours is added.
+func (w *writer) clean(h http.Header) {
+	for _, name := range writeHeaders {
+		delete(h, name)
+	}
+	w.h.count(w.h.metrics.echo, scrubHeader(h))
+	w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, w.h.Names()))
+}
+
+// replace drops the app's response: the header map is as it was before.
+func (w *writer) replace(h http.Header, p *Problem) {
+	w.problem = p
+	clear(h)
+	maps.Copy(h, w.before)
+}
+
+// scrubHeader removes all names of ours, as header, as trailer by Go's prefix,
+// and from the list that announces trailers.
+func scrubHeader(h http.Header) (removed int) {
+	for _, names := range [...][]string{writeHeaders[:], echoHeaders[:]} {
+		for _, name := range names {
+			if _, ok := h[name]; ok {
+				delete(h, name)
+				removed++
+			}
+		}
+	}
+	for name := range h {
+		if after, ok := cutTrailerPrefix(name); ok && isReserved(after) {
+			delete(h, name)
+			removed++
+		}
+	}
+	if lines, ok := h["Trailer"]; ok {
+		removed += stripTokens(h, "Trailer", lines)
+	}
+	return removed
+}
+
+func cutTrailerPrefix(name string) (string, bool) {
+	if len(name) > len(http.TrailerPrefix) && name[:len(http.TrailerPrefix)] == http.TrailerPrefix {
+		return name[len(http.TrailerPrefix):], true
+	}
+	return "", false
+}
+
+func (m *managerMetrics) count(out session.Outcome) {
+	switch {
+	case out.Created:
+		m.created.Inc()
+	case out.Destroyed:
+		m.destroyed.Inc()
+	case out.Saved:
+		m.saved.Inc()
+	}
+	switch {
+	case out.Overwrote:
+		m.overwrote.Inc()
+	case out.Reapplied:
+		m.reapplied.Inc()
+	}
+}

@@ -1,0 +1,108 @@
+// Package sessionproxy is the HTTP side: it reads the ticket of a request,
+// hands the session to the app in request headers, reads what the app writes
+// from the response headers, and commits before they go to the client. It
+// knows net/http and no particular server.
+package sessionproxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Request headers, from the proxy to the app.
+const (
+	HeaderID    = "Session-Id"
+	HeaderState = "Session-State"
+	HeaderData  = "Session-Data" // in a response: replaces the data
+	HeaderMeta  = "Session-Meta"
+)
+
+// Response headers, from the app to the proxy.
+const (
+	HeaderPatch     = "Session-Patch"
+	HeaderAdd       = "Session-Add"
+	HeaderAction    = "Session-Action"
+	HeaderPrincipal = "Session-Principal"
+	HeaderTimeout   = "Session-Timeout"
+	HeaderIfVersion = "Session-If-Version"
+)
+
+// writeHeaders are those that an app may answer with; none reaches the client.
+var writeHeaders = [...]string{
+	HeaderData, HeaderPatch, HeaderAdd, HeaderAction, HeaderPrincipal, HeaderTimeout, HeaderIfVersion,
+}
+
+// echoHeaders mean something only on the way to the app; an app that sends
+// them back has probably copied its request.
+var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, "Session-Endpoint", "Session-Ticket"}
+
+// isReserved reports whether a request header belongs to the proxy: every
+// name that begins with "Session-". Servers and gateways turn '_' and '.'
+// into '-' (or all three into '_', as CGI does), so those spellings count too.
+func isReserved(name string) bool {
+	const prefix = "session-"
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)-1], prefix[:len(prefix)-1]) {
+		return false
+	}
+	switch name[len(prefix)-1] {
+	case '-', '_', '.':
+		return true
+	}
+	return false
+}
+
+// stripReserved removes every reserved request header and trailer, and the
+// names among the tokens of Connection, by which a client could make the next
+// hop drop a header that was injected. It returns how many it removed.
+//
+// All request trailers go: undeclared ones are merged in when the body ends,
+// too late for any check (net/http does that).
+func stripReserved(r *http.Request) (removed int) {
+	for name := range r.Header {
+		if isReserved(name) {
+			delete(r.Header, name)
+			removed++
+		}
+	}
+	if lines := r.Header["Connection"]; len(lines) > 0 {
+		removed += stripTokens(r.Header, "Connection", lines)
+	}
+	for name := range r.Trailer {
+		if isReserved(name) {
+			removed++
+		}
+	}
+	r.Trailer = nil
+	delete(r.Header, "Trailer")
+	return removed
+}
+
+// stripTokens rewrites a comma-separated header without reserved names. The
+// header's other tokens keep their order.
+func stripTokens(h http.Header, name string, lines []string) (removed int) {
+	found := false
+	for _, line := range lines {
+		for token := range strings.SplitSeq(line, ",") {
+			found = found || isReserved(strings.TrimSpace(token))
+		}
+	}
+	if !found {
+		return 0
+	}
+	var kept []string
+	for _, line := range lines {
+		for token := range strings.SplitSeq(line, ",") {
+			if token = strings.TrimSpace(token); isReserved(token) {
+				removed++
+			} else if token != "" {
+				kept = append(kept, token)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, name)
+	} else {
+		h[name] = []string{strings.Join(kept, ", ")}
+	}
+	return removed
+}

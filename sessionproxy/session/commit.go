@@ -1,0 +1,160 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Outcome is what a commit did, and what the browser has to learn of it.
+type Outcome struct {
+	// Ticket is to be sent to the browser, when not nil.
+	Ticket *Credential
+	// Lifetime is how long the ticket may be of use if nothing more
+	// happens: until the session's deadline. Set together with Ticket.
+	Lifetime time.Duration
+	// ClearTicket says that the browser's ticket opens nothing any more.
+	ClearTicket bool
+
+	// What happened: the session was begun, its ticket replaced, the
+	// session ended, its data or metadata saved.
+	Created, Rotated, Destroyed, Saved bool
+	// Reapplied says that the changes were applied to newer data than the
+	// app had seen; Overwrote that this undid some of another request's.
+	Reapplied, Overwrote bool
+}
+
+// Commit ends the handle and writes the changes, all or nothing. When it
+// returns without an error they are as durable as the store promises.
+//
+// Errors wrap ErrConflict, ErrGone, ErrReadOnly, ErrTooLarge, ErrBadWrite,
+// ErrUnavailable or ErrObsolete; nothing was changed then, save that after
+// ErrUnavailable because of an unconfirmed write it may have been.
+func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
+	if s.ended {
+		return Outcome{}, ErrObsolete
+	}
+	defer s.end()
+	switch {
+	case c.Rollback:
+		return Outcome{}, nil
+	case s.readOnly && c.writes():
+		return Outcome{}, ErrReadOnly
+	case s.readOnly:
+		return Outcome{}, nil
+	case s.replaced && c.writes():
+		return Outcome{}, fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
+	case s.state == Unavailable && c.writes():
+		return Outcome{}, fmt.Errorf("committing session: %w", ErrUnavailable)
+	case s.replaced || s.state == Unavailable:
+		return Outcome{}, nil
+	case c.Destroy:
+		return s.destroy(ctx)
+	}
+	return s.save(ctx, &c)
+}
+
+func (s *Session) destroy(ctx context.Context) (Outcome, error) {
+	out := Outcome{ClearTicket: true}
+	if !s.exists() {
+		return out, nil
+	}
+	err := s.store.Delete(ctx, s.key)
+	if errors.Is(err, store.ErrUnknown) {
+		err = s.store.Delete(ctx, s.key)
+	}
+	if err != nil {
+		return Outcome{}, unavailable("destroying session", err)
+	}
+	out.Destroyed = true
+	return out, nil
+}
+
+// save makes the first attempt, against the record as it was loaded.
+func (s *Session) save(ctx context.Context, c *Changes) (Outcome, error) {
+	if c.IfVersion != nil && *c.IfVersion != s.rec.Version.String() {
+		return Outcome{}, fmt.Errorf("%w: Session-If-Version names another version", ErrConflict)
+	}
+	now := s.m.now()
+	nonce := newNonceIf(c.rotates())
+	next, changed, err := s.next(c, &s.rec, nonce, now)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !changed {
+		return s.unchanged(), nil
+	}
+	cond := store.IfVersion(s.rec.Version)
+	if !s.exists() {
+		cond = store.Create()
+	}
+	err = s.store.Save(ctx, s.key, next, cond)
+	if errors.Is(err, store.ErrUnknown) {
+		err = s.store.Save(ctx, s.key, next, cond) // harmless: the version tells the store
+	}
+	switch {
+	case err == nil:
+		return s.saved(c, &next, now), nil
+	case errors.Is(err, store.ErrConflict) && s.exists():
+		return s.reapply(ctx, c, nonce)
+	default:
+		return Outcome{}, saveError(err)
+	}
+}
+
+// unchanged is the outcome of a request that wrote nothing.
+func (s *Session) unchanged() Outcome {
+	if !s.renewTicket {
+		return Outcome{}
+	}
+	rec := s.rec
+	rec.Accessed = s.opened
+	return s.ticketed(Outcome{}, &rec, s.opened)
+}
+
+// saved is the outcome of a request whose record was written.
+func (s *Session) saved(c *Changes, rec *store.Record, now time.Time) Outcome {
+	out := Outcome{Saved: true, Created: !s.exists(), Rotated: s.exists() && c.rotates()}
+	if out.Created || out.Rotated || s.renewTicket {
+		return s.ticketed(out, rec, now)
+	}
+	return out
+}
+
+// ticketed adds the ticket of the record to an outcome.
+func (s *Session) ticketed(out Outcome, rec *store.Record, now time.Time) Outcome {
+	cred := s.cred
+	cred.Nonce = rec.Nonce
+	out.Ticket, out.Lifetime = &cred, rec.Deadline().Sub(now)
+	return out
+}
+
+func saveError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrGone):
+		return fmt.Errorf("committing session: %w", ErrGone)
+	case errors.Is(err, store.ErrConflict):
+		return fmt.Errorf("committing session: %w", ErrConflict)
+	}
+	for _, own := range []error{ErrGone, ErrConflict, ErrTooLarge, ErrBadWrite} {
+		if errors.Is(err, own) {
+			return err
+		}
+	}
+	return unavailable("committing session", err)
+}
+
+func newNonceIf(wanted bool) (nonce [16]byte) {
+	if wanted {
+		return newNonce()
+	}
+	return nonce
+}
+
+func sameBytes(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || bytes.Equal(a, b))
+}

@@ -1,0 +1,242 @@
+package session_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+func TestWhatBeginsASession(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		changes session.Changes
+		begins  bool
+	}{
+		{"nothing", session.Changes{}, false},
+		{"a patch", patch(t, `{"a":1}`), true},
+		{"a patch that removes what is absent", patch(t, `{"a":null}`), false},
+		{"replacing by nothing", session.Changes{Replace: []byte(`{}`)}, true},
+		{"adding zero", add(t, `{"n":0}`), true},
+		{"signing in", session.Changes{Principal: principal("alice")}, true},
+		{"forgetting who it was", session.Changes{Principal: principal("")}, false},
+		{"regenerate, touch and timeout", session.Changes{Regenerate: true, Touch: true, Timeout: &session.Timeout{Idle: time.Minute}}, false},
+		{"destroy", session.Changes{Destroy: true}, false},
+		{"a write rolled back", session.Changes{Replace: []byte(`{"a":1}`), Rollback: true}, false},
+		{"a write if there is still none", session.Changes{Replace: []byte(`{"a":1}`), IfVersion: principal("")}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t, nil)
+			h := s.open()
+			out := s.commit(h, tc.changes)
+			if out.Created != tc.begins || (out.Ticket != nil) != tc.begins {
+				t.Fatalf("got %+v", out)
+			}
+			if n := s.store.Len(); (n == 1) != tc.begins {
+				t.Fatalf("%d records", n)
+			}
+			if tc.begins && out.Ticket.ID != h.ID() {
+				t.Fatal("the session has another id than the app was told")
+			}
+		})
+	}
+	t.Run("create always", func(t *testing.T) {
+		s := newSite(t, func(p *session.Policy) { p.CreateAlways = true })
+		if out := s.commit(s.open(), session.Changes{}); !out.Created {
+			t.Fatalf("got %+v", out)
+		}
+	})
+	t.Run("after an ended one, under a fresh number", func(t *testing.T) {
+		s := newSite(t, nil)
+		c := s.begin(`{}`)
+		s.commit(s.open(c), session.Changes{Destroy: true})
+		out := s.commit(s.open(c), patch(t, `{"a":1}`))
+		if !out.Created || out.Ticket.Number == c.Number || out.Ticket.ID == c.ID {
+			t.Fatalf("got %+v", out)
+		}
+	})
+}
+
+func TestAHandleIsUsedOnce(t *testing.T) {
+	s := newSite(t, nil)
+	h := s.open(s.begin(`{}`))
+	s.commit(h, session.Changes{})
+	if _, err := h.Commit(t.Context(), patch(t, `{"a":1}`)); !errors.Is(err, session.ErrObsolete) {
+		t.Fatalf("got %v", err)
+	}
+	h.Rollback() // stays allowed
+}
+
+func TestOrderOfOneResponsesWrites(t *testing.T) {
+	s := newSite(t, nil)
+	c := s.begin(`{"gone":true}`)
+	changes := patch(t, `{"n":5,"x":"patched"}`)
+	changes.Replace = []byte(`{"n":1,"kept":1}`)
+	changes.Additions = add(t, `{"n":2}`).Additions
+	s.commit(s.open(c), changes)
+	if got := s.data(c); got != `{"n":7,"kept":1,"x":"patched"}` {
+		t.Fatalf("data is %s", got)
+	}
+}
+
+func TestDestroy(t *testing.T) {
+	t.Run("wins over other writes of the response", func(t *testing.T) {
+		s := newSite(t, nil)
+		c := s.begin(`{}`)
+		out := s.commit(s.open(c), session.Changes{Destroy: true, Replace: []byte(`{"a":1}`), Principal: principal("alice")})
+		if !out.Destroyed || !out.ClearTicket || s.store.Len() != 0 {
+			t.Fatalf("got %+v, %d records", out, s.store.Len())
+		}
+	})
+	t.Run("wins over a save that happened meanwhile, and twice is once", func(t *testing.T) {
+		s := newSite(t, nil)
+		c := s.begin(`{}`)
+		first, second := s.open(c), s.open(c)
+		s.commit(s.open(c), patch(t, `{"a":1}`))
+		s.commit(first, session.Changes{Destroy: true})
+		s.commit(second, session.Changes{Destroy: true})
+		if s.store.Len() != 0 {
+			t.Fatal("the session is still there")
+		}
+	})
+	t.Run("no save brings it back", func(t *testing.T) {
+		for _, policy := range []session.Locking{session.Lossy, session.Optimistic} {
+			s := newSite(t, locking(policy))
+			c := s.begin(`{}`)
+			h := s.open(c)
+			s.commit(s.open(c), session.Changes{Destroy: true})
+			s.refused(h, patch(t, `{"a":1}`), session.ErrGone)
+		}
+	})
+	t.Run("without a session only a cookie is cleared", func(t *testing.T) {
+		s := newSite(t, nil)
+		if out := s.commit(s.open(), session.Changes{Destroy: true}); out.Destroyed || !out.ClearTicket {
+			t.Fatalf("got %+v", out)
+		}
+	})
+}
+
+func TestRotation(t *testing.T) {
+	s := newSite(t, nil)
+	c := s.begin(`{"cart":1}`)
+	late := s.open(c)
+	s.clock.advance(time.Hour / 4)
+	out := s.commit(s.open(c), session.Changes{Principal: principal("alice")})
+	if !out.Rotated || out.Ticket.Number != c.Number || out.Ticket.Nonce == c.Nonce {
+		t.Fatalf("got %+v", out)
+	}
+	t.Run("keeps the id and the data", func(t *testing.T) {
+		h := s.open(*out.Ticket)
+		if h.ID() != c.ID || string(h.Data()) != `{"cart":1}` || h.Meta().Principal != "alice" {
+			t.Fatalf("got %s %s %+v", h.ID(), h.Data(), h.Meta())
+		}
+	})
+	t.Run("the old ticket's writes are refused", func(t *testing.T) {
+		s.refused(s.open(c), patch(t, `{"evil":1}`), session.ErrGone)
+		s.refused(s.open(c), session.Changes{Destroy: true}, session.ErrGone)
+		if out := s.commit(s.open(c), session.Changes{}); out.Ticket != nil || out.ClearTicket {
+			t.Fatalf("a late tab was sent %+v", out)
+		}
+	})
+	t.Run("a request that ran meanwhile cannot write", func(t *testing.T) {
+		s.refused(late, patch(t, `{"evil":1}`), session.ErrGone)
+	})
+	t.Run("restarts the absolute timeout", func(t *testing.T) {
+		h := s.open(*out.Ticket)
+		record, err := s.store.Load(t.Context(), keyOf(h))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := s.clock.Now().Add(12 * time.Hour); !record.Absolute.Equal(want) {
+			t.Fatalf("ends at %v, want %v", record.Absolute, want)
+		}
+	})
+	t.Run("forgetting rotates too", func(t *testing.T) {
+		next := s.commit(s.open(*out.Ticket), session.Changes{Principal: principal("")})
+		if !next.Rotated || s.open(*next.Ticket).Meta().Principal != "" {
+			t.Fatalf("got %+v", next)
+		}
+	})
+}
+
+func TestTimeouts(t *testing.T) {
+	generous := func(p *session.Policy) { p.MaxIdle, p.MaxAbsolute = 48*time.Hour, 240*time.Hour }
+	for _, tc := range []struct {
+		name           string
+		signIn         bool
+		ask            session.Timeout
+		idle, absolute time.Duration // from now
+	}{
+		{"both shorter", false, session.Timeout{Idle: time.Minute, Absolute: time.Hour}, time.Minute, time.Hour},
+		{"idle longer", false, session.Timeout{Idle: 2 * time.Hour}, 2 * time.Hour, 12 * time.Hour},
+		{"absolute never later without a sign-in", false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
+		{"absolute later with one", true, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 20 * time.Hour},
+		{"capped", true, session.Timeout{Idle: 9999 * time.Hour, Absolute: 99999 * time.Hour}, 48 * time.Hour, 240 * time.Hour},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t, generous)
+			h := s.open(s.begin(`{}`))
+			c := session.Changes{Timeout: &tc.ask}
+			if tc.signIn {
+				c.Principal = principal("alice")
+			}
+			s.commit(h, c)
+			rec, err := s.store.Load(t.Context(), keyOf(h))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rec.Idle != tc.idle || !rec.Absolute.Equal(s.clock.Now().Add(tc.absolute)) {
+				t.Fatalf("idle %v, absolute in %v", rec.Idle, rec.Absolute.Sub(s.clock.Now()))
+			}
+		})
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	s := newSite(t, locking(session.Serialized))
+	c := s.begin(`{"a":1}`)
+	holder := s.open(c)
+	defer holder.Rollback()
+	for _, tc := range []struct {
+		name    string
+		changes session.Changes
+		refused bool
+	}{
+		{"reading", session.Changes{}, false},
+		{"touch and rollback", session.Changes{Touch: true, Rollback: true}, false},
+		{"a patch", patch(t, `{"a":2}`), true},
+		{"destroy", session.Changes{Destroy: true}, true},
+		{"a principal", session.Changes{Principal: principal("alice")}, true},
+		{"a condition", session.Changes{IfVersion: principal("")}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
+			if err != nil {
+				t.Fatal(err) // it must not wait for the holder
+			}
+			if tc.refused {
+				s.refused(h, tc.changes, session.ErrReadOnly)
+			} else if out := s.commit(h, tc.changes); out != (session.Outcome{}) {
+				t.Fatalf("got %+v", out)
+			}
+		})
+	}
+}
+
+func TestSizeLimit(t *testing.T) {
+	s := newSite(t, func(p *session.Policy) { p.MaxSize = 100 })
+	c := s.begin(`{}`)
+	big := `{"a":"` + strings.Repeat("x", 93) + `"}`
+	s.refused(s.open(c), patch(t, big), session.ErrTooLarge)
+	s.refused(s.open(c), session.Changes{Replace: []byte(big)}, session.ErrTooLarge)
+	s.commit(s.open(c), patch(t, `{"a":"`+strings.Repeat("x", 92)+`"}`))
+}
+
+func TestAdditionsThatDoNotFit(t *testing.T) {
+	s := newSite(t, nil)
+	c := s.begin(`{"s":"text","max":9007199254740992}`)
+	s.refused(s.open(c), add(t, `{"s":1}`), session.ErrBadWrite)
+	s.refused(s.open(c), add(t, `{"ok":1,"max":1}`), session.ErrBadWrite)
+}

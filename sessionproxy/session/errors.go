@@ -1,0 +1,25 @@
+package session
+
+import "errors"
+
+// What a session answers when it cannot do as asked; test with errors.Is. The
+// stored session is unchanged after each of them.
+var (
+	// ErrConflict: another request saved first, and the policy could not settle it.
+	ErrConflict = errors.New("session was changed by another request")
+	// ErrGone: the session ended, or its ticket was replaced by a login, while the request ran.
+	ErrGone = errors.New("session has ended")
+	// ErrLocked: the session's lock was not obtained in time, or too many queue for it.
+	ErrLocked = errors.New("session is locked")
+	// ErrReadOnly: a write on a request that was opened read-only.
+	ErrReadOnly = errors.New("session is read-only for this request")
+	// ErrTooLarge: the data would exceed Policy.MaxSize.
+	ErrTooLarge = errors.New("session data is too large")
+	// ErrBadWrite: the write makes no sense for the stored data, such as an
+	// addition to something that is not a number.
+	ErrBadWrite = errors.New("session write cannot be applied")
+	// ErrUnavailable: the store cannot be reached, or refuses to write.
+	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrObsolete: the handle was committed or rolled back already.
+	ErrObsolete = errors.New("session handle is obsolete")
+)

@@ -1,0 +1,123 @@
+// Package session is the domain: a Manager opens the session of one browser
+// for one request, and the Session is committed or rolled back once. It knows
+// no HTTP and no storage engine.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Manager holds the policy for one app. Safe for concurrent use.
+type Manager struct {
+	id      string
+	policy  Policy
+	backend Backend
+	mint    func() Credential
+	now     func() time.Time
+}
+
+// Options are a manager's surroundings.
+type Options struct {
+	// Backend lends the store. Required.
+	Backend Backend
+	// Mint makes the credential of a new session: a random number that
+	// was never used, and a random nonce. Required.
+	Mint func() Credential
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// CheckID reports whether id may name a manager.
+func CheckID(id string) error {
+	if !validID.MatchString(id) {
+		return fmt.Errorf("manager id %q must be 1 to 64 characters of A-Za-z0-9_.-", id)
+	}
+	return nil
+}
+
+// NewManager returns the manager with that id and policy.
+func NewManager(id string, policy Policy, o Options) (*Manager, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	if err := policy.check(); err != nil {
+		return nil, fmt.Errorf("checking policy of manager %s: %w", id, err)
+	}
+	if o.Backend == nil || o.Mint == nil {
+		return nil, fmt.Errorf("making manager %s: backend and mint are required", id)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now}, nil
+}
+
+// ID names the manager.
+func (m *Manager) ID() string { return m.id }
+
+// Policy returns the manager's policy.
+func (m *Manager) Policy() Policy { return m.policy }
+
+// Request is what a manager has to know of a request to open its session.
+type Request struct {
+	// Credentials are those of the genuine tickets that were presented,
+	// each different from the others. More than one is a browser with
+	// several cookies of one name.
+	Credentials []Credential
+	// ReadOnly opens the session without lock; it is not touched, and
+	// writes are refused.
+	ReadOnly bool
+}
+
+// Open opens the session for one request. The handle must be ended by Commit
+// or Rollback, whatever happens.
+//
+// Errors wrap ErrLocked or ErrUnavailable, or are the context's.
+func (m *Manager) Open(ctx context.Context, r Request) (*Session, error) {
+	st, locks, err := m.backend.Borrow()
+	if err != nil {
+		return m.openWithoutStore(r, err)
+	}
+	s := &Session{m: m, store: st, locks: locks, borrowed: true, readOnly: r.ReadOnly}
+	if err := s.open(ctx, r.Credentials); err != nil {
+		s.end()
+		if errors.Is(err, ErrUnavailable) {
+			return m.openWithoutStore(r, err)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// openWithoutStore answers a store failure as the policy says: with the
+// error, or with a session that is empty and takes no writes.
+func (m *Manager) openWithoutStore(r Request, err error) (*Session, error) {
+	if !m.policy.FailOpen {
+		return nil, unavailable("opening session", err)
+	}
+	s := &Session{m: m, readOnly: r.ReadOnly}
+	s.begin(Unavailable)
+	return s, nil
+}
+
+// touchStep is the least advance of an access time that is worth telling the
+// store: a second, or less for very short timeouts.
+func touchStep(rec *store.Record) time.Duration {
+	return min(time.Second, store.TouchSlack(rec.Idle)/4)
+}
+
+// unavailable marks a store's error as ErrUnavailable, once.
+func unavailable(doing string, err error) error {
+	if errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%s: %w: %w", doing, ErrUnavailable, err)
+}

@@ -1,0 +1,85 @@
+package session
+
+import (
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// rotates reports whether the changes replace the ticket.
+func (c *Changes) rotates() bool { return c.Regenerate || c.Principal != nil }
+
+// begins reports whether the changes, applied to a session that does not
+// exist, are a reason to begin one. Turning over a ticket or a timeout of
+// nothing is not.
+func (c *Changes) begins(data []byte) bool {
+	return c.Replace != nil || !sameBytes(data, emptyData) || c.Principal != nil && *c.Principal != ""
+}
+
+// next computes the record that follows current, and whether it differs.
+// nonce is the one of the new ticket, if the changes want one.
+func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (store.Record, bool, error) {
+	newer := current.Version != s.rec.Version
+	data, err := c.applyData(s.rec.Data, current.Data, newer, s.m.policy.MaxSize)
+	if err != nil {
+		return store.Record{}, false, err
+	}
+	rec := *current
+	var changed bool
+	if s.exists() {
+		changed = c.rotates()
+	} else {
+		changed = s.m.policy.CreateAlways || c.begins(data)
+		s.fill(&rec, now)
+	}
+	if !sameBytes(data, rec.Data) {
+		rec.Data, rec.Written, changed = data, now, true
+	}
+	if c.rotates() && s.exists() {
+		rec.Nonce, rec.PreviousNonce, rec.PreviousUntil = nonce, [16]byte{}, time.Time{}
+	}
+	if c.Principal != nil {
+		rec.Principal = *c.Principal
+		rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
+	}
+	if s.limit(&rec, c, now) {
+		changed = changed || s.exists()
+	}
+	if !changed {
+		return store.Record{}, false, nil
+	}
+	rec.Version = current.Version.Next()
+	if now.After(rec.Accessed) {
+		rec.Accessed = now
+	}
+	return rec, true, nil
+}
+
+// fill sets what a session has from its beginning.
+func (s *Session) fill(rec *store.Record, now time.Time) {
+	rec.Created, rec.Written, rec.Accessed = now, now, now
+	rec.Idle = s.m.policy.IdleTimeout
+	rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
+	rec.Nonce = s.cred.Nonce
+	rec.Incarnation = store.NewIncarnation()
+}
+
+// limit applies a Timeout, capped by the policy, and reports whether it
+// changed something. The absolute expiry moves later only at the beginning of
+// a session and at a sign-in.
+func (s *Session) limit(rec *store.Record, c *Changes, now time.Time) bool {
+	if c.Timeout == nil {
+		return false
+	}
+	before := *rec
+	if t := c.Timeout.Idle; t > 0 {
+		rec.Idle = min(t, s.m.policy.MaxIdle)
+	}
+	if t := c.Timeout.Absolute; t > 0 {
+		end := now.Add(min(t, s.m.policy.MaxAbsolute))
+		if !s.exists() || c.Principal != nil || end.Before(rec.Absolute) {
+			rec.Absolute = end
+		}
+	}
+	return rec.Idle != before.Idle || !rec.Absolute.Equal(before.Absolute)
+}

@@ -1,0 +1,86 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// errNothingLeft says that newer data already is what the changes ask for.
+var errNothingLeft = errors.New("nothing left to change")
+
+// reapply answers a save that found a newer version, as the policy says: the
+// changes are applied to what is stored now, or there is a conflict. One pass
+// is enough when the store can run the change in its writer; otherwise each
+// pass that fails means that another request succeeded.
+func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outcome, error) {
+	out := Outcome{Reapplied: true}
+	change := func(current store.Record) (store.Record, error) {
+		if err := s.mayReapply(c, &current); err != nil {
+			return store.Record{}, err
+		}
+		next, changed, err := s.next(c, &current, nonce, s.m.now())
+		if err != nil {
+			return store.Record{}, err
+		}
+		out.Overwrote = c.overwrites(s.rec.Data, current.Data)
+		if !changed {
+			return store.Record{}, errNothingLeft
+		}
+		return next, nil
+	}
+	rec, err := s.update(ctx, change)
+	switch {
+	case errors.Is(err, errNothingLeft):
+		return Outcome{Reapplied: true}, nil
+	case err != nil:
+		return Outcome{}, saveError(err)
+	}
+	done := s.saved(c, &rec, s.m.now())
+	done.Reapplied, done.Overwrote = true, out.Overwrote
+	return done, nil
+}
+
+func (s *Session) update(ctx context.Context, change func(store.Record) (store.Record, error)) (store.Record, error) {
+	if u, ok := s.store.(store.Updater); ok {
+		return u.Update(ctx, s.key, change)
+	}
+	for {
+		current, err := s.store.Load(ctx, s.key)
+		if err != nil {
+			return store.Record{}, err
+		}
+		next, err := change(current)
+		if err != nil {
+			return store.Record{}, err
+		}
+		cond := store.IfVersion(current.Version)
+		err = s.store.Save(ctx, s.key, next, cond)
+		if errors.Is(err, store.ErrUnknown) {
+			err = s.store.Save(ctx, s.key, next, cond)
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return next, err
+		}
+	}
+}
+
+// mayReapply decides whether changes that were made for an older version may
+// be applied to current.
+func (s *Session) mayReapply(c *Changes, current *store.Record) error {
+	switch {
+	case current.Incarnation != s.rec.Incarnation:
+		return ErrGone
+	case !s.cred.opens(current, s.m.now()):
+		return fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
+	case c.IfVersion != nil:
+		return fmt.Errorf("%w: Session-If-Version names another version", ErrConflict)
+	case s.m.policy.Locking == Lossy,
+		c.onlyAdds(),                        // additions commute, and who is signed in has nothing to do with the data
+		sameBytes(current.Data, s.rec.Data): // the other request changed no data
+		return nil
+	}
+	return ErrConflict
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// State says what a request's ticket led to.
+type State string
+
+// The states, in the words of the Session-State header.
+const (
+	New         State = "new"         // no usable ticket
+	Active      State = "active"      // the ticket's session is open
+	Expired     State = "expired"     // a genuine ticket whose session has ended, or that was replaced
+	Unavailable State = "unavailable" // the store is down and the policy goes on
+)
+
+// emptyData is the data of a session that does not exist. Never changed.
+var emptyData = []byte("{}")
+
+// Session is one browser's data, opened for one request. It is used once:
+// Commit or Rollback ends it. Not safe for concurrent use.
+type Session struct {
+	m     *Manager
+	store store.Store
+	locks *Locks
+	key   store.Key // of the session, existing or to be created
+	cred  Credential
+	rec   store.Record // as loaded; zero but for the empty data if there is none
+	state State
+
+	opened      time.Time
+	readOnly    bool
+	replaced    bool // the ticket was genuine, but a login has replaced it
+	borrowed    bool
+	locked      bool
+	ended       bool
+	renewTicket bool
+}
+
+// open finds the session of the credentials and loads it, under its lock if
+// the policy wants that.
+func (s *Session) open(ctx context.Context, creds []Credential) error {
+	if len(creds) > 1 {
+		cred, ok, err := s.pick(ctx, creds)
+		if err != nil {
+			return err
+		}
+		creds = creds[:0:0]
+		if ok {
+			creds = []Credential{cred}
+		}
+	}
+	if len(creds) == 0 {
+		s.begin(New)
+		return nil
+	}
+	s.cred = creds[0]
+	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	rec, err := s.store.Load(ctx, s.key)
+	now := s.m.now()
+	switch {
+	case errors.Is(err, store.ErrGone):
+		s.unlock()
+		s.begin(Expired)
+		return nil
+	case err != nil:
+		return s.loadError(ctx, err)
+	case !s.cred.opens(&rec, now):
+		s.unlock()
+		s.begin(Expired)
+		s.replaced = true
+		return nil
+	}
+	s.rec, s.state, s.opened = rec, Active, now
+	return s.touch(ctx, now)
+}
+
+// pick chooses among several genuine tickets the one whose session it opens,
+// if it is exactly one.
+func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credential, ok bool, err error) {
+	found := 0
+	for _, c := range creds {
+		rec, err := s.store.Load(ctx, store.Key{Manager: s.m.id, ID: c.ID})
+		if errors.Is(err, store.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return Credential{}, false, s.loadError(ctx, err)
+		}
+		if c.opens(&rec, s.m.now()) {
+			picked = c
+			found++
+		}
+	}
+	return picked, found == 1, nil
+}
+
+// begin makes the handle one for a session that does not exist yet, under a
+// fresh number.
+func (s *Session) begin(state State) {
+	s.state, s.opened = state, s.m.now()
+	s.cred = s.m.mint()
+	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
+	s.rec = store.Record{Data: emptyData}
+}
+
+// touch counts the request as activity.
+func (s *Session) touch(ctx context.Context, now time.Time) error {
+	if s.readOnly || now.Sub(s.rec.Accessed) < touchStep(&s.rec) {
+		return nil
+	}
+	// The browser is told a new expiry once per twentieth of the timeout. A fixed
+	// grid decides, since comparing with the previous access alone would
+	// never renew the ticket of somebody who is always active.
+	step := store.TouchSlack(s.rec.Idle)
+	s.renewTicket = !now.Truncate(step).Equal(s.rec.Accessed.Truncate(step))
+	err := s.store.Touch(ctx, store.Touch{Key: s.key, Incarnation: s.rec.Incarnation, Accessed: now})
+	if err != nil {
+		return s.loadError(ctx, err)
+	}
+	return nil
+}
+
+func (s *Session) lock(ctx context.Context) error {
+	if s.m.policy.Locking != Serialized || s.readOnly {
+		return nil
+	}
+	if err := s.locks.Acquire(ctx, s.key, s.m.policy.Wait, s.m.policy.Queue); err != nil {
+		return err
+	}
+	s.locked = true
+	return nil
+}
+
+func (s *Session) unlock() {
+	if s.locked {
+		s.locked = false
+		s.locks.Release(s.key)
+	}
+}
+
+// end gives back what the handle holds. It is idempotent.
+func (s *Session) end() {
+	s.ended = true
+	s.unlock()
+	if s.borrowed {
+		s.borrowed = false
+		s.m.backend.Return()
+	}
+}
+
+// Rollback ends the handle and writes nothing. Safe to call after Commit.
+func (s *Session) Rollback() { s.end() }
+
+// loadError tells a caller that has gone from a store that has.
+func (s *Session) loadError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return unavailable("loading session", err)
+}

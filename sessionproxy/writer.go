@@ -1,0 +1,173 @@
+package sessionproxy
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+)
+
+// commitTimeout bounds a commit. It is generous: a commit that has not been
+// answered after it is a store in trouble.
+const commitTimeout = 10 * time.Second
+
+// errReplaced stops whoever still copies a response that was replaced.
+var errReplaced = errors.New("the app's response was replaced by the session proxy")
+
+// statusClientGone is what proxies write for a client that left before the
+// upstream answered: there is no response of the app then.
+const statusClientGone = 499
+
+// writer stands between the app's response and the client. Every way by which
+// a response can begin passes decide, which commits first.
+type writer struct {
+	http.ResponseWriter
+	r         *http.Request
+	h         *Handler
+	s         *session.Session
+	before    http.Header // the response headers as they were before the app
+	secure    bool
+	presented bool // the request bore a ticket cookie, good or bad
+
+	// mu guards decided, and the header map while an informational
+	// response goes out: the transport sends those from a goroutine of its own.
+	mu      sync.Mutex
+	decided bool
+	problem *Problem // set if the response is replaced
+}
+
+func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, secure, presented bool) *writer {
+	return &writer{
+		ResponseWriter: w, r: r, h: h, s: s, before: maps.Clone(w.Header()),
+		secure: secure, presented: presented,
+	}
+}
+
+// WriteHeader commits before a final status. Informational ones pass, but
+// with no header of ours.
+func (w *writer) WriteHeader(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.decided {
+		if w.problem == nil {
+			w.ResponseWriter.WriteHeader(status)
+		}
+		return
+	}
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		w.h.count(w.h.metrics.informational, w.scrub())
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.decide(status); w.problem == nil {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// begin makes sure that a final status was decided, and reports whether the
+// app's response still counts.
+func (w *writer) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.decided {
+		if w.decide(http.StatusOK); w.problem == nil {
+			w.ResponseWriter.WriteHeader(http.StatusOK)
+		}
+	}
+	return w.problem == nil
+}
+
+// Write begins the response if nobody has.
+func (w *writer) Write(p []byte) (int, error) {
+	if !w.begin() {
+		return 0, errReplaced
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom begins the response if nobody has, and keeps the fast copy of the
+// writer underneath.
+func (w *writer) ReadFrom(src io.Reader) (int64, error) {
+	if !w.begin() {
+		return 0, errReplaced
+	}
+	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+		return rf.ReadFrom(src)
+	}
+	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
+}
+
+// FlushError begins the response if nobody has. http.ResponseController finds it.
+func (w *writer) FlushError() error {
+	if !w.begin() {
+		return errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Flush is FlushError for those who look for an http.Flusher.
+func (w *writer) Flush() { _ = w.FlushError() }
+
+// Hijack hands over the connection, but not to an app whose response was
+// replaced. Whoever hijacks before any header cannot write a session.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	if !w.decided {
+		w.decided = true
+		w.s.Rollback()
+	}
+	replaced := w.problem != nil
+	w.mu.Unlock()
+	if replaced {
+		return nil, nil, errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// Push keeps HTTP/2 push within reach.
+func (w *writer) Push(target string, opts *http.PushOptions) error {
+	if p, ok := w.ResponseWriter.(http.Pusher); ok {
+		return p.Push(target, opts)
+	}
+	return http.ErrNotSupported
+}
+
+// Unwrap lets http.ResponseController reach deadlines and full duplex.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// finish decides about a response that nobody wrote: it is an empty 200.
+func (w *writer) finish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.decided {
+		w.decide(http.StatusOK)
+	}
+}
+
+// leave ends the session in every way that a request can end, and removes
+// what must not go out later: as a trailer, or on an error page.
+func (w *writer) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.s.Rollback()
+	switch {
+	case w.problem != nil:
+	case w.decided:
+		w.h.count(w.h.metrics.trailer, scrubHeader(w.Header()))
+	default:
+		w.h.count(w.h.metrics.trailer, w.scrub())
+	}
+}
+
+// scrub removes every header that is not for the client, at a time when no
+// ticket of ours is among them.
+func (w *writer) scrub() (removed int) {
+	return scrubHeader(w.Header()) + ticket.StripSet(w.Header(), w.h.Names())
+}

@@ -1,0 +1,207 @@
+package sessionproxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// errBadWrite says that a write header cannot be understood. The text names
+// the header and the reason, never the value.
+var errBadWrite = errors.New("malformed session write")
+
+func badWrite(header string, reason error) error {
+	if errors.Is(reason, document.ErrTooLarge) {
+		return fmt.Errorf("%s: %w", header, session.ErrTooLarge)
+	}
+	return fmt.Errorf("%w: %s: %w", errBadWrite, header, reason)
+}
+
+// hasWrites reports whether the app's response wants something written.
+func hasWrites(h http.Header) bool {
+	for _, name := range writeHeaders {
+		if _, ok := h[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// readWrites turns the write headers of a response into changes. maxSize
+// limits each document, in bytes of its compact form.
+func readWrites(h http.Header, maxSize int) (session.Changes, error) {
+	var c session.Changes
+	for _, read := range []struct {
+		header string
+		into   func(*session.Changes, [][]byte, int) error
+		list   bool
+	}{
+		{HeaderData, readData, false},
+		{HeaderPatch, readPatches, true},
+		{HeaderAdd, readAdditions, true},
+		{HeaderPrincipal, readPrincipal, false},
+		{HeaderTimeout, readTimeout, false},
+		{HeaderIfVersion, readIfVersion, false},
+	} {
+		lines, ok := h[read.header]
+		if !ok {
+			continue
+		}
+		values, err := document.Values(lines)
+		if err != nil {
+			return session.Changes{}, badWrite(read.header, err)
+		}
+		if len(values) == 0 || len(values) > 1 && !read.list {
+			return session.Changes{}, badWrite(read.header, fmt.Errorf("%d values", len(values)))
+		}
+		if err := read.into(&c, values, maxSize); err != nil {
+			return session.Changes{}, badWrite(read.header, err)
+		}
+	}
+	if lines, ok := h[HeaderAction]; ok {
+		if err := readActions(&c, lines); err != nil {
+			return session.Changes{}, badWrite(HeaderAction, err)
+		}
+	}
+	return c, nil
+}
+
+func readData(c *session.Changes, values [][]byte, maxSize int) (err error) {
+	c.Replace, err = document.Parse(values[0], maxSize)
+	return err
+}
+
+func readPatches(c *session.Changes, values [][]byte, maxSize int) error {
+	for _, v := range values {
+		p, err := document.ParsePatch(v, maxSize)
+		if err != nil {
+			return err
+		}
+		c.Patches = append(c.Patches, p)
+	}
+	return nil
+}
+
+func readAdditions(c *session.Changes, values [][]byte, maxSize int) error {
+	for _, v := range values {
+		a, err := document.ParseAdditions(v, maxSize)
+		if err != nil {
+			return err
+		}
+		c.Additions = append(c.Additions, a)
+	}
+	return nil
+}
+
+// maxPrincipal is the longest principal, in bytes of UTF-8.
+const maxPrincipal = 256
+
+func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
+	var name string
+	if string(values[0]) != "null" {
+		var err error
+		if name, err = document.ParseString(values[0]); err != nil {
+			return err
+		}
+		switch {
+		case name == "":
+			return errors.New("empty; null is the way to forget the principal")
+		case len(name) > maxPrincipal:
+			return fmt.Errorf("longer than %d bytes", maxPrincipal)
+		case strings.ContainsFunc(name, unicode.IsControl):
+			return errors.New("holds a control character")
+		}
+	}
+	c.Principal = &name
+	return nil
+}
+
+func readTimeout(c *session.Changes, values [][]byte, maxSize int) error {
+	compact, err := document.Parse(values[0], maxSize)
+	if err != nil {
+		return err
+	}
+	// Into a map, since struct fields would match names in any case.
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(compact, &members); err != nil {
+		return err
+	}
+	var t session.Timeout
+	for name, raw := range members {
+		d, err := readSeconds(raw)
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "idle":
+			t.Idle = d
+		case "absolute":
+			t.Absolute = d
+		default:
+			return errors.New("a member that is neither idle nor absolute")
+		}
+	}
+	switch {
+	case len(members) == 0:
+		return errors.New("neither idle nor absolute is given")
+	case t.Idle > 0 && t.Absolute > 0 && t.Absolute < t.Idle:
+		return errors.New("absolute is shorter than idle")
+	}
+	c.Timeout = &t
+	return nil
+}
+
+// readSeconds reads a positive integer. Longer than a century is a century:
+// the policy caps it further, and nothing overflows.
+func readSeconds(raw []byte) (time.Duration, error) {
+	const century = 100 * 365 * 24 * 3600
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		n, err = century, nil
+	}
+	if err != nil || n == 0 {
+		return 0, errors.New("not a positive integer of seconds")
+	}
+	return time.Duration(min(n, century)) * time.Second, nil
+}
+
+func readIfVersion(c *session.Changes, values [][]byte, _ int) error {
+	v, err := document.ParseString(values[0])
+	c.IfVersion = &v
+	return err
+}
+
+func readActions(c *session.Changes, lines []string) error {
+	known := 0
+	for _, line := range lines {
+		for word := range strings.SplitSeq(line, ",") {
+			switch strings.Trim(word, " \t") {
+			case "":
+				continue
+			case "destroy":
+				c.Destroy = true
+			case "regenerate":
+				c.Regenerate = true
+			case "touch":
+				c.Touch = true
+			case "rollback":
+				c.Rollback = true
+			default:
+				return errors.New("unknown action")
+			}
+			known++
+		}
+	}
+	if known == 0 {
+		return errors.New("0 values")
+	}
+	return nil
+}
