@@ -25,6 +25,7 @@ type Memory struct {
 	mu      sync.Mutex
 	records map[store.Key]store.Record
 	calls   map[string]int
+	closed  bool
 }
 
 // NewMemory returns an empty store on that clock.
@@ -41,7 +42,11 @@ func (m *Memory) enter(ctx context.Context, op string, key store.Key) (func(), e
 	}
 	m.mu.Lock()
 	m.calls[op]++
+	closed := m.closed
 	m.mu.Unlock()
+	if closed {
+		return nil, store.ErrUnavailable
+	}
 	if m.Before != nil {
 		if err := m.Before(op, key); err != nil {
 			return nil, err
@@ -198,4 +203,12 @@ func (u updating) Update(ctx context.Context, key store.Key, change func(store.R
 	}
 	u.put(key, next, current.Accessed)
 	return u.records[key], nil
+}
+
+// Close makes every later call fail with store.ErrUnavailable.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
 }

@@ -1,0 +1,144 @@
+package badgerstore
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// cache is an exact copy of hot records: whatever it holds is what the store
+// holds, since the one writer is the only one who changes anything. It also
+// keeps the touches that are not written yet. Bounded in bytes, least
+// recently used out first.
+type cache struct {
+	shards [16]shard
+}
+
+type shard struct {
+	mu      sync.Mutex // protects everything below
+	entries map[store.Key]*list.Element
+	order   *list.List // of *cached, most recently used first
+	bytes   int64
+	limit   int64
+	// changes counts writes; a reader that missed installs what it found
+	// only if it has not moved meanwhile, or it could install a stale copy.
+	changes uint64
+	pending map[store.Key]*touched
+	due     []store.Key // pending touches that have to be written now
+}
+
+type cached struct {
+	key store.Key
+	entry
+}
+
+// touched is an access time that is ahead of what is written.
+type touched struct {
+	access
+	written  time.Time
+	absolute time.Time
+	isDue    bool
+}
+
+func newCache(limit int64) *cache {
+	c := &cache{}
+	for i := range c.shards {
+		c.shards[i] = shard{
+			entries: make(map[store.Key]*list.Element), order: list.New(),
+			limit: limit / int64(len(c.shards)), pending: make(map[store.Key]*touched),
+		}
+	}
+	return c
+}
+
+func (c *cache) shard(key store.Key) *shard {
+	// Ids are random already; the manager must not matter for balance.
+	return &c.shards[int(key.ID[0])%len(c.shards)]
+}
+
+// get returns the entry, and otherwise the shard's count of changes.
+func (s *shard) get(key store.Key) (e entry, ok bool, changes uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	el, ok := s.entries[key]
+	if !ok {
+		return entry{}, false, s.changes
+	}
+	s.order.MoveToFront(el)
+	return el.Value.(*cached).entry, true, s.changes
+}
+
+// install adds what a reader found on disk, unless something changed since.
+// It returns the entry with the pending access time.
+func (s *shard) install(key store.Key, e entry, changes uint64) entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pending[key]; p != nil {
+		p.merge(&e.rec)
+	}
+	if _, there := s.entries[key]; !there && s.changes == changes {
+		s.put(key, e)
+	}
+	return e
+}
+
+// put adds or replaces an entry. Callers hold mu.
+func (s *shard) put(key store.Key, e entry) {
+	s.remove(key)
+	s.entries[key] = s.order.PushFront(&cached{key, e})
+	s.bytes += e.size()
+	for s.bytes > s.limit && s.order.Len() > 0 {
+		s.remove(s.order.Back().Value.(*cached).key)
+	}
+}
+
+func (s *shard) remove(key store.Key) {
+	if el, ok := s.entries[key]; ok {
+		c := s.order.Remove(el).(*cached)
+		delete(s.entries, key)
+		s.bytes -= c.size()
+	}
+}
+
+// wrote follows a committed write; a nil entry is a deletion. What a later
+// touch has advanced stays ahead.
+func (s *shard) wrote(key store.Key, e *entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	if e == nil {
+		s.remove(key)
+		delete(s.pending, key)
+		return
+	}
+	next := *e
+	if p := s.pending[key]; p != nil {
+		if p.incarnation == next.rec.Incarnation && p.at.After(next.rec.Accessed) {
+			p.written = next.rec.Accessed
+			next.rec.Accessed = p.at
+		} else {
+			delete(s.pending, key)
+		}
+	}
+	s.put(key, next)
+}
+
+// forget drops the copy after a write whose outcome is unknown.
+func (s *shard) forget(key store.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.remove(key)
+}
+
+func (c *cache) bytes() (n int64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		n += s.bytes
+		s.mu.Unlock()
+	}
+	return n
+}

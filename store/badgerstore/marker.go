@@ -1,0 +1,121 @@
+package badgerstore
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"crypto/rand"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// marker is a file beside the database that says what the directory is. The
+// same id stands inside the database, as a sentinel: one without the other
+// means that files were lost, which the engine itself does not notice.
+type marker struct {
+	Format  int       `json:"format"`
+	Store   string    `json:"store"`
+	Created time.Time `json:"created"`
+}
+
+const (
+	markerFile   = "sessionproxy.json"
+	markerFormat = 1
+)
+
+// readMarker returns nil if there is no marker.
+func readMarker(dir string) (*marker, error) {
+	b, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var m marker
+	if err := json.Unmarshal(b, &m); err != nil || m.Store == "" {
+		return nil, fmt.Errorf("its file %s is damaged: %s", markerFile, restore)
+	}
+	if m.Format != markerFormat {
+		return nil, fmt.Errorf("it has format %d, and this version reads %d: use the version that wrote it", m.Format, markerFormat)
+	}
+	return &m, nil
+}
+
+// identify checks that marker and sentinel belong together, and sets both in
+// a store that is new, or whose beginning was interrupted.
+func identify(db *badger.DB, o *Options, mark *marker) error {
+	sentinel, empty, err := readSentinel(db)
+	switch {
+	case err != nil:
+		return err
+	case mark != nil && sentinel == mark.Store:
+		return nil
+	case mark != nil:
+		return fmt.Errorf("its database is empty or another one: %s", restore)
+	case sentinel == "" && !empty:
+		return errors.New("it holds a Badger database that is no session store: choose another directory")
+	}
+	if sentinel == "" {
+		var id [16]byte
+		_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+		sentinel = hex.EncodeToString(id[:])
+		err := db.Update(func(txn *badger.Txn) error { return txn.Set([]byte{keySentinel}, []byte(sentinel)) })
+		if err == nil {
+			err = db.Sync()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return writeMarker(o.Dir, marker{Format: markerFormat, Store: sentinel, Created: o.Now().UTC()})
+}
+
+func readSentinel(db *badger.DB) (id string, empty bool, err error) {
+	err = db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{})
+		defer it.Close()
+		it.Rewind()
+		empty = !it.Valid()
+		item, err := txn.Get([]byte{keySentinel})
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err := item.ValueCopy(nil)
+		id = string(b)
+		return err
+	})
+	return id, empty, err
+}
+
+// writeMarker writes the file so that it is there whole or not at all.
+func writeMarker(dir string, m marker) error {
+	b, err := json.MarshalIndent(m, "", "\t")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, markerFile+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, markerFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package badgerstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// openDatabase opens the engine behind the guards that keep it from losing
+// data silently, or taking the process down.
+func openDatabase(o *Options) (*badger.DB, error) {
+	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, err) }
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, wrap(err)
+	}
+	free, err := o.free(o.Dir)
+	if err == nil && free < o.Reserve {
+		return nil, wrap(o.lowSpace(free))
+	}
+	mark, err := readMarker(o.Dir)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	if err := checkFiles(o.Dir, mark != nil); err != nil {
+		return nil, wrap(err)
+	}
+	db, err := openEngine(o)
+	if err != nil {
+		return nil, wrap(explain(err))
+	}
+	if err := identify(db, o, mark); err != nil {
+		return nil, errors.Join(wrap(err), db.Close())
+	}
+	return db, nil
+}
+
+// openEngine turns a panic of the engine into an error.
+func openEngine(o *Options) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return badger.Open(o.badger())
+}
+
+const restore = "restore the directory from a backup, or move it away to begin with no sessions"
+
+// explain adds the remedy to what the engine answers.
+func explain(err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "Cannot acquire directory lock"):
+		return fmt.Errorf("another process has it open: stop that one, or use its `reload` for a new configuration: %w", err)
+	case errors.Is(err, badger.ErrEncryptionKeyMismatch) || strings.Contains(text, "Encryption key mismatch"):
+		return fmt.Errorf("the encryption key is not the one that it was begun with: set encryption_key to that one: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the directory must belong to the user that runs the proxy: %w", err)
+	}
+	return fmt.Errorf("%w: %s", err, restore)
+}
+
+// checkFiles looks at the files before the engine does: without its MANIFEST
+// it would begin anew and remove every table, and a table of zeros is a panic
+// in a goroutine of its own.
+func checkFiles(dir string, marked bool) error {
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return err
+	}
+	_, err = os.Stat(filepath.Join(dir, "MANIFEST"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && (marked || len(tables)+len(logs) > 0):
+		return fmt.Errorf("its MANIFEST is missing: %s", restore)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	for _, table := range tables {
+		if err := checkTable(table); err != nil {
+			return fmt.Errorf("table %s: %w: %s", filepath.Base(table), err, restore)
+		}
+	}
+	return nil
+}
+
+// checkTable looks at the end of a table, where the length of its checksum stands.
+func checkTable(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	var length [4]byte
+	if info.Size() < int64(len(length)) {
+		return errors.New("it is cut off")
+	}
+	if _, err := f.ReadAt(length[:], info.Size()-int64(len(length))); err != nil {
+		return err
+	}
+	if n := binary.BigEndian.Uint32(length[:]); n == 0 || int64(n) > info.Size() {
+		return errors.New("its end is damaged")
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+// Package badgerstore is the embedded session store: Badger, with one writer
+// that groups commits, an exact copy of hot records in memory, and guards
+// against what would take the host process down.
+package badgerstore
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"go.uber.org/zap"
+)
+
+// Durability says what survives a power cut. A crash of the process, kill -9
+// included, loses nothing with either.
+type Durability int
+
+const (
+	// Sync: what was acknowledged is on disk.
+	Sync Durability = iota
+	// Async: the last half second before a power cut may be lost.
+	Async
+)
+
+// String returns the Caddyfile's word.
+func (d Durability) String() string {
+	if d == Async {
+		return "async"
+	}
+	return "sync"
+}
+
+// Options say where and how a store keeps its data.
+type Options struct {
+	// Dir is made if it does not exist, for its owner alone. Required.
+	Dir        string
+	Durability Durability
+	// EncryptionKey encrypts the files with AES: 16, 24 or 32 bytes, or
+	// none. A store that was begun without cannot be given one later.
+	EncryptionKey []byte
+	// CacheBytes bounds the copy of hot records in memory; default 32 MiB.
+	CacheBytes int64
+	// Reserve is the free space in bytes below which writes are refused,
+	// since Badger does not survive a full disk; default 256 MiB.
+	Reserve int64
+
+	Logger *zap.Logger      // default: none
+	Now    func() time.Time // default: time.Now
+
+	// free tells the free space of the directory's file system in bytes.
+	free func(dir string) (int64, error)
+}
+
+const (
+	// memTableSize is a constant, not an option: a log that was written
+	// with a larger one cannot be opened with a smaller one after a crash.
+	memTableSize  = 16 << 20
+	numMemTables  = 3
+	encryptCache  = 32 << 20
+	defaultCache  = 32 << 20
+	leastReserve  = 256 << 20
+	syncInterval  = 100 * time.Millisecond
+	spaceInterval = time.Second
+	gcInterval    = 10 * time.Minute
+)
+
+func (o *Options) fill() error {
+	if o.Dir == "" {
+		return fmt.Errorf("opening session store: no directory is given")
+	}
+	switch len(o.EncryptionKey) {
+	case 0, 16, 24, 32:
+	default:
+		return fmt.Errorf("opening session store: the encryption key has %d bytes, not 16, 24 or 32", len(o.EncryptionKey))
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCache
+	}
+	if o.Reserve == 0 {
+		o.Reserve = max(leastReserve, 4*memTableSize*numMemTables)
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.free == nil {
+		o.free = freeSpace
+	}
+	return nil
+}
+
+// badger returns the engine's options; each differs from the default for a reason.
+func (o *Options) badger() badger.Options {
+	b := badger.DefaultOptions(o.Dir).
+		WithSyncWrites(o.Durability == Sync).
+		WithLogger(engineLogger{o.Logger.Named("badger").Sugar()}).
+		WithMemTableSize(memTableSize). // a session store needs no gigabytes
+		WithNumMemtables(numMemTables). //
+		WithBaseTableSize(8 << 20).     // fewer files
+		WithValueThreshold(1 << 20).    // keeps every session out of the value log
+		WithValueLogFileSize(64 << 20). // which is only a fixed cost then
+		WithNumVersionsToKeep(1).       //
+		WithDetectConflicts(false).     // the one writer checks versions itself
+		WithNumCompactors(2).           //
+		WithCompression(options.None).  // records are small, and reading is the hot path
+		WithBlockCacheSize(0).          // hot records have their own copy
+		WithIndexCacheSize(0).          //
+		WithMetricsEnabled(false).      //
+		WithChecksumVerificationMode(options.OnTableRead)
+	if len(o.EncryptionKey) > 0 {
+		// Without these caches an encrypted database panics.
+		b = b.WithEncryptionKey(o.EncryptionKey).WithBlockCacheSize(encryptCache).WithIndexCacheSize(encryptCache)
+	}
+	return b
+}
+
+// engineLogger passes Badger's log on. Its informational chatter is debugging to us.
+type engineLogger struct{ log *zap.SugaredLogger }
+
+func (l engineLogger) Errorf(format string, args ...any)   { l.log.Errorf(format, args...) }
+func (l engineLogger) Warningf(format string, args ...any) { l.log.Warnf(format, args...) }
+func (l engineLogger) Infof(format string, args ...any)    { l.log.Debugf(format, args...) }
+func (l engineLogger) Debugf(format string, args ...any)   { l.log.Debugf(format, args...) }

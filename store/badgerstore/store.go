@@ -1,0 +1,231 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Store is a session store on Badger. Safe for concurrent use; Close waits
+// for the calls under way.
+type Store struct {
+	opts     Options
+	db       *badger.DB
+	log      *zap.Logger
+	managers *managers
+	cache    *cache
+	writer   *writer
+	space    space
+
+	uses    uses
+	stop    chan struct{} // closed by Close; ends the upkeep
+	wakeup  chan struct{} // touches have to be written
+	upkeep  sync.WaitGroup
+	damaged atomic.Int64
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Updater = (*Store)(nil)
+)
+
+// Open opens the store in a directory, or begins one there. Only one process
+// can have it open. What it refuses, it refuses without having changed
+// anything, and the error says what to do.
+func Open(o Options) (*Store, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		opts: o, log: o.Logger, cache: newCache(o.CacheBytes),
+		stop: make(chan struct{}), wakeup: make(chan struct{}, 1),
+	}
+	s.uses.idle = make(chan struct{})
+	s.space.opts = &s.opts
+	var err error
+	if s.db, err = openDatabase(&s.opts); err != nil {
+		return nil, err
+	}
+	if s.managers, err = loadManagers(s.db); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	s.writer = newWriter(s)
+	s.upkeep.Go(s.keepUp)
+	return s, nil
+}
+
+// Close writes what is pending and closes the store, after the last call
+// under way has ended. Later calls answer store.ErrUnavailable. Closing twice
+// is an error.
+func (s *Store) Close() error {
+	if !s.uses.end() {
+		return errors.New("closing session store: it is closed already")
+	}
+	close(s.stop)
+	s.upkeep.Wait()
+	err := s.flushTouches(true)
+	s.writer.close()
+	if err := errors.Join(err, s.db.Close()); err != nil {
+		return fmt.Errorf("closing session store %s: %w", s.opts.Dir, err)
+	}
+	return nil
+}
+
+// Load implements store.Store. A hot record costs no disk access and no allocation.
+func (s *Store) Load(ctx context.Context, key store.Key) (store.Record, error) {
+	if err := s.enter(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer s.leave()
+	e, err := s.load(key)
+	return e.rec, err
+}
+
+// load returns the live entry from memory or disk.
+func (s *Store) load(key store.Key) (entry, error) {
+	shard := s.cache.shard(key)
+	e, ok, changes := shard.get(key)
+	if !ok {
+		var err error
+		if e, err = s.read(key); err != nil {
+			return entry{}, err
+		}
+		e = shard.install(key, e, changes)
+	}
+	if !e.rec.Alive(s.opts.Now()) {
+		return entry{}, store.ErrGone
+	}
+	return e, nil
+}
+
+// read returns the entry on disk, whether or not it is past its deadline.
+func (s *Store) read(key store.Key) (e entry, err error) {
+	n, ok := s.managers.number(key.Manager)
+	if !ok {
+		return entry{}, store.ErrGone
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		e, err = s.readIn(txn, n, key)
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrGone) {
+		return entry{}, fmt.Errorf("reading session %s: %w: %w", key.ID, store.ErrUnavailable, err)
+	}
+	return e, err
+}
+
+func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (e entry, err error) {
+	raw := sessionKey(n, key.ID)
+	item, err := txn.Get(raw)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return entry{}, store.ErrGone
+	}
+	if err != nil {
+		return entry{}, err
+	}
+	if err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err }); err != nil {
+		if errors.Is(err, errDamaged) {
+			return entry{}, s.lost(key)
+		}
+		return entry{}, err
+	}
+	item, err = txn.Get(accessKey(n, key.ID))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return e, nil
+	}
+	if err == nil {
+		err = item.Value(func(b []byte) error {
+			if a, ok := decodeAccess(b); ok {
+				a.merge(&e.rec)
+			}
+			return nil
+		})
+	}
+	return e, err
+}
+
+// lost tells of a record that fails its checksum: it is an ended session, and
+// not an error for ever.
+func (s *Store) lost(key store.Key) error {
+	s.damaged.Add(1)
+	s.log.Error("session record is damaged and counts as ended; a damaged disk is likely",
+		zap.String("manager", key.Manager), zap.Stringer("session", key.ID))
+	return store.ErrGone
+}
+
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !s.uses.begin() {
+		return fmt.Errorf("session store %s is closed: %w", s.opts.Dir, store.ErrUnavailable)
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.uses.done() }
+
+// Stats are counts since the opening, and sizes now.
+type Stats struct {
+	Batches, Writes int64 // transactions of the writer, and operations in them
+	Damaged         int64 // records that failed their checksum
+	CacheBytes      int64
+	Free            int64 // bytes of disk space, as last looked at
+}
+
+// Stats returns the store's counters.
+func (s *Store) Stats() Stats {
+	return Stats{
+		Batches: s.writer.batches.Load(), Writes: s.writer.writes.Load(), Damaged: s.damaged.Load(),
+		CacheBytes: s.cache.bytes(), Free: s.space.free.Load(),
+	}
+}
+
+// keepUp does what has to be done from time to time. It belongs to the store,
+// so that it runs once, however many managers use it.
+func (s *Store) keepUp() {
+	syncs := time.NewTicker(syncInterval)
+	spaces := time.NewTicker(spaceInterval)
+	gc := time.NewTicker(gcInterval)
+	defer syncs.Stop()
+	defer spaces.Stop()
+	defer gc.Stop()
+	for {
+		var err error
+		select {
+		case <-s.stop:
+			return
+		case <-s.wakeup:
+			err = s.flushTouches(false)
+		case <-syncs.C:
+			if s.opts.Durability == Async && s.writer.unsynced.Swap(false) {
+				err = s.db.Sync()
+			}
+		case <-spaces.C:
+			s.space.look()
+		case <-gc.C:
+			// Sessions are never in the value log; older files may be.
+			if err = s.db.RunValueLogGC(0.5); errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
+				err = nil
+			}
+		}
+		if err != nil {
+			s.log.Error("keeping up session store", zap.String("dir", s.opts.Dir), zap.Error(err))
+		}
+	}
+}
+
+func (s *Store) wake() {
+	select {
+	case s.wakeup <- struct{}{}:
+	default:
+	}
+}

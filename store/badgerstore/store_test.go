@@ -1,0 +1,42 @@
+package badgerstore
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/sessionproxy/sessionproxy/store/storetest"
+)
+
+func TestConforms(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"sync":        func(*Options) {},
+		"async":       func(o *Options) { o.Durability = Async },
+		"encrypted":   func(o *Options) { o.EncryptionKey = make([]byte, 32) },
+		"no cache":    func(o *Options) { o.CacheBytes = 1 },
+		"small cache": func(o *Options) { o.CacheBytes = 16 << 11 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, storetest.Engine{Open: func(t *testing.T, dir string, now func() time.Time) storetest.Closer {
+				return open(t, dir, func(o *Options) { o.Now = now; change(o) })
+			}})
+		})
+	}
+}
+
+// open opens a store that the test closes itself.
+func open(t testing.TB, dir string, change func(*Options)) *Store {
+	t.Helper()
+	o := Options{Dir: dir, Reserve: 1, Logger: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))}
+	if change != nil {
+		change(&o)
+	}
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

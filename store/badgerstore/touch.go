@@ -1,0 +1,113 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// maxPending is how many unwritten touches one shard keeps before it has all
+// of them written: it bounds memory, not time.
+const maxPending = 4096
+
+// Touch implements store.Store. The access time is visible at once. It is
+// written when it is further ahead of what is written than half of the slack,
+// so that a crash never ends a session early; at an orderly close; or when
+// too many have gathered.
+func (s *Store) Touch(ctx context.Context, touches ...store.Touch) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	for _, t := range touches {
+		e, err := s.load(t.Key)
+		if errors.Is(err, store.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if s.cache.shard(t.Key).touch(t, &e.rec) {
+			s.wake()
+		}
+	}
+	return nil
+}
+
+// touch notes an access time for a record that was just seen alive, and
+// reports whether something has to be written now.
+func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := moment(t.Accessed.UnixMilli())
+	rec := seen
+	if el, ok := s.entries[t.Key]; ok {
+		rec = &el.Value.(*cached).rec
+	}
+	if rec.Incarnation != t.Incarnation || !at.After(rec.Accessed) {
+		return false
+	}
+	p := s.pending[t.Key]
+	if p == nil || p.incarnation != t.Incarnation {
+		p = &touched{written: rec.Accessed, absolute: rec.Absolute}
+		s.pending[t.Key] = p
+	}
+	if p.incarnation == t.Incarnation && !at.After(p.at) {
+		return false
+	}
+	p.access = access{t.Incarnation, at}
+	rec.Accessed = at
+	if !p.isDue && at.Sub(p.written) >= store.TouchSlack(rec.Idle)/2 {
+		p.isDue = true
+		s.due = append(s.due, t.Key)
+	}
+	return len(s.due) > 0 || len(s.pending) > maxPending
+}
+
+// dueTouches adds copies of the touches that have to be written, or of all.
+// They stay pending until they are written.
+func (s *shard) dueTouches(all bool, into map[store.Key]touched) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all || len(s.pending) > maxPending {
+		for key, p := range s.pending {
+			p.isDue = false
+			into[key] = *p
+		}
+	} else {
+		for _, key := range s.due {
+			if p := s.pending[key]; p != nil {
+				p.isDue = false
+				into[key] = *p
+			}
+		}
+	}
+	s.due = s.due[:0]
+}
+
+// touchWritten follows a touch that was committed.
+func (s *shard) touchWritten(key store.Key, t touched) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pending[key]
+	switch {
+	case p == nil || p.incarnation != t.incarnation:
+	case p.at.Equal(t.at):
+		delete(s.pending, key)
+	default:
+		p.written = t.at
+	}
+}
+
+// flushTouches hands the touches that are due, or all, to the writer.
+func (s *Store) flushTouches(all bool) error {
+	due := make(map[store.Key]touched)
+	for i := range s.cache.shards {
+		s.cache.shards[i].dueTouches(all, due)
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	return s.writer.flush(due)
+}

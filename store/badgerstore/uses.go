@@ -1,0 +1,49 @@
+package badgerstore
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// uses counts the calls under way, so that nothing is closed under them:
+// Badger's iterators and values fault, unrecoverably, when they outlive it.
+type uses struct {
+	n    atomic.Int64
+	idle chan struct{} // closed when the last call has left after end
+	once sync.Once     // of closing idle: a call that came too late leaves, too
+}
+
+// ended is far below any number of calls.
+const ended = -1 << 40
+
+// begin counts a call in, unless end was called.
+func (u *uses) begin() bool {
+	if u.n.Add(1) > 0 {
+		return true
+	}
+	u.done()
+	return false
+}
+
+func (u *uses) done() {
+	if u.n.Add(-1) == ended {
+		u.once.Do(func() { close(u.idle) })
+	}
+}
+
+// end lets no further call in and waits for those under way. It reports false
+// if it was called before.
+func (u *uses) end() bool {
+	for {
+		n := u.n.Load()
+		if n < 0 {
+			return false
+		}
+		if u.n.CompareAndSwap(n, n+ended) {
+			if n > 0 {
+				<-u.idle
+			}
+			return true
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package badgerstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// The largest records that are taken; a batch of one must fit a transaction.
+const (
+	maxData      = 256 << 10
+	maxPrincipal = 1<<16 - 1
+	maxManager   = 1 << 10
+)
+
+// Save implements store.Store.
+func (s *Store) Save(ctx context.Context, key store.Key, rec store.Record, cond store.Condition) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := s.writable(key, &rec); err != nil {
+		return err
+	}
+	return s.writer.do(ctx, &op{key: key, weight: weightOf(&rec), run: func(b *batch) error {
+		return b.save(key, rec, cond)
+	}})
+}
+
+// Update implements store.Updater.
+func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Record, error)) (store.Record, error) {
+	if err := s.enter(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer s.leave()
+	if err := s.writable(key, &store.Record{}); err != nil {
+		return store.Record{}, err
+	}
+	var saved store.Record
+	// What the change makes is not known yet: count the largest record.
+	err := s.writer.do(ctx, &op{key: key, weight: updateWeight, run: func(b *batch) (err error) {
+		rec, err := b.update(key, func(current store.Record) (store.Record, error) {
+			next, err := change(current)
+			if err == nil {
+				err = s.writable(key, &next)
+			}
+			return next, err
+		})
+		saved = rec
+		return err
+	}})
+	if err != nil {
+		return store.Record{}, err // saved may still be written by the batch
+	}
+	return saved, nil
+}
+
+// updateWeight is what an update counts for: 32 of them fill a batch.
+const updateWeight = maxBatchBytes / 32
+
+// Delete implements store.Store. It is done even when disk space is short:
+// somebody wants to log out, and the reserve has room for it.
+func (s *Store) Delete(ctx context.Context, key store.Key) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.writer.do(ctx, &op{key: key, weight: weightOf(&store.Record{}), run: func(b *batch) error {
+		return b.delete(key)
+	}})
+}
+
+// writable refuses what cannot be stored, and everything when space is short.
+func (s *Store) writable(key store.Key, rec *store.Record) error {
+	switch {
+	case len(rec.Data) > maxData:
+		return fmt.Errorf("saving session %s: %d bytes of data, at most %d can be stored", key.ID, len(rec.Data), maxData)
+	case len(rec.Principal) > maxPrincipal:
+		return fmt.Errorf("saving session %s: the principal has %d bytes, at most %d can be stored", key.ID, len(rec.Principal), maxPrincipal)
+	case len(key.Manager) > maxManager:
+		return fmt.Errorf("saving session %s: the manager's name has %d bytes, at most %d can be stored", key.ID, len(key.Manager), maxManager)
+	}
+	return s.space.short()
+}
+
+// weightOf is about what a save adds to a transaction.
+func weightOf(rec *store.Record) int { return len(rec.Data) + len(rec.Principal) + 512 }

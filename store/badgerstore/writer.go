@@ -1,0 +1,176 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// A batch is what has queued, up to these bounds. They keep it well below the
+// largest transaction that Badger takes with this memtable.
+const (
+	maxBatchOps   = 256
+	maxBatchBytes = 512 << 10
+)
+
+// writer is the one goroutine that changes the database. It takes whatever
+// has queued, checks each operation against the batch so far and the stored
+// data, and commits all in one transaction, which costs one sync.
+type writer struct {
+	s        *Store
+	ops      chan *op
+	finished sync.WaitGroup
+	unsynced atomic.Bool // something was committed and not synced (Async)
+	batches  atomic.Int64
+	writes   atomic.Int64
+}
+
+// op is one operation in the queue. done gets exactly one value.
+type op struct {
+	key    store.Key
+	run    func(*batch) error // decides, and stages; the batch may still fail
+	weight int                // bytes that it may stage
+	result error
+	done   chan error
+}
+
+func newWriter(s *Store) *writer {
+	w := &writer{s: s, ops: make(chan *op, maxBatchOps)}
+	w.finished.Go(w.work)
+	return w
+}
+
+// close ends the writer; the caller sees to it that nothing is queued any more.
+func (w *writer) close() {
+	close(w.ops)
+	w.finished.Wait()
+}
+
+// do queues an operation and waits for its batch. When the context ends
+// before, the outcome is unknown.
+func (w *writer) do(ctx context.Context, o *op) error {
+	o.done = make(chan error, 1)
+	select {
+	case w.ops <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the commit: %w: %w", store.ErrUnknown, ctx.Err())
+	}
+}
+
+func (w *writer) work() {
+	queue := make([]*op, 0, maxBatchOps)
+	var held *op // did not fit any more
+	for {
+		queue = queue[:0]
+		if held != nil {
+			queue, held = append(queue, held), nil
+		} else {
+			o, ok := <-w.ops
+			if !ok {
+				return
+			}
+			queue = append(queue, o)
+		}
+		bytes := queue[0].weight
+	gather: // what is there, without waiting for stragglers
+		for len(queue) < maxBatchOps {
+			select {
+			case o, ok := <-w.ops:
+				if !ok {
+					break gather
+				}
+				if bytes+o.weight > maxBatchBytes {
+					held = o
+					break gather
+				}
+				queue = append(queue, o)
+				bytes += o.weight
+			default:
+				break gather
+			}
+		}
+		w.commit(queue)
+	}
+}
+
+// commit runs the operations of a batch and answers them, all after the
+// commit: an answer may rest on what another one of the batch staged.
+func (w *writer) commit(queue []*op) {
+	b := newBatch(w.s)
+	defer b.txn.Discard()
+	for _, o := range queue {
+		o.result = b.run(o)
+	}
+	err := b.commit()
+	if err == nil && b.staged > 0 {
+		w.batches.Add(1)
+		w.writes.Add(int64(b.staged))
+		w.unsynced.Store(true)
+	}
+	for _, o := range queue {
+		if err != nil {
+			o.result = err
+		}
+		o.done <- o.result
+	}
+}
+
+// run runs one operation. A panic of a change function is its caller's
+// mistake, and must not end the writer.
+func (b *batch) run(o *op) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("changing session %s: panic: %v", o.key.ID, p)
+		}
+	}()
+	return o.run(b)
+}
+
+// flush writes access times, in batches of their own.
+func (w *writer) flush(due map[store.Key]touched) error {
+	part := make(map[store.Key]touched, maxBatchOps)
+	write := func() error {
+		if len(part) == 0 {
+			return nil
+		}
+		mine := part
+		part = make(map[store.Key]touched, maxBatchOps)
+		err := w.do(context.Background(), &op{weight: maxBatchBytes, run: func(b *batch) error { return b.touch(mine) }})
+		if err != nil {
+			return fmt.Errorf("writing access times: %w", err)
+		}
+		for key, t := range mine {
+			w.s.cache.shard(key).touchWritten(key, t)
+		}
+		return nil
+	}
+	for key, t := range due {
+		if part[key] = t; len(part) == maxBatchOps {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
+}
+
+// commitError says what is known after a failed commit.
+func commitError(dir string, err error) error {
+	kind := store.ErrUnknown
+	if errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed) {
+		kind = store.ErrUnavailable
+	}
+	return fmt.Errorf("committing to session store %s: %w: %w", dir, kind, err)
+}

@@ -1,0 +1,149 @@
+package storetest
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// testModel runs random operations against the store and against Memory, a
+// map with a clock, and expects the same answers.
+func testModel(t *testing.T, e Engine) {
+	rapid.Check(t, func(rt *rapid.T) {
+		clock := NewClock()
+		dir, err := os.MkdirTemp(t.TempDir(), "model")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		m := &machine{t: t, engine: e, dir: dir, clock: clock, model: NewMemory(clock.Now), known: make(map[store.Key][]store.Record)}
+		m.real = e.Open(t, dir, clock.Now)
+		defer func() {
+			if err := m.real.Close(); err != nil {
+				rt.Error(err)
+			}
+		}()
+		rt.Repeat(map[string]func(*rapid.T){
+			"create": m.create, "save": m.save, "delete": m.delete, "touch": m.touch,
+			"advance": m.advance, "reopen": m.reopen, "": m.check,
+		})
+	})
+}
+
+type machine struct {
+	t      *testing.T
+	engine Engine
+	dir    string
+	clock  *Clock
+	real   Closer
+	model  *Memory
+	known  map[store.Key][]store.Record // every record ever saved or tried
+}
+
+func (m *machine) key(rt *rapid.T) store.Key {
+	return keyOf(rapid.SampledFrom([]string{"shop", "cart"}).Draw(rt, "manager"), byte(rapid.IntRange(1, 3).Draw(rt, "id")))
+}
+
+func (m *machine) some(rt *rapid.T, key store.Key) store.Record {
+	if len(m.known[key]) == 0 {
+		return store.Record{Idle: time.Minute, Incarnation: 1, Accessed: m.clock.Now(), Absolute: m.clock.Now().Add(time.Hour)}
+	}
+	return rapid.SampledFrom(m.known[key]).Draw(rt, "known record")
+}
+
+// both runs a call on the two and compares the outcome.
+func (m *machine) both(rt *rapid.T, call func(store.Store) error) {
+	want, got := call(m.model), call(m.real)
+	for _, kind := range []error{store.ErrGone, store.ErrConflict} {
+		if errors.Is(want, kind) != errors.Is(got, kind) {
+			rt.Fatalf("the model answers %v, the store %v", want, got)
+		}
+	}
+	if (want == nil) != (got == nil) {
+		rt.Fatalf("the model answers %v, the store %v", want, got)
+	}
+}
+
+func (m *machine) create(rt *rapid.T) {
+	key, now := m.key(rt), m.clock.Now()
+	rec := store.Record{
+		Data: []byte(rapid.StringN(0, 40, -1).Draw(rt, "data")), Created: now, Written: now, Accessed: now,
+		Idle:     time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second,
+		Absolute: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(rt, "absolute")) * time.Second),
+		Nonce:    [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+	}
+	m.known[key] = append(m.known[key], rec)
+	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, rec, store.Create()) })
+}
+
+func (m *machine) save(rt *rapid.T) {
+	key := m.key(rt)
+	old := m.some(rt, key)
+	rec := next(old, rapid.StringN(0, 40, -1).Draw(rt, "data"))
+	rec.Accessed = m.clock.Now()
+	if rapid.Bool().Draw(rt, "other timeout") {
+		rec.Idle = time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second
+	}
+	m.known[key] = append(m.known[key], rec)
+	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, rec, store.IfVersion(old.Version)) })
+}
+
+func (m *machine) delete(rt *rapid.T) {
+	key := m.key(rt)
+	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key) })
+}
+
+func (m *machine) touch(rt *rapid.T) {
+	key := m.key(rt)
+	touch := store.Touch{Key: key, Incarnation: m.some(rt, key).Incarnation, Accessed: m.clock.Now().Add(time.Duration(rapid.IntRange(-30, 5).Draw(rt, "seconds")) * time.Second)}
+	m.both(rt, func(s store.Store) error { return s.Touch(m.t.Context(), touch) })
+}
+
+func (m *machine) advance(rt *rapid.T) {
+	m.clock.Advance(time.Duration(rapid.IntRange(1, 60_000).Draw(rt, "milliseconds")) * time.Millisecond)
+}
+
+func (m *machine) reopen(rt *rapid.T) {
+	if m.engine.Volatile || rapid.IntRange(0, 9).Draw(rt, "rarely") > 0 {
+		rt.Skip()
+	}
+	if err := m.real.Close(); err != nil {
+		rt.Fatal(err)
+	}
+	m.real = m.engine.Open(m.t, m.dir, m.clock.Now)
+}
+
+// check compares all that can be seen.
+func (m *machine) check(rt *rapid.T) {
+	for key := range m.known {
+		want, errWant := m.model.Load(m.t.Context(), key)
+		got, errGot := m.real.Load(m.t.Context(), key)
+		if isGone(errWant) != isGone(errGot) || errWant == nil && !same(want, got) {
+			rt.Fatalf("the model has %+v, %v; the store %+v, %v", want, errWant, got, errGot)
+		}
+	}
+	for _, manager := range []string{"shop", "cart"} {
+		var want, got []store.ID
+		for info := range m.model.List(m.t.Context(), manager, store.ID{}) {
+			want = append(want, info.ID)
+		}
+		for info, err := range m.real.List(m.t.Context(), manager, store.ID{}) {
+			if err != nil {
+				rt.Fatal(err)
+			}
+			got = append(got, info.ID)
+		}
+		if len(want) != len(got) {
+			rt.Fatalf("the model lists %v, the store %v", want, got)
+		}
+		for i := range want {
+			if want[i] != got[i] {
+				rt.Fatalf("the model lists %v, the store %v", want, got)
+			}
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+func testList(t *testing.T, r *rig) {
+	const n = 600 // more than a page of any engine that we know
+	want := make(map[store.ID]store.Record)
+	for i := range n {
+		key := store.Key{Manager: "shop", ID: store.ID{byte(i * 7), byte(i >> 8), 1}}
+		want[key.ID] = r.create(key, strconv.Itoa(i))
+	}
+	r.create(keyOf("cart", 1), "other")
+	short := r.record("short")
+	short.Absolute = r.clock.Now().Add(time.Second)
+	if err := r.store.Save(t.Context(), keyOf("shop", 255), short, store.Create()); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(time.Second)
+
+	var ids []store.ID
+	for info, err := range r.store.List(t.Context(), "shop", store.ID{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec, ok := want[info.ID]
+		if !ok || info != rec.Info(info.ID) && !info.Accessed.Equal(rec.Accessed) || info.Version != rec.Version || info.Size != len(rec.Data) {
+			t.Fatalf("got %+v, want %+v", info, rec.Info(info.ID))
+		}
+		if len(ids) > 0 && string(ids[len(ids)-1][:]) >= string(info.ID[:]) {
+			t.Fatal("not in order")
+		}
+		ids = append(ids, info.ID)
+	}
+	if len(ids) != n {
+		t.Fatalf("%d listed, want %d", len(ids), n)
+	}
+	t.Run("from the middle, and stop", func(t *testing.T) {
+		var got []store.ID
+		for info, err := range r.store.List(t.Context(), "shop", ids[299]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, info.ID); len(got) == 3 {
+				break
+			}
+		}
+		if len(got) != 3 || got[0] != ids[300] || got[2] != ids[302] {
+			t.Fatalf("got %v", got)
+		}
+	})
+	t.Run("nobody's", func(t *testing.T) {
+		for info, err := range r.store.List(t.Context(), "nobody", store.ID{}) {
+			t.Fatalf("got %+v, %v", info, err)
+		}
+	})
+	t.Run("the store may be used meanwhile", func(t *testing.T) {
+		for info, err := range r.store.List(t.Context(), "shop", ids[len(ids)-3]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.store.Delete(t.Context(), store.Key{Manager: "shop", ID: info.ID}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// testConcurrentSaves: of the saves that expect one version, one happens.
+func testConcurrentSaves(t *testing.T, r *rig) {
+	const clients, rounds = 8, 25
+	key := keyOf("shop", 1)
+	r.create(key, "0")
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for done := 0; done < rounds; {
+				rec, err := r.store.Load(t.Context(), key)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, err := strconv.Atoi(string(rec.Data))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				err = r.store.Save(t.Context(), key, next(rec, strconv.Itoa(n+1)), store.IfVersion(rec.Version))
+				switch {
+				case err == nil:
+					done++
+				case !errors.Is(err, store.ErrConflict):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := string(r.load(key).Data); got != strconv.Itoa(clients*rounds) {
+		t.Fatalf("%s saves were counted, want %d", got, clients*rounds)
+	}
+}
+
+func calls(s store.Store, key store.Key, rec store.Record) map[string]func(context.Context) error {
+	return map[string]func(context.Context) error{
+		"load": func(ctx context.Context) error { _, err := s.Load(ctx, key); return err },
+		"save": func(ctx context.Context) error {
+			return s.Save(ctx, key, next(rec, "new"), store.IfVersion(rec.Version))
+		},
+		"delete": func(ctx context.Context) error { return s.Delete(ctx, key) },
+		"touch": func(ctx context.Context) error {
+			return s.Touch(ctx, store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: rec.Accessed.Add(time.Minute)})
+		},
+		"list": func(ctx context.Context) error {
+			for _, err := range s.List(ctx, key.Manager, store.ID{}) {
+				return err
+			}
+			return nil
+		},
+	}
+}
+
+func testCancelled(t *testing.T, r *rig) {
+	key := keyOf("shop", 1)
+	rec := r.create(key, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range calls(r.store, key, rec) {
+		t.Run(name, func(t *testing.T) {
+			if err := call(ctx); !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v", err)
+			}
+			if got := r.load(key); !same(got, rec) {
+				t.Fatalf("it had an effect: %+v", got)
+			}
+		})
+	}
+}
+
+func testClosed(t *testing.T, r *rig) {
+	key := keyOf("shop", 1)
+	rec := r.create(key, "x")
+	r.close()
+	for name, call := range calls(r.store, key, rec) {
+		t.Run(name, func(t *testing.T) {
+			if err := call(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+func testReopen(t *testing.T, r *rig) {
+	if r.engine.Volatile {
+		t.Skip("this store keeps nothing, as it says itself")
+	}
+	key := keyOf("shop", 1)
+	rec := r.create(key, "x")
+	gone := r.create(keyOf("shop", 2), "gone")
+	if err := r.store.Delete(t.Context(), keyOf("shop", 2)); err != nil {
+		t.Fatal(err)
+	}
+	rec.Accessed = rec.Accessed.Add(time.Second)
+	if err := r.store.Touch(t.Context(), store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: rec.Accessed}); err != nil {
+		t.Fatal(err)
+	}
+	r.reopen()
+	if got := r.load(key); !same(got, rec) {
+		t.Fatalf("got %+v, want %+v", got, rec)
+	}
+	r.gone(keyOf("shop", 2))
+	if err := r.store.Save(t.Context(), keyOf("shop", 2), next(gone, "y"), store.IfVersion(gone.Version)); !isGone(err) {
+		t.Fatalf("got %v", err)
+	}
+}

@@ -1,0 +1,133 @@
+// Package storetest is the conformance suite of package store: what every
+// session store has to pass, whatever its engine. Run it from a test of the store:
+//
+//	storetest.Run(t, storetest.Engine{Open: func(t *testing.T, dir string, now func() time.Time) storetest.Closer { … }})
+package storetest
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Closer is a store that can be closed.
+type Closer interface {
+	store.Store
+	io.Closer
+}
+
+// Engine makes the stores that are to be tested.
+type Engine struct {
+	// Open opens the store that lives in dir, or begins one there, on a
+	// clock that the test moves. dir is the test's own. The suite closes it.
+	Open func(t *testing.T, dir string, now func() time.Time) Closer
+	// Volatile says that nothing outlives Close; tests of reopening are left out.
+	Volatile bool
+}
+
+// Run runs the whole suite.
+func Run(t *testing.T, e Engine) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *rig)
+	}{
+		{"load", testLoad},
+		{"save", testSave},
+		{"delete", testDelete},
+		{"touch", testTouch},
+		{"expiry", testExpiry},
+		{"list", testList},
+		{"update", testUpdate},
+		{"concurrent saves", testConcurrentSaves},
+		{"cancelled", testCancelled},
+		{"closed", testClosed},
+		{"reopen", testReopen},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, newRig(t, e))
+		})
+	}
+	t.Run("model", func(t *testing.T) { testModel(t, e) })
+}
+
+// rig is one store under test, and its clock.
+type rig struct {
+	t      *testing.T
+	engine Engine
+	dir    string
+	clock  *Clock
+	store  Closer
+	closed bool
+}
+
+func newRig(t *testing.T, e Engine) *rig {
+	r := &rig{t: t, engine: e, dir: t.TempDir(), clock: NewClock()}
+	r.store = e.Open(t, r.dir, r.clock.Now)
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) close() {
+	if r.closed {
+		return
+	}
+	r.closed = true
+	if err := r.store.Close(); err != nil {
+		r.t.Errorf("closing: %v", err)
+	}
+}
+
+func (r *rig) reopen() {
+	r.t.Helper()
+	r.close()
+	r.store, r.closed = r.engine.Open(r.t, r.dir, r.clock.Now), false
+}
+
+// record is a record that begins now, with that data.
+func (r *rig) record(data string) store.Record {
+	now := r.clock.Now()
+	return store.Record{
+		Data: []byte(data), Created: now, Written: now, Accessed: now,
+		Idle: 30 * time.Minute, Absolute: now.Add(12 * time.Hour),
+		Nonce: [16]byte{1, 2, 3}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+	}
+}
+
+// create stores such a record under a key of its own.
+func (r *rig) create(key store.Key, data string) store.Record {
+	r.t.Helper()
+	rec := r.record(data)
+	if err := r.store.Save(r.t.Context(), key, rec, store.Create()); err != nil {
+		r.t.Fatalf("creating: %v", err)
+	}
+	return rec
+}
+
+func (r *rig) load(key store.Key) store.Record {
+	r.t.Helper()
+	rec, err := r.store.Load(r.t.Context(), key)
+	if err != nil {
+		r.t.Fatalf("loading: %v", err)
+	}
+	return rec
+}
+
+func (r *rig) gone(key store.Key) {
+	r.t.Helper()
+	if rec, err := r.store.Load(r.t.Context(), key); !isGone(err) {
+		r.t.Fatalf("got %+v, %v; want store.ErrGone", rec, err)
+	}
+}
+
+// next is the record that follows rec, with other data.
+func next(rec store.Record, data string) store.Record {
+	rec.Data = []byte(data)
+	rec.Version = rec.Version.Next()
+	return rec
+}
+
+func keyOf(manager string, id byte) store.Key {
+	return store.Key{Manager: manager, ID: store.ID{id}}
+}
