@@ -2,7 +2,7 @@ package storetest
 
 import (
 	"errors"
-	"os"
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,40 +12,42 @@ import (
 )
 
 // testModel runs random operations against the store and against Memory, a
-// map with a clock, and expects the same answers.
+// map with a clock, and expects the same answers. All runs share one store,
+// under managers of their own, since opening one may be slow.
 func testModel(t *testing.T, e Engine) {
+	dir, clock, run := t.TempDir(), NewClock(), 0
+	real := e.Open(t, dir, clock.Now)
 	rapid.Check(t, func(rt *rapid.T) {
-		clock := NewClock()
-		dir, err := os.MkdirTemp(t.TempDir(), "model")
-		if err != nil {
-			rt.Fatal(err)
+		run++
+		m := &machine{
+			t: t, engine: e, dir: dir, clock: clock, real: real, model: NewMemory(clock.Now),
+			managers: []string{fmt.Sprint("shop", run), fmt.Sprint("cart", run)},
+			known:    make(map[store.Key][]store.Record),
 		}
-		m := &machine{t: t, engine: e, dir: dir, clock: clock, model: NewMemory(clock.Now), known: make(map[store.Key][]store.Record)}
-		m.real = e.Open(t, dir, clock.Now)
-		defer func() {
-			if err := m.real.Close(); err != nil {
-				rt.Error(err)
-			}
-		}()
+		defer func() { real = m.real }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"create": m.create, "save": m.save, "delete": m.delete, "touch": m.touch,
 			"advance": m.advance, "reopen": m.reopen, "": m.check,
 		})
 	})
+	if err := real.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 type machine struct {
-	t      *testing.T
-	engine Engine
-	dir    string
-	clock  *Clock
-	real   Closer
-	model  *Memory
-	known  map[store.Key][]store.Record // every record ever saved or tried
+	t        *testing.T
+	engine   Engine
+	dir      string
+	clock    *Clock
+	real     Closer
+	model    *Memory
+	managers []string
+	known    map[store.Key][]store.Record // every record ever saved or tried
 }
 
 func (m *machine) key(rt *rapid.T) store.Key {
-	return keyOf(rapid.SampledFrom([]string{"shop", "cart"}).Draw(rt, "manager"), byte(rapid.IntRange(1, 3).Draw(rt, "id")))
+	return keyOf(rapid.SampledFrom(m.managers).Draw(rt, "manager"), byte(rapid.IntRange(1, 3).Draw(rt, "id")))
 }
 
 func (m *machine) some(rt *rapid.T, key store.Key) store.Record {
@@ -108,7 +110,7 @@ func (m *machine) advance(rt *rapid.T) {
 }
 
 func (m *machine) reopen(rt *rapid.T) {
-	if m.engine.Volatile || rapid.IntRange(0, 9).Draw(rt, "rarely") > 0 {
+	if m.engine.Volatile || rapid.IntRange(0, 99).Draw(rt, "rarely") > 0 {
 		rt.Skip()
 	}
 	if err := m.real.Close(); err != nil {
@@ -126,7 +128,7 @@ func (m *machine) check(rt *rapid.T) {
 			rt.Fatalf("the model has %+v, %v; the store %+v, %v", want, errWant, got, errGot)
 		}
 	}
-	for _, manager := range []string{"shop", "cart"} {
+	for _, manager := range m.managers {
 		var want, got []store.ID
 		for info := range m.model.List(m.t.Context(), manager, store.ID{}) {
 			want = append(want, info.ID)
