@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// backend lends one configuration's store to its requests. It holds one
+// reference to the open store, from the first need until the configuration is
+// gone and its last request has returned what it borrowed. A request that an
+// old configuration begins to serve even later opens it once more for itself.
+type backend struct {
+	provider StoreProvider
+	logger   *zap.Logger
+
+	// mu protects what follows. It is held while the store opens, so that
+	// all first users wait for one opening, and never while it closes.
+	mu       sync.Mutex
+	db       *database // nil while no reference is held
+	users    int       // requests that have borrowed and not returned
+	released bool      // the configuration is gone
+	failed   error     // why the store could not be opened; not tried again
+}
+
+func newBackend(p StoreProvider, logger *zap.Logger) *backend {
+	return &backend{provider: p, logger: logger}
+}
+
+// adopt takes a reference if this process has the store open, and opens nothing.
+func (b *backend) adopt() error {
+	if !isOpen(b.provider) {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.acquire()
+}
+
+// acquire makes sure that db is set. Called with mu held.
+func (b *backend) acquire() error {
+	if b.db != nil || b.failed != nil {
+		return b.failed
+	}
+	b.db, b.failed = acquireDatabase(b.provider)
+	return b.failed
+}
+
+// Borrow lends the store, and opens it if nobody has.
+func (b *backend) Borrow() (store.Store, *session.Locks, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.acquire(); err != nil {
+		return nil, nil, err
+	}
+	b.users++
+	return b.db.store, b.db.locks, nil
+}
+
+// Return ends a Borrow. The last user of a configuration that is gone gives
+// the reference back; closing may take seconds, so its request does not wait.
+func (b *backend) Return() {
+	b.mu.Lock()
+	b.users--
+	last := b.drop()
+	b.mu.Unlock()
+	if last {
+		go func() {
+			if err := releaseDatabase(b.provider); err != nil {
+				b.logger.Error("session store did not close well", zap.Error(err))
+			}
+		}()
+	}
+}
+
+// release says that the configuration is gone. Without requests in flight the
+// reference is given back before it returns. Idempotent.
+func (b *backend) release() error {
+	b.mu.Lock()
+	b.released = true
+	last := b.drop()
+	b.mu.Unlock()
+	if last {
+		return releaseDatabase(b.provider)
+	}
+	return nil
+}
+
+// drop forgets the store if nobody needs it any more, and reports whether the
+// caller has to give back the reference. Called with mu held.
+func (b *backend) drop() bool {
+	if !b.released || b.users > 0 || b.db == nil {
+		return false
+	}
+	b.db = nil
+	return true
+}

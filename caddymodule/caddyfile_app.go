@@ -1,0 +1,91 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption(appID, parseApp)
+}
+
+// parseApp reads the global option:
+//
+//	sessions {
+//		store badger [<dir>] {
+//			durability sync|async
+//			encryption_key <key>
+//			reserve <size>
+//		}
+//		ticket_key <key>...
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := new(App)
+	d.Next() // the option's name
+	if existing != nil {
+		return nil, d.Errf("the global option '%s' is given twice", appID)
+	}
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	b := newBlock(d, appID)
+	b.words = map[string]func() error{
+		"store":      func() error { return app.parseStore(d) },
+		"ticket_key": func() error { return parseKeys(d, &app.TicketKeys) },
+	}
+	if err := b.parse(); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: appID, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (a *App) parseStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	mod, err := caddyfile.UnmarshalModule(d, storeNamespace+"."+name)
+	if err != nil {
+		return err
+	}
+	if _, ok := mod.(StoreProvider); !ok {
+		return d.Errf("module %s.%s is not a session store", storeNamespace, name)
+	}
+	a.StoreRaw = caddyconfig.JSONModuleObject(mod, "engine", name, nil)
+	return nil
+}
+
+func parseKeys(d *caddyfile.Dispenser, keys *[]string) error {
+	if *keys = d.RemainingArgs(); len(*keys) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile reads the rest of the line that names the engine:
+//
+//	badger [<dir>] {
+//		durability sync|async
+//		encryption_key <key>
+//		reserve <size>
+//	}
+func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the engine's name
+	if d.NextArg() {
+		b.Dir = d.Val()
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+	}
+	block := newBlock(d, "badger")
+	block.words = map[string]func() error{
+		"durability":     func() error { return oneOf(d, &b.Durability, "sync", "async") },
+		"encryption_key": func() error { return oneArg(d, &b.EncryptionKey) },
+		"reserve":        func() error { return size(d, &b.Reserve, 1) },
+	}
+	return block.parse()
+}
+
+// Interface guard.
+var _ caddyfile.Unmarshaler = (*BadgerStore)(nil)

@@ -1,0 +1,109 @@
+package caddymodule
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// block reads a block of a Caddyfile whose lines begin with a word each. A
+// word that is unknown or that comes twice is refused.
+type block struct {
+	d     *caddyfile.Dispenser
+	of    string // what the block belongs to, for messages
+	words map[string]func() error
+}
+
+func newBlock(d *caddyfile.Dispenser, of string) *block { return &block{d: d, of: of} }
+
+// parse reads the block that begins at the end of the line, if one does.
+func (b *block) parse() error {
+	seen := make(map[string]int)
+	for nesting := b.d.Nesting(); b.d.NextBlock(nesting); {
+		word, line := b.d.Val(), b.d.Line()
+		read, ok := b.words[word]
+		if !ok {
+			return b.d.Errf("unknown option '%s' of %s", word, b.of)
+		}
+		if first, ok := seen[word]; ok {
+			return b.d.Errf("option '%s' of %s is given twice, first on line %d", word, b.of, first)
+		}
+		seen[word] = line
+		if err := read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneArg reads exactly one argument.
+func oneArg(d *caddyfile.Dispenser, into *string) error {
+	if !d.AllArgs(into) || *into == "" {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// noArgs reads a word that stands alone.
+func noArgs(d *caddyfile.Dispenser, into *bool) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	*into = true
+	return nil
+}
+
+// oneOf reads one of the words.
+func oneOf(d *caddyfile.Dispenser, into *string, words ...string) error {
+	option := d.Val()
+	if err := oneArg(d, into); err != nil {
+		return err
+	}
+	if !slices.Contains(words, *into) {
+		return d.Errf("%s is %s, not '%s'", option, strings.Join(words, " or "), *into)
+	}
+	return nil
+}
+
+// duration reads a duration such as 90s, 30m or 7d, of at least the least.
+func duration(d *caddyfile.Dispenser, into *caddy.Duration, least caddy.Duration) error {
+	var text string
+	option := d.Val()
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	return parseDuration(d, option, text, into, least)
+}
+
+func parseDuration(d *caddyfile.Dispenser, option, text string, into *caddy.Duration, least caddy.Duration) error {
+	value, err := caddy.ParseDuration(text)
+	if err != nil {
+		return d.Errf("parsing %s: %v", option, err)
+	}
+	if *into = caddy.Duration(value); *into < least {
+		return d.Errf("parsing %s: '%s' is too short", option, text)
+	}
+	return nil
+}
+
+// size reads a number of bytes such as 4096, 4KiB or 1GB.
+func size(d *caddyfile.Dispenser, into *int64, least int64) error {
+	var text string
+	option := d.Val()
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	value, err := humanize.ParseBytes(text)
+	if err != nil {
+		return d.Errf("parsing %s: '%s' is not a size such as 4KiB", option, text)
+	}
+	if value > math.MaxInt64 || int64(value) < least {
+		return d.Errf("parsing %s: '%s' is out of range", option, text)
+	}
+	*into = int64(value)
+	return nil
+}

@@ -1,0 +1,225 @@
+package caddymodule
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+const directive = "session"
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective(directive, parseSession)
+	// After request_header, so that no request_header line of the site undoes
+	// what is injected; before encode, handle, route, reverse_proxy and all
+	// else that answers, so that they see the session. What comes earlier
+	// (rewrite, basic_auth, forward_auth, …) sees the request without it.
+	httpcaddyfile.RegisterDirectiveOrder(directive, httpcaddyfile.After, "request_header")
+}
+
+// parseSession reads the directive:
+//
+//	session [<matcher>] off
+//	session [<matcher>] [<manager>] {
+//		locking lossy|serialized|optimistic {
+//			wait <duration>          # serialized
+//			queue <n>                # serialized
+//			on_conflict fail         # optimistic
+//		}
+//		read_only <request matcher>
+//		idle_timeout <duration>
+//		absolute_timeout <duration>
+//		max_timeout <idle> <absolute>
+//		create on_write|always
+//		inline_limit <size>
+//		max_size <size>
+//		commit_on success|any
+//		on_store_failure closed|open
+//		ticket cookie [<name>] {
+//			path <path>
+//			domain <domain>
+//			same_site lax|strict|none
+//			secure auto|always
+//			persist
+//			partitioned
+//		}
+//	}
+//
+// A request matcher is @name, one matcher on the line, or a block of matchers.
+func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	h.Next() // the directive's name
+	place := fmt.Sprintf("%s:%d", h.File(), h.Line())
+	args := h.RemainingArgs()
+	if len(args) > 1 {
+		return nil, h.Errf("session takes one name, and '%s' is too many", args[1])
+	}
+	s := new(Handler)
+	if len(args) == 1 && args[0] == "off" {
+		s.Off = true
+		if h.NextBlock(0) {
+			return nil, h.Errf("session off takes no block, but here is '%s'", h.Val())
+		}
+		return s, nil
+	}
+	b := newBlock(h.Dispenser, directive)
+	b.words = s.words(h)
+	if err := b.parse(); err != nil {
+		return nil, err
+	}
+	state := sessionsOf(h)
+	if len(args) == 1 {
+		s.Manager = args[0]
+	} else if err := state.name(h, s, place); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	if err := s.check(); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	n, err := s.registration(place)
+	if err != nil {
+		return nil, h.WrapErr(err)
+	}
+	if err := state.managers.add(n); err != nil {
+		return nil, h.WrapErr(err)
+	}
+	return s, nil
+}
+
+func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
+	d := h.Dispenser
+	return map[string]func() error{
+		"locking":          func() error { return s.parseLocking(h) },
+		"read_only":        func() error { return s.parseReadOnly(h) },
+		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
+		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
+		"max_timeout":      func() error { return s.parseMaxTimeout(h) },
+		"create":           func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
+		"inline_limit": func() error {
+			s.InlineLimit = new(int64)
+			return size(d, s.InlineLimit, 0)
+		},
+		"max_size":         func() error { return size(d, &s.MaxSize, 1) },
+		"commit_on":        func() error { return oneOf(d, &s.CommitOn, commitOnSuccess, commitOnAny) },
+		"on_store_failure": func() error { return oneOf(d, &s.OnStoreFailure, failClosed, failOpen) },
+		"ticket":           func() error { return s.parseTicket(d) },
+	}
+}
+
+func (s *Handler) parseLocking(h httpcaddyfile.Helper) error {
+	d := h.Dispenser
+	s.Locking = new(Locking)
+	if err := oneOf(d, &s.Locking.Policy, "lossy", "serialized", "optimistic"); err != nil {
+		return err
+	}
+	b := newBlock(d, "locking "+s.Locking.Policy)
+	switch s.Locking.Policy {
+	case "serialized":
+		b.words = map[string]func() error{
+			"wait": func() error {
+				s.Locking.Wait = new(caddy.Duration)
+				return duration(d, s.Locking.Wait, 0)
+			},
+			"queue": func() error {
+				var text string
+				if err := oneArg(d, &text); err != nil {
+					return err
+				}
+				n, err := strconv.Atoi(text)
+				if err != nil || n < 1 {
+					return d.Errf("parsing queue: '%s' is not a positive number", text)
+				}
+				s.Locking.Queue = &n
+				return nil
+			},
+		}
+	case "optimistic":
+		b.words = map[string]func() error{
+			"on_conflict": func() error {
+				var strategy string
+				err := oneOf(d, &strategy, conflictFail)
+				s.Locking.OnConflict = []string{strategy}
+				return err
+			},
+		}
+	}
+	return b.parse()
+}
+
+func (s *Handler) parseMaxTimeout(h httpcaddyfile.Helper) error {
+	var idle, absolute string
+	if !h.AllArgs(&idle, &absolute) {
+		return h.ArgErr()
+	}
+	if err := parseDuration(h.Dispenser, "max_timeout", idle, &s.MaxIdleTimeout, 1); err != nil {
+		return err
+	}
+	return parseDuration(h.Dispenser, "max_timeout", absolute, &s.MaxAbsoluteTimeout, 1)
+}
+
+func (s *Handler) parseReadOnly(h httpcaddyfile.Helper) error {
+	named := false
+	if h.NextArg() {
+		word := h.Val()
+		if word == "*" || strings.HasPrefix(word, "/") {
+			return h.Errf("read_only takes @name, one matcher such as 'path /assets/*', or a block of matchers, not '%s'", word)
+		}
+		named = strings.HasPrefix(word, "@")
+		h.Prev()
+	}
+	var set caddy.ModuleMap
+	var err error
+	if named {
+		if set, _, err = h.MatcherToken(); err != nil {
+			return h.WrapErr(err)
+		}
+		if h.NextArg() {
+			return h.ArgErr()
+		}
+	} else if set, err = caddyhttp.ParseCaddyfileNestedMatcherSet(h.Dispenser); err != nil {
+		return h.WrapErr(err)
+	}
+	if len(set) == 0 {
+		return h.ArgErr()
+	}
+	s.ReadOnlyRaw = caddyhttp.RawMatcherSets{set}
+	return nil
+}
+
+// sessionState is what the session directives of one Caddyfile know of each
+// other. Named routes are read apart, with a state of their own.
+type sessionState struct {
+	managers *registry
+	unnamed  map[string]string // places of unnamed sessions, by site
+}
+
+func sessionsOf(h httpcaddyfile.Helper) *sessionState {
+	const key = "sessionproxy"
+	state, ok := h.State[key].(*sessionState)
+	if !ok {
+		state = &sessionState{managers: newRegistry(), unnamed: make(map[string]string)}
+		h.State[key] = state
+	}
+	return state
+}
+
+// name gives an unnamed session the id that follows from its site.
+func (t *sessionState) name(h httpcaddyfile.Helper, s *Handler, place string) error {
+	if h.IsNamedRoute() {
+		return fmt.Errorf("a session in a named route needs a name: session <name>")
+	}
+	keys, err := siteKeys(h)
+	if err != nil {
+		return err
+	}
+	site := strings.Join(keys, " ")
+	if first, ok := t.unnamed[site]; ok {
+		return fmt.Errorf("second unnamed session of the site %s, at %s; the first one is at %s: give both a name", site, place, first)
+	}
+	t.unnamed[site] = place
+	s.Manager, err = managerID(keys[0])
+	return err
+}

@@ -1,0 +1,174 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler gives requests a session: the handlers after it find the session's
+// data in the request header `Session-Data`, and write it by response headers
+// such as `Session-Patch`. What is written is stored before the client sees
+// the response.
+//
+// It provides the placeholders `{http.session.id}`, `.manager`, `.state`
+// (`new`, `active`, `expired` or `unavailable`), `.principal`, `.new` (whether
+// no stored session belongs to the request), `.data.<path>` (a string, number
+// or boolean in the data; names and indexes with dots between) and `.problem`
+// (the type of the problem that replaced the response). All but the last one
+// show the session as it was opened.
+//
+// When the response has to be replaced, because a write was malformed or the
+// store is down, the client gets a problem document (RFC 9457), or the error
+// routes of the site get the error.
+//
+// A response that `handle_response` or `forward_auth` consumes is not seen by
+// this handler, and writes in it are not either.
+type Handler struct {
+	// Manager names the policy and the sessions: handlers with one manager
+	// share sessions, and must have the same policy; sessions of different
+	// managers are strangers. 1 to 64 characters of A-Za-z0-9_.-, required
+	// unless `off` is set.
+	Manager string `json:"manager,omitempty"`
+
+	// Off opens no session, and only removes what claims to be one: the
+	// `Session-*` headers of the client, and all tickets. For an app that
+	// would believe those headers, on a route that has no session. Nothing
+	// else can be set beside it.
+	Off bool `json:"off,omitempty"`
+
+	Policy
+
+	// ReadOnly says which requests open the session without lock; they do
+	// not count as activity, and a write in their response is refused.
+	// Default: none.
+	ReadOnlyRaw caddyhttp.RawMatcherSets `json:"read_only,omitempty" caddy:"namespace=http.matchers"`
+
+	// Ticket says how the browser carries the session's ticket.
+	Ticket *Ticket `json:"ticket,omitempty"`
+
+	app      *App
+	logger   *zap.Logger
+	readOnly caddyhttp.MatcherSets
+	serve    *sessionproxy.Handler
+	warnOnce *sync.Once // about `secure auto` on clear connections
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.session", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision sets the defaults and registers the manager with the app.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger, h.warnOnce = ctx.Logger(), new(sync.Once)
+	app, err := ctx.App(appID)
+	if err != nil {
+		return fmt.Errorf("loading the %s app: %w", appID, err)
+	}
+	h.app = app.(*App)
+	if h.Off {
+		return nil
+	}
+	n, err := h.registration(placeOf(ctx))
+	if err != nil {
+		return err
+	}
+	if err := h.app.managers.add(n); err != nil {
+		return err
+	}
+	h.setDefaults()
+	if h.ReadOnlyRaw != nil {
+		sets, err := ctx.LoadModule(h, "ReadOnlyRaw")
+		if err != nil {
+			return fmt.Errorf("loading matchers of read_only: %w", err)
+		}
+		if err := h.readOnly.FromInterface(sets); err != nil {
+			return fmt.Errorf("loading matchers of read_only: %w", err)
+		}
+	}
+	return h.build()
+}
+
+// build makes the runtime from the configuration.
+func (h *Handler) build() error {
+	policy, err := h.policy()
+	if err != nil {
+		return err
+	}
+	manager, err := session.NewManager(h.Manager, policy, session.Options{
+		Backend: h.app.backend, Mint: sessionproxy.Mint(h.Manager),
+	})
+	if err != nil {
+		return err
+	}
+	cookie, err := h.Ticket.cookie()
+	if err != nil {
+		return err
+	}
+	config := sessionproxy.Config{
+		Manager: manager, Ring: h.app.keys.Ring, Cookie: cookie, Names: h.app.managers.Names,
+		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
+		Observe: observe, Metrics: metrics,
+	}
+	if len(h.readOnly) > 0 {
+		config.ReadOnly = h.isReadOnly
+	}
+	h.serve, err = sessionproxy.NewHandler(config)
+	return err
+}
+
+// Validate refuses what makes no sense together.
+func (h *Handler) Validate() error { return h.check() }
+
+// check needs no Provision, so that a Caddyfile's mistakes are told with their line.
+func (h *Handler) check() error {
+	if h.Off {
+		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.Ticket != nil {
+			return errors.New("session off takes no other option")
+		}
+		return nil
+	}
+	full := *h
+	full.setDefaults()
+	policy, err := full.policy()
+	if err != nil {
+		return err
+	}
+	// The domain checks its own policies; this manager opens nothing.
+	options := session.Options{Backend: session.Fixed(nil), Mint: sessionproxy.Mint(h.Manager)}
+	if _, err := session.NewManager(full.Manager, policy, options); err != nil {
+		return err
+	}
+	cookie, err := full.Ticket.cookie()
+	if err != nil {
+		return err
+	}
+	return cookie.Validate()
+}
+
+// placeOf names the server that a handler is configured in.
+func placeOf(ctx caddy.Context) string {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server.Name() != "" {
+		return "server " + server.Name()
+	}
+	return "a server"
+}
+
+// Interface guards.
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

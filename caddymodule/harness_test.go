@@ -1,0 +1,175 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+// site is a Caddy in this process, with one clear-text listener. There is one
+// Caddy per process, so tests that use it do not run in parallel.
+type site struct {
+	t       *testing.T
+	address string
+	dir     string // of the database
+	storage string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, address: freeAddress(t), dir: filepath.Join(t.TempDir(), "db"), storage: t.TempDir()}
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		if err := caddy.Stop(); err != nil {
+			t.Errorf("stopping caddy: %v", err)
+		}
+		if isOpen(&BadgerStore{resolved: badgerSettings{dir: s.dir}}) {
+			t.Error("the session store is still open after caddy has stopped")
+		}
+		_ = before
+	})
+	return s
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// config returns the JSON of a Caddyfile with these options of the sessions
+// app (all of them, or "" for an async store in the site's directory), these
+// global options, and this content of the one site.
+func (s *site) config(sessions, global, routes string) []byte {
+	s.t.Helper()
+	if sessions == "" {
+		sessions = s.store(s.dir, "async")
+	}
+	_, port, _ := net.SplitHostPort(s.address)
+	return adapt(s.t, fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	grace_period 10s
+	storage file_system %s
+	sessions {
+		%s
+	}
+	%s
+}
+http://:%s {
+	bind 127.0.0.1
+	%s
+}
+`, s.storage, sessions, global, port, routes))
+}
+
+func (s *site) store(dir, durability string) string {
+	return fmt.Sprintf("store badger %s {\n durability %s\n reserve 1MiB\n}", dir, durability)
+}
+
+func (s *site) load(config []byte) {
+	s.t.Helper()
+	if err := caddy.Load(config, true); err != nil {
+		s.t.Fatalf("loading: %v", err)
+	}
+}
+
+// stop ends the Caddy, as a clean end of the process does.
+func (s *site) stop() {
+	s.t.Helper()
+	if err := caddy.Stop(); err != nil {
+		s.t.Fatalf("stopping: %v", err)
+	}
+}
+
+func adapt(t *testing.T, caddyfile string) []byte {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		t.Fatalf("adapting: %v\n%s", err, caddyfile)
+	}
+	return config
+}
+
+// app serves as the upstream and returns its address.
+func app(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// counter is an app that counts visits.
+func counter(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Session-Add", `{"visits":1}`)
+}
+
+// echo is an app that answers with the session's data.
+func echo(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, r.Header.Get("Session-Data"))
+}
+
+// visitor is a client with cookies and connections of its own.
+type visitor struct {
+	*http.Client
+	t    *testing.T
+	base string
+}
+
+func (s *site) visitor() *visitor {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &visitor{Client: &http.Client{Jar: jar, Transport: transport}, t: s.t, base: "http://" + s.address}
+}
+
+// get asks for a path and returns the response, read, and its body.
+func (v *visitor) get(path string, headers ...string) (*http.Response, string) {
+	v.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, v.base+path, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := v.Do(r)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// expect asks for a path and compares status and body.
+func (v *visitor) expect(path string, status int, body string) *http.Response {
+	v.t.Helper()
+	resp, got := v.get(path)
+	if resp.StatusCode != status || got != body {
+		v.t.Errorf("GET %s: %d %q, want %d %q", path, resp.StatusCode, got, status, body)
+	}
+	return resp
+}

@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+const (
+	// placeholderPrefix is before the names of all our placeholders.
+	placeholderPrefix = "http.session."
+	// infoVar keeps the requestInfo among Caddy's variables of a request.
+	infoVar = "sessionproxy.request"
+)
+
+// requestInfo is what one request knows about its session, for placeholders
+// and logs. It outlives the session: the access log is written last. One
+// goroutine at a time uses it, as with all of Caddy's request variables.
+type requestInfo struct {
+	manager string
+	active  bool              // a session handler is serving the request
+	view    sessionproxy.View // nil until a session was opened
+	problem string
+}
+
+// infoOf returns the request's info, and makes it at the first call. An error
+// route may have a session handler of its own, after the first one has ended.
+func infoOf(r *http.Request) *requestInfo {
+	if info, ok := caddyhttp.GetVar(r.Context(), infoVar).(*requestInfo); ok {
+		return info
+	}
+	info := new(requestInfo)
+	caddyhttp.SetVar(r.Context(), infoVar, info)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(info.lookup)
+	}
+	return info
+}
+
+func (i *requestInfo) begin(manager string) {
+	*i = requestInfo{manager: manager, active: true, problem: i.problem}
+}
+
+func (i *requestInfo) end() { i.active = false }
+
+// String keeps {http.vars.…} from printing what is inside.
+func (i *requestInfo) String() string { return i.manager }
+
+// observe notes the opened session, before the app gets the request.
+func observe(r *http.Request, view sessionproxy.View) {
+	infoOf(r).view = view
+	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.String("session_id", view.ID().String()))
+	}
+}
+
+// lookup answers for {http.session.…}; nil is an own name without a value.
+func (i *requestInfo) lookup(key string) (any, bool) {
+	name, ok := strings.CutPrefix(key, placeholderPrefix)
+	if !ok {
+		return nil, false
+	}
+	switch name {
+	case "manager":
+		return i.manager, true
+	case "problem":
+		return i.problem, true
+	}
+	if i.view == nil {
+		return nil, true
+	}
+	switch name {
+	case "id":
+		return i.view.ID().String(), true
+	case "state":
+		return string(i.view.State()), true
+	case "new":
+		state := i.view.State()
+		return state == session.New || state == session.Expired, true
+	case "principal":
+		return i.view.Meta().Principal, true
+	}
+	if path, ok := strings.CutPrefix(name, "data."); ok {
+		if raw, ok := document.Lookup(i.view.Data(), path); ok {
+			if text, ok := document.Scalar(raw); ok {
+				return text, true
+			}
+		}
+	}
+	return nil, true
+}

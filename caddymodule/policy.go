@@ -1,0 +1,180 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// Policy is what a manager decides for its sessions.
+type Policy struct {
+	// Locking says what happens when two requests use one session at once.
+	Locking *Locking `json:"locking,omitempty"`
+
+	// IdleTimeout ends a session that is not used. Default: 30m.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// AbsoluteTimeout ends a session in any case, counted from its beginning
+	// or from the last sign-in. Default: 12h.
+	AbsoluteTimeout caddy.Duration `json:"absolute_timeout,omitempty"`
+
+	// MaxIdleTimeout caps what an app may ask for one session by
+	// `Session-Timeout`. Default: idle_timeout, so no extension.
+	MaxIdleTimeout caddy.Duration `json:"max_idle_timeout,omitempty"`
+
+	// MaxAbsoluteTimeout is the same for the absolute timeout. Default: absolute_timeout.
+	MaxAbsoluteTimeout caddy.Duration `json:"max_absolute_timeout,omitempty"`
+
+	// Create says when a session begins: `on_write` (the default), when
+	// there is something to keep, or `always`, for every visitor.
+	Create string `json:"create,omitempty"`
+
+	// InlineLimit is the most data that is forwarded in the `Session-Data`
+	// header, in bytes; larger data is not forwarded. Default: 4096.
+	InlineLimit *int64 `json:"inline_limit,omitempty"`
+
+	// MaxSize is the most data that a session can hold, in bytes of compact
+	// ASCII JSON. Default: 65536.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// CommitOn says which responses may write: `success` (the default),
+	// those with a status below 500, or `any`.
+	CommitOn string `json:"commit_on,omitempty"`
+
+	// OnStoreFailure says what happens while the store cannot be reached:
+	// `closed` (the default) answers 503; `open` lets requests pass without
+	// a session, and refuses their writes.
+	OnStoreFailure string `json:"on_store_failure,omitempty"`
+}
+
+// Locking is the policy for requests that use one session at once.
+type Locking struct {
+	// Policy is `lossy` (the default): the last writer wins key by key, and
+	// different keys are never lost; `serialized`: one request at a time
+	// has the session, in order of arrival; or `optimistic`: a commit on
+	// data that was changed meanwhile is refused.
+	Policy string `json:"policy,omitempty"`
+
+	// Wait is the longest time in the queue of a serialized session; 0
+	// tries once. Default: 10s.
+	Wait *caddy.Duration `json:"wait,omitempty"`
+
+	// Queue is how many requests may wait for one serialized session. Default: 32.
+	Queue *int `json:"queue,omitempty"`
+
+	// OnConflict says how an optimistic conflict is settled: `fail` answers
+	// 409, and is the default and the only way so far.
+	OnConflict []string `json:"on_conflict,omitempty"`
+}
+
+const (
+	createOnWrite, createAlways  = "on_write", "always"
+	commitOnSuccess, commitOnAny = "success", "any"
+	failClosed, failOpen         = "closed", "open"
+	conflictFail                 = "fail"
+)
+
+// setDefaults fills in what is not configured. The values behind pointers that
+// it is given stay as they are.
+func (h *Handler) setDefaults() {
+	d := session.DefaultPolicy()
+	locking := Locking{}
+	if h.Locking != nil {
+		locking = *h.Locking
+	}
+	setDefault(&locking.Policy, session.Lossy.String())
+	switch locking.Policy {
+	case session.Serialized.String():
+		wait := caddy.Duration(d.Wait)
+		setDefault(&locking.Wait, &wait)
+		setDefault(&locking.Queue, &d.Queue)
+	case session.Optimistic.String():
+		if locking.OnConflict == nil {
+			locking.OnConflict = []string{conflictFail}
+		}
+	}
+	h.Locking = &locking
+	setDefault(&h.IdleTimeout, caddy.Duration(d.IdleTimeout))
+	setDefault(&h.AbsoluteTimeout, caddy.Duration(d.AbsoluteTimeout))
+	setDefault(&h.MaxIdleTimeout, h.IdleTimeout)
+	setDefault(&h.MaxAbsoluteTimeout, h.AbsoluteTimeout)
+	setDefault(&h.Create, createOnWrite)
+	inline := int64(4 << 10)
+	setDefault(&h.InlineLimit, &inline)
+	setDefault(&h.MaxSize, int64(d.MaxSize))
+	setDefault(&h.CommitOn, commitOnSuccess)
+	setDefault(&h.OnStoreFailure, failClosed)
+	h.Ticket = h.Ticket.withDefaults(h.Manager)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	if *field == *new(T) {
+		*field = value
+	}
+}
+
+// policy translates the configuration, defaults included, for the domain.
+func (h *Handler) policy() (session.Policy, error) {
+	p := session.DefaultPolicy()
+	locking := []session.Locking{session.Lossy, session.Optimistic, session.Serialized}
+	i := slices.IndexFunc(locking, func(l session.Locking) bool { return l.String() == h.Locking.Policy })
+	if i < 0 {
+		return p, fmt.Errorf("locking policy is lossy, serialized or optimistic, not %q", h.Locking.Policy)
+	}
+	p.Locking = locking[i]
+	if p.Locking == session.Serialized {
+		p.Wait, p.Queue = time.Duration(*h.Locking.Wait), *h.Locking.Queue
+	} else if h.Locking.Wait != nil || h.Locking.Queue != nil {
+		return p, fmt.Errorf("wait and queue belong to locking serialized, not to %s", p.Locking)
+	}
+	if p.Locking != session.Optimistic && h.Locking.OnConflict != nil {
+		return p, fmt.Errorf("on_conflict belongs to locking optimistic, not to %s", p.Locking)
+	}
+	if p.Locking == session.Optimistic && !slices.Equal(h.Locking.OnConflict, []string{conflictFail}) {
+		return p, fmt.Errorf("on_conflict is %s, not %q", conflictFail, h.Locking.OnConflict)
+	}
+	for _, w := range []struct{ option, is, first, second string }{
+		{"create", h.Create, createOnWrite, createAlways},
+		{"commit_on", h.CommitOn, commitOnSuccess, commitOnAny},
+		{"on_store_failure", h.OnStoreFailure, failClosed, failOpen},
+	} {
+		if w.is != w.first && w.is != w.second {
+			return p, fmt.Errorf("%s is %s or %s, not %q", w.option, w.first, w.second, w.is)
+		}
+	}
+	if *h.InlineLimit < 0 {
+		return p, errors.New("inline_limit must not be negative")
+	}
+	p.IdleTimeout, p.AbsoluteTimeout = time.Duration(h.IdleTimeout), time.Duration(h.AbsoluteTimeout)
+	p.MaxIdle, p.MaxAbsolute = time.Duration(h.MaxIdleTimeout), time.Duration(h.MaxAbsoluteTimeout)
+	p.MaxSize = int(h.MaxSize)
+	p.CreateAlways = h.Create == createAlways
+	p.FailOpen = h.OnStoreFailure == failOpen
+	return p, nil
+}
+
+// registration describes the handler's manager. Policies are equal if their
+// JSON is, with all defaults filled in; matchers count by what they say, not
+// by their names.
+func (h *Handler) registration(place string) (registration, error) {
+	if h.Manager == "" {
+		return registration{}, errors.New("a session handler needs the name of its manager in `manager`")
+	}
+	full := *h
+	full.setDefaults()
+	policy, err := json.Marshal(full)
+	if err != nil {
+		return registration{}, fmt.Errorf("describing session manager %s: %w", h.Manager, err)
+	}
+	cookie, err := full.Ticket.cookie()
+	if err != nil {
+		return registration{}, err
+	}
+	return registration{manager: h.Manager, policy: string(policy), cookies: cookie.Names(), place: place}, nil
+}

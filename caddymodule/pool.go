@@ -1,0 +1,104 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// StoreProvider is what a guest module in the namespace `sessions.stores`
+// implements, beside caddy.Module. It describes a store; the store itself
+// lives longer than the configuration that first asked for it.
+type StoreProvider interface {
+	// PoolKey identifies the store that the configuration means. All
+	// configurations with one key share one open store, tunables aside.
+	PoolKey() string
+	// Open opens the store. It is called for one key at a time, and never
+	// while an earlier store of that key is still open or closing in this
+	// process. The store must not keep what belongs to the module's context.
+	Open(*zap.Logger) (OpenStore, error)
+	// CompatibleWith returns an error that names the option, if a store
+	// that was opened by the other provider of the same key cannot serve
+	// this one.
+	CompatibleWith(other StoreProvider) error
+}
+
+// OpenStore is a store that is closed once, after its last user has left.
+type OpenStore interface {
+	store.Store
+	io.Closer
+}
+
+// databases holds every open store of the process, with a reference for each
+// configuration that uses it: during a reload there are two.
+var databases = caddy.NewUsagePool()
+
+// lifetimes holds a *sync.Mutex for each pool key. It is locked from before
+// the store opens until after it has closed: the pool forgets a store before
+// closing it, so that the next one of that key would meet it half open.
+var lifetimes sync.Map
+
+// database is an open store and what belongs to it and not to one configuration.
+type database struct {
+	provider StoreProvider
+	store    OpenStore
+	locks    *session.Locks
+	lifetime *sync.Mutex
+}
+
+// acquireDatabase opens the provider's store, or takes a reference to the one
+// that is open. Each success needs one releaseDatabase.
+func acquireDatabase(p StoreProvider) (*database, error) {
+	v, shared, err := databases.LoadOrNew(p.PoolKey(), func() (caddy.Destructor, error) {
+		return openDatabase(p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	db := v.(*database)
+	if shared {
+		if err := p.CompatibleWith(db.provider); err != nil {
+			_ = releaseDatabase(p) // there is another reference, so nothing closes here
+			return nil, err
+		}
+	}
+	return db, nil
+}
+
+func releaseDatabase(p StoreProvider) error {
+	_, err := databases.Delete(p.PoolKey())
+	return err
+}
+
+// isOpen reports whether somebody in this process holds the provider's store.
+func isOpen(p StoreProvider) bool {
+	_, ok := databases.References(p.PoolKey())
+	return ok
+}
+
+func openDatabase(p StoreProvider) (*database, error) {
+	m, _ := lifetimes.LoadOrStore(p.PoolKey(), new(sync.Mutex))
+	lifetime := m.(*sync.Mutex)
+	lifetime.Lock()
+	st, err := p.Open(liveLogger(storeNamespace))
+	if err != nil {
+		lifetime.Unlock()
+		return nil, fmt.Errorf("opening session store: %w", err)
+	}
+	return &database{provider: p, store: st, locks: session.NewLocks(), lifetime: lifetime}, nil
+}
+
+// Destruct closes the store. The pool calls it when the last reference is gone.
+func (d *database) Destruct() error {
+	defer d.lifetime.Unlock()
+	if err := d.store.Close(); err != nil {
+		return fmt.Errorf("closing session store: %w", err)
+	}
+	return nil
+}

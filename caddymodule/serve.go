@@ -1,0 +1,144 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+)
+
+// statusClientGone is what Caddy reports for a client that did not wait.
+const statusClientGone = 499
+
+var errTwoSessions = errors.New("two session handlers on one request; a request has one session: remove one of them, or match them to different requests")
+
+// ServeHTTP opens the session, passes the request on, and commits before the
+// response headers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.Off {
+		sessionproxy.StripRequest(r, h.app.managers.Names())
+		return next.ServeHTTP(w, r)
+	}
+	info := infoOf(r)
+	if info.active {
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(errTwoSessions))
+		return caddyhttp.Error(http.StatusInternalServerError, errTwoSessions)
+	}
+	info.begin(h.Manager)
+	defer info.end()
+
+	passed := false
+	err := h.serve.Serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
+		passed = true
+		return next.ServeHTTP(w, r)
+	})
+	var p *sessionproxy.Problem
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return h.answer(w, r, info, p)
+	case !passed:
+		return caddyhttp.Error(statusClientGone, err) // it left before its session was open
+	}
+	return err
+}
+
+// answer tells the client of a problem: by the site's error routes if there
+// are any for it, else by the problem document.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestInfo, p *sessionproxy.Problem) error {
+	info.problem = p.Type
+	if c := h.logger.Check(problemLevel(p), "session problem"); c != nil {
+		c.Write(zap.String("manager", h.Manager), zap.String("session_id", p.SessionID),
+			zap.String("type", p.Type), zap.Int("status", p.Status), zap.Error(p))
+	}
+	// The message may be shown to anybody, so it is the problem's title; the
+	// cause, which may name files of the server, is for the log.
+	page := caddyhttp.Error(p.Status, errors.New(p.Title))
+	if hasErrorPage(r, page) {
+		p.SetHeaders(w.Header())
+		return page
+	}
+	return p.Write(w, r)
+}
+
+// problemLevel ranks a problem by who has to act: the operator, the author of
+// the app, or nobody.
+func problemLevel(p *sessionproxy.Problem) zapcore.Level {
+	switch p.Type {
+	case sessionproxy.TypeUnavailable:
+		return zapcore.ErrorLevel
+	case sessionproxy.TypeBadWrite, sessionproxy.TypeTooLarge, sessionproxy.TypeReadOnly:
+		return zapcore.InfoLevel
+	}
+	return zapcore.DebugLevel
+}
+
+// secure reports whether the client's connection is protected: TLS ends here,
+// or at a proxy that the server trusts and that says so.
+func (h *Handler) secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+		if strings.EqualFold(strings.TrimSpace(first), "https") {
+			return true
+		}
+	}
+	if h.serve.Cookie.Secure == ticket.SecureAuto {
+		h.warnOnce.Do(func() {
+			h.logger.Warn("session tickets travel over clear HTTP; serve the site over HTTPS, or set trusted_proxies if a proxy in front does",
+				zap.String("manager", h.Manager))
+		})
+	}
+	return false
+}
+
+// isReadOnly reports whether a matcher of read_only matches. A matcher that
+// fails counts as matching: then nothing is written by mistake.
+func (h *Handler) isReadOnly(r *http.Request) bool {
+	match, err := h.readOnly.AnyMatchWithError(r)
+	if err != nil {
+		h.logger.Error("matching read_only", zap.String("manager", h.Manager), zap.Error(err))
+		return true
+	}
+	return match
+}
+
+// hasErrorPage reports whether the server has an error route for this error,
+// as far as matchers tell. Caddy itself answers with a bare status if none fits.
+func hasErrorPage(r *http.Request, err caddyhttp.HandlerError) bool {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Errors == nil {
+		return false
+	}
+	// Error routes see the request as it came, and the error in placeholders.
+	asked := server.Errors.WithError(r, err)
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		asked.Method, asked.URL, asked.RequestURI = original.Method, original.URL, original.RequestURI
+	}
+	return anyRoute(asked, server.Errors.Routes)
+}
+
+func anyRoute(r *http.Request, routes caddyhttp.RouteList) bool {
+	for _, route := range routes {
+		if len(route.MatcherSets) > 0 {
+			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
+				continue
+			}
+		}
+		for _, handler := range route.Handlers {
+			if sub, ok := handler.(*caddyhttp.Subroute); !ok || anyRoute(r, sub.Routes) {
+				return true
+			}
+		}
+	}
+	return false
+}
