@@ -1,8 +1,8 @@
 package sessionproxy
 
 import (
-	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
@@ -14,21 +14,22 @@ import (
 func (w *writer) decide(status int) {
 	w.decided = true
 	h := w.Header()
+	ours := mentionsUs(h)
 	if !w.h.commits(status) {
 		w.s.Rollback()
-		if hasWrites(h) {
+		if ours && hasWrites(h) {
 			w.h.metrics.rolledBack.Inc()
 		}
-		w.clean(h)
+		w.clean(h, ours)
 		return
 	}
-	out, err := w.commit(h)
+	out, err := w.commit(h, ours && hasWrites(h))
 	if err != nil {
 		w.s.Rollback()
 		w.replace(h, newProblem(err, w.s.ID().String()))
 		return
 	}
-	w.clean(h)
+	w.clean(h, ours)
 	if err := w.carry(h, out); err != nil {
 		w.replace(h, newProblem(err, w.s.ID().String()))
 	}
@@ -39,12 +40,11 @@ func (h *Handler) commits(status int) bool {
 	return status < 500 && status != statusClientGone || h.CommitAny && status != statusClientGone
 }
 
-func (w *writer) commit(h http.Header) (session.Outcome, error) {
-	policy := w.h.Manager.Policy()
-	if !hasWrites(h) && !policy.CreateAlways {
+func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
+	if !writes && !w.h.createAlways {
 		return w.s.Commit(w.r.Context(), session.Changes{}) // writes nothing
 	}
-	changes, err := readWrites(h, policy.MaxSize)
+	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
 		return session.Outcome{}, err
 	}
@@ -80,24 +80,44 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 
 // clean removes from a final response what is not for the client, before a
 // ticket of ours is added.
-func (w *writer) clean(h http.Header) {
-	for _, name := range writeHeaders {
-		delete(h, name)
+func (w *writer) clean(h http.Header, ours bool) {
+	if ours {
+		for _, name := range writeHeaders {
+			delete(h, name)
+		}
+		w.h.count(w.h.metrics.echo, scrubHeader(h))
 	}
-	w.h.count(w.h.metrics.echo, scrubHeader(h))
-	w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, w.h.Names()))
+	if _, ok := h["Set-Cookie"]; ok {
+		w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, w.h.Names()))
+	}
 }
 
 // replace drops the app's response: the header map is as it was before.
 func (w *writer) replace(h http.Header, p *Problem) {
 	w.problem = p
 	clear(h)
-	maps.Copy(h, w.before)
+	for _, f := range w.before {
+		h[f.name] = f.values
+	}
+}
+
+// mentionsUs reports whether there is anything for scrubHeader or readWrites:
+// most responses have nothing, and one look at their names is enough.
+func mentionsUs(h http.Header) bool {
+	for name := range h {
+		if isReserved(name) || name == "Trailer" || strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // scrubHeader removes all names of ours, as header, as trailer by Go's prefix,
 // and from the list that announces trailers.
 func scrubHeader(h http.Header) (removed int) {
+	if !mentionsUs(h) {
+		return 0
+	}
 	for _, names := range [...][]string{writeHeaders[:], echoHeaders[:]} {
 		for _, name := range names {
 			if _, ok := h[name]; ok {
@@ -107,7 +127,7 @@ func scrubHeader(h http.Header) (removed int) {
 		}
 	}
 	for name := range h {
-		if after, ok := cutTrailerPrefix(name); ok && isReserved(after) {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isReserved(after) {
 			delete(h, name)
 			removed++
 		}
@@ -116,13 +136,6 @@ func scrubHeader(h http.Header) (removed int) {
 		removed += stripTokens(h, "Trailer", lines)
 	}
 	return removed
-}
-
-func cutTrailerPrefix(name string) (string, bool) {
-	if len(name) > len(http.TrailerPrefix) && name[:len(http.TrailerPrefix)] == http.TrailerPrefix {
-		return name[len(http.TrailerPrefix):], true
-	}
-	return "", false
 }
 
 func (m *managerMetrics) count(out session.Outcome) {

@@ -49,7 +49,8 @@ type Next func(http.ResponseWriter, *http.Request) error
 // concurrent use.
 type Handler struct {
 	Config
-	metrics *managerMetrics
+	metrics      *managerMetrics
+	createAlways bool
 }
 
 // NewHandler returns a Handler for the configuration.
@@ -57,7 +58,7 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
 		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
 	}
-	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID())}, nil
+	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways}, nil
 }
 
 // Serve opens the session, passes the request on and commits before the

@@ -40,13 +40,13 @@ var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, "Session-Endpoi
 // name that begins with "Session-". Servers and gateways turn '_' and '.'
 // into '-' (or all three into '_', as CGI does), so those spellings count too.
 func isReserved(name string) bool {
-	const prefix = "session-"
-	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)-1], prefix[:len(prefix)-1]) {
+	const word = "session"
+	if len(name) <= len(word) || name[0]|0x20 != word[0] {
 		return false
 	}
-	switch name[len(prefix)-1] {
+	switch name[len(word)] {
 	case '-', '_', '.':
-		return true
+		return strings.EqualFold(name[:len(word)], word)
 	}
 	return false
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -32,7 +31,7 @@ type writer struct {
 	r         *http.Request
 	h         *Handler
 	s         *session.Session
-	before    http.Header // the response headers as they were before the app
+	before    []field // the response headers as they were before the app
 	secure    bool
 	presented bool // the request bore a ticket cookie, good or bad
 
@@ -41,13 +40,23 @@ type writer struct {
 	mu      sync.Mutex
 	decided bool
 	problem *Problem // set if the response is replaced
+
+	few [4]field // room for before: servers set a few headers of their own
+}
+
+// field is one header as it stands in the map.
+type field struct {
+	name   string
+	values []string
 }
 
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, secure, presented bool) *writer {
-	return &writer{
-		ResponseWriter: w, r: r, h: h, s: s, before: maps.Clone(w.Header()),
-		secure: secure, presented: presented,
+	rw := &writer{ResponseWriter: w, r: r, h: h, s: s, secure: secure, presented: presented}
+	rw.before = rw.few[:0]
+	for name, values := range w.Header() {
+		rw.before = append(rw.before, field{name, values})
 	}
+	return rw
 }
 
 // WriteHeader commits before a final status. Informational ones pass, but
