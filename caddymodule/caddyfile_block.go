@@ -57,14 +57,15 @@ func noArgs(d *caddyfile.Dispenser, into *bool) error {
 	return nil
 }
 
-// oneOf reads one of the words.
+// oneOf reads one of the words, of which there are two or more.
 func oneOf(d *caddyfile.Dispenser, into *string, words ...string) error {
 	option := d.Val()
 	if err := oneArg(d, into); err != nil {
 		return err
 	}
 	if !slices.Contains(words, *into) {
-		return d.Errf("%s is %s, not '%s'", option, strings.Join(words, " or "), *into)
+		last := len(words) - 1
+		return d.Errf("%s is %s or %s, not '%s'", option, strings.Join(words[:last], ", "), words[last], *into)
 	}
 	return nil
 }

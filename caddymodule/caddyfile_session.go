@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,19 +75,17 @@ func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	if len(args) == 1 {
 		s.Manager = args[0]
 	} else if err := state.name(h, s, place); err != nil {
-		return nil, h.WrapErr(err)
+		return nil, err
 	}
+	// The block has been read, so the helper would name its last line.
 	if err := s.check(); err != nil {
-		return nil, h.WrapErr(err)
+		return nil, fmt.Errorf("%w, at %s", err, place)
 	}
 	n, err := s.registration(place)
 	if err != nil {
-		return nil, h.WrapErr(err)
+		return nil, fmt.Errorf("%w, at %s", err, place)
 	}
-	if err := state.managers.add(n); err != nil {
-		return nil, h.WrapErr(err)
-	}
-	return s, nil
+	return s, state.managers.add(n)
 }
 
 func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
@@ -139,10 +138,14 @@ func (s *Handler) parseLocking(h httpcaddyfile.Helper) error {
 	case "optimistic":
 		b.words = map[string]func() error{
 			"on_conflict": func() error {
-				var strategy string
-				err := oneOf(d, &strategy, conflictFail)
-				s.Locking.OnConflict = []string{strategy}
-				return err
+				s.Locking.OnConflict = d.RemainingArgs()
+				if len(s.Locking.OnConflict) == 0 {
+					return d.ArgErr()
+				}
+				if i := slices.IndexFunc(s.Locking.OnConflict, func(s string) bool { return s != conflictFail }); i >= 0 {
+					return d.Errf("on_conflict is %s, not '%s'", conflictFail, s.Locking.OnConflict[i])
+				}
+				return nil
 			},
 		}
 	}
@@ -209,11 +212,11 @@ func sessionsOf(h httpcaddyfile.Helper) *sessionState {
 // name gives an unnamed session the id that follows from its site.
 func (t *sessionState) name(h httpcaddyfile.Helper, s *Handler, place string) error {
 	if h.IsNamedRoute() {
-		return fmt.Errorf("a session in a named route needs a name: session <name>")
+		return fmt.Errorf("a session in a named route needs a name: session <name>, at %s", place)
 	}
 	keys, err := siteKeys(h)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w, at %s", err, place)
 	}
 	site := strings.Join(keys, " ")
 	if first, ok := t.unnamed[site]; ok {

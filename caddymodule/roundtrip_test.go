@@ -29,10 +29,7 @@ func TestSessionRoundTrip(t *testing.T) {
 
 func TestSessionsSurviveAStopAndAStart(t *testing.T) {
 	s := newSite(t)
-	config := s.config("", "", "session shop\nreverse_proxy "+app(t, func(w http.ResponseWriter, r *http.Request) {
-		counter(w, r)
-		echo(w, r)
-	}))
+	config := s.config("", "", "session shop\nreverse_proxy "+app(t, countAndEcho))
 	s.load(config)
 	v := s.visitor()
 	v.expect("/", http.StatusOK, "{}")
