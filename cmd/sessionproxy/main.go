@@ -1,0 +1,14 @@
+// Command sessionproxy is Caddy with the session module in it, and a demo.
+package main
+
+import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/sessionproxy/sessionproxy/caddymodule"
+)
+
+func main() {
+	caddycmd.Main()
+}

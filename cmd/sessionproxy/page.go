@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strings"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// parsePage returns the page of that name in the common frame.
+func parsePage(name string) *template.Template {
+	return template.Must(template.New("frame.html").Funcs(template.FuncMap{"euro": euro}).
+		ParseFS(templateFiles, "templates/frame.html", "templates/"+name))
+}
+
+// session is what an app learns of its session: four headers, no library.
+type session struct {
+	ID, State, Principal string
+	JSON                 string // the data, indented for the page
+	data                 []byte
+}
+
+func readSession(r *http.Request) session {
+	s := session{ID: r.Header.Get("Session-Id"), State: r.Header.Get("Session-State"), data: []byte(r.Header.Get("Session-Data"))}
+	var meta struct{ Principal string }
+	if json.Unmarshal([]byte(r.Header.Get("Session-Meta")), &meta) == nil {
+		s.Principal = meta.Principal
+	}
+	var indented bytes.Buffer
+	if json.Indent(&indented, s.data, "", "  ") == nil {
+		s.JSON = plainText(indented.String())
+	}
+	return s
+}
+
+// plainText shows the characters that travel as \uXXXX; they are escaped for
+// HTML by the template.
+func plainText(text string) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	var value any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&value) != nil || encoder.Encode(value) != nil {
+		return text
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// setJSON sets a header whose value is JSON; encoding/json escapes what a
+// header cannot hold, but for characters beyond ASCII, which may pass as UTF-8.
+func setJSON(w http.ResponseWriter, header string, value any) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // only maps, strings and numbers are passed
+	}
+	w.Header().Set(header, string(b))
+}
+
+func render(w http.ResponseWriter, page *template.Template, data any) {
+	var body bytes.Buffer
+	if err := page.Execute(&body, data); err != nil {
+		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'")
+	_, _ = body.WriteTo(w)
+}
+
+// sign handles the two buttons that both apps have. Changes come by POST, and
+// the ticket is SameSite=Lax: another site's form brings no session with it.
+func sign(mux *http.ServeMux) {
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+		if name := clip(r.FormValue("name"), 40); name != "" {
+			setJSON(w, "Session-Principal", name)
+		}
+		http.Redirect(w, r, "./", http.StatusSeeOther)
+	})
+	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Session-Action", "destroy")
+		http.Redirect(w, r, "./", http.StatusSeeOther)
+	})
+}
+
+// clip takes white space and control characters out of what somebody typed,
+// and shortens it to n characters.
+func clip(s string, n int) string {
+	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)), " ")
+	if runes := []rune(s); len(runes) > n {
+		s = string(runes[:n])
+	}
+	return s
+}
+
+// indexPage explains the demo, and shows its configuration.
+func indexPage(caddyfile func() string) http.Handler {
+	page := parsePage("index.html")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		render(w, page, map[string]any{"Title": "sessionproxy", "Config": caddyfile()})
+	})
+	return mux
+}
