@@ -95,6 +95,9 @@ func (w *writer) clean(h http.Header, ours bool) {
 // replace drops the app's response: the header map is as it was before.
 func (w *writer) replace(h http.Header, p *Problem) {
 	w.problem = p
+	if !strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") { // which never ends
+		w.discard = maxDiscard
+	}
 	clear(h)
 	for _, f := range w.before {
 		h[f.name] = f.values

@@ -267,22 +267,37 @@ func TestWhatNeverReachesTheClient(t *testing.T) {
 }
 
 func TestAReplacedResponseIsCutOff(t *testing.T) {
-	r := newRig(t, nil)
-	got := r.do("GET", "/", nil, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Session-Patch", `broken`)
-		w.WriteHeader(http.StatusOK)
-		if _, err := w.Write([]byte("from the app")); err == nil {
-			t.Error("writing went on")
-		}
-		if _, err := io.Copy(w, strings.NewReader("from the app")); err == nil {
-			t.Error("copying went on")
-		}
-		if _, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			t.Error("the connection was handed over")
-		}
-		panic(http.ErrAbortHandler) // as a proxy does whose copy failed
-	})
-	r.refuses(got, http.StatusBadGateway, sessionproxy.TypeBadWrite)
+	for _, tc := range []struct {
+		name, contentType string
+		takes             int // bytes that are taken in quietly
+	}{
+		{"an ordinary one", "text/html", 1 << 20},
+		{"an event stream", "text/event-stream; charset=utf-8", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, nil)
+			got := r.do("GET", "/", nil, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Session-Patch", `broken`)
+				w.Header().Set("Content-Type", tc.contentType)
+				w.WriteHeader(http.StatusOK)
+				n, err := io.Copy(w, strings.NewReader(strings.Repeat("x", 1<<20)))
+				if int(n) != tc.takes || (err == nil) != (tc.takes > 0) {
+					t.Errorf("%d bytes were taken in, %v", n, err)
+				}
+				if err := http.NewResponseController(w).Flush(); err != nil {
+					t.Error(err)
+				}
+				if _, err := w.Write([]byte("from the app")); err == nil {
+					t.Error("writing goes on for ever")
+				}
+				if _, _, err := http.NewResponseController(w).Hijack(); err == nil {
+					t.Error("the connection was handed over")
+				}
+				panic(http.ErrAbortHandler) // as a proxy does whose copy failed
+			})
+			r.refuses(got, http.StatusBadGateway, sessionproxy.TypeBadWrite)
+		})
+	}
 }
 
 func TestCookies(t *testing.T) {

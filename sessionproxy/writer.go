@@ -20,6 +20,12 @@ const commitTimeout = 10 * time.Second
 // errReplaced stops whoever still copies a response that was replaced.
 var errReplaced = errors.New("the app's response was replaced by the session proxy")
 
+// maxDiscard is how much of a replaced response is taken in, in bytes, before
+// its copying is stopped by an error. Ordinary ones end by themselves: Caddy's
+// reverse_proxy logs the headers of the request, the session's data among
+// them, whenever a copy fails.
+const maxDiscard = 1 << 20
+
 // statusClientGone is what proxies write for a client that left before the
 // upstream answered: there is no response of the app then.
 const statusClientGone = 499
@@ -40,6 +46,7 @@ type writer struct {
 	mu      sync.Mutex
 	decided bool
 	problem *Problem // set if the response is replaced
+	discard int      // how much of a replaced response may still come
 
 	few [4]field // room for before: servers set a few headers of their own
 }
@@ -96,7 +103,7 @@ func (w *writer) begin() bool {
 // Write begins the response if nobody has.
 func (w *writer) Write(p []byte) (int, error) {
 	if !w.begin() {
-		return 0, errReplaced
+		return w.drop(p)
 	}
 	return w.ResponseWriter.Write(p)
 }
@@ -105,7 +112,7 @@ func (w *writer) Write(p []byte) (int, error) {
 // writer underneath.
 func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	if !w.begin() {
-		return 0, errReplaced
+		return io.Copy(dropper{w}, src)
 	}
 	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
 		return rf.ReadFrom(src)
@@ -116,7 +123,7 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 // FlushError begins the response if nobody has. http.ResponseController finds it.
 func (w *writer) FlushError() error {
 	if !w.begin() {
-		return errReplaced
+		return nil
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
@@ -139,6 +146,20 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
+
+// drop takes in a part of a replaced response.
+func (w *writer) drop(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.discard -= len(p); w.discard < 0 {
+		return 0, errReplaced
+	}
+	return len(p), nil
+}
+
+type dropper struct{ w *writer }
+
+func (d dropper) Write(p []byte) (int, error) { return d.w.drop(p) }
 
 // Push keeps HTTP/2 push within reach.
 func (w *writer) Push(target string, opts *http.PushOptions) error {

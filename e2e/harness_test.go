@@ -1,0 +1,287 @@
+// Package e2e looks at the product from outside: the real binary, real apps in
+// several languages, a real browser.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the program under test, built once.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sessionproxy-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "sessionproxy")
+	build := exec.Command("go", "build", "-race", "-o", binary, "../cmd/sessionproxy")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the binary:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// need returns the path of a program, or says by name what is missing.
+func need(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		matches, _ := filepath.Glob(name)
+		for _, candidate := range append([]string{name}, matches...) {
+			if path, err := exec.LookPath(candidate); err == nil {
+				return path
+			}
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing; `make test-deps` installs it", names[0])
+	}
+	t.Skipf("%s is missing; `make test-deps` installs it", names[0])
+	return ""
+}
+
+// process is a program of the test's own, with its output.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	done chan struct{}
+	mu   sync.Mutex
+	out  bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+// start starts a program; it is killed at the end of the test, if it still runs.
+func start(t *testing.T, env []string, dir, name string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
+	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		p.kill()
+		if text := p.output(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
+			t.Errorf("%s:\n%s", name, text)
+		} else if t.Failed() {
+			t.Logf("%s:\n%s", name, text)
+		}
+	})
+	return p
+}
+
+// kill is kill -9 of the program and its children.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
+// stop asks the program to end, and waits until it has.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("it does not end")
+	}
+}
+
+// until tries again until a condition holds, or the time is up.
+func until(t *testing.T, what string, p *process, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(60 * time.Second)
+	for !condition() {
+		var ended chan struct{}
+		if p != nil {
+			ended = p.done
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			t.Fatalf("waiting until %s: it ended:\n%s", what, p.output())
+		case <-deadline:
+			t.Fatalf("waiting until %s: time is up", what)
+		}
+	}
+}
+
+func listens(network, address string) func() bool {
+	return func() bool {
+		conn, err := (&net.Dialer{}).DialContext(context.Background(), network, address)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	}
+}
+
+// freePort returns a port that was free just now.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// proxy is one running proxy, with directories of its own.
+type proxy struct {
+	*process
+	t         *testing.T
+	dir       string
+	port      int
+	admin     string // the address of its admin endpoint
+	caddyfile string
+}
+
+// newProxy starts the proxy with a Caddyfile in which {PORT} and {DIR} are replaced.
+func newProxy(t *testing.T, caddyfile string) *proxy {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e") // short: it holds Unix sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{t: t, dir: dir, port: freePort(t), admin: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p.configure(caddyfile)
+	p.start()
+	return p
+}
+
+func (p *proxy) configure(caddyfile string) {
+	p.t.Helper()
+	p.caddyfile = strings.NewReplacer("{PORT}", fmt.Sprint(p.port), "{DIR}", p.dir, "{ADMIN}", p.admin).Replace(caddyfile)
+	if err := os.WriteFile(filepath.Join(p.dir, "Caddyfile"), []byte(p.caddyfile), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *proxy) env() []string {
+	return []string{"HOME=" + p.dir, "XDG_DATA_HOME=" + filepath.Join(p.dir, "data"), "XDG_CONFIG_HOME=" + filepath.Join(p.dir, "config")}
+}
+
+func (p *proxy) start() {
+	p.t.Helper()
+	p.process = start(p.t, p.env(), p.dir, binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+	until(p.t, "the proxy serves", p.process, func() bool { return strings.Contains(p.output(), "serving initial configuration") })
+}
+
+// command runs the binary beside the proxy, and returns what it prints.
+func (p *proxy) command(args ...string) (string, error) {
+	cmd := exec.Command(binary, args...)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env()...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (p *proxy) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", p.port, path) }
+
+// client is a browser, as far as cookies go.
+type client struct {
+	t *testing.T
+	p *proxy
+	http.Client
+}
+
+func (p *proxy) client(t *testing.T) *client {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, p: p}
+	c.Jar, c.Transport = jar, &http.Transport{}
+	c.Timeout = 30 * time.Second
+	t.Cleanup(c.CloseIdleConnections)
+	return c
+}
+
+// get returns status, headers and body; header lines are name, value, name, value.
+func (c *client) get(path string, header ...string) (int, http.Header, string) {
+	c.t.Helper()
+	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, c.p.url(path), nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(body)
+}
+
+// want expects a body.
+func (c *client) want(path, want string) {
+	c.t.Helper()
+	if status, _, body := c.get(path); status != http.StatusOK || strings.TrimSpace(body) != want {
+		c.t.Fatalf("%s: %d %s, want %s", path, status, body, want)
+	}
+}
+
+// seen returns what the app is shown, under CGI's names.
+func (c *client) seen(path string, header ...string) map[string]string {
+	c.t.Helper()
+	status, _, body := c.get(path, header...)
+	var seen map[string]string
+	if err := json.Unmarshal([]byte(body), &seen); err != nil || status != http.StatusOK {
+		c.t.Fatalf("%s: %d %s (%v)", path, status, body, err)
+	}
+	return seen
+}
+
+const globals = `{
+	admin {ADMIN}
+	auto_https off
+	sessions {
+		store badger {DIR}/store
+	}
+}
+`
