@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// blocks returns the README's code blocks of a language.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		found = append(found, m[1])
+	}
+	if len(found) == 0 {
+		t.Fatalf("the README has no block of %s", language)
+	}
+	return found
+}
+
+// TestReadmeApps runs the README's smallest apps behind its smallest
+// Caddyfile, as they are written, on other ports.
+func TestReadmeApps(t *testing.T) {
+	for _, tc := range []struct {
+		language, file string
+		run            []string
+	}{
+		{"python", "app.py", []string{"python3", "app.py"}},
+		{"js", "app.mjs", []string{"node", "app.mjs"}},
+		{"php", "app.php", []string{"php", "-S", "127.0.0.1:3000", "app.php"}},
+		{"go", "app.go", []string{"go", "run", "app.go"}},
+	} {
+		t.Run(tc.language, func(t *testing.T) {
+			t.Parallel()
+			name := need(t, tc.run[0])
+			dir, port := t.TempDir(), fmt.Sprint(freePort(t))
+			other := strings.NewReplacer("3000", port)
+			source := other.Replace(blocks(t, tc.language)[0])
+			if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(source), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var args []string
+			for _, arg := range tc.run[1:] {
+				args = append(args, other.Replace(arg))
+			}
+			app := start(t, nil, dir, name, args...)
+			until(t, "the app serves", app, listens("tcp", "127.0.0.1:"+port))
+			caddyfile := strings.Replace(other.Replace(blocks(t, "caddyfile")[0]), "localhost:8080", "127.0.0.1:{PORT}", 1)
+			p := newProxy(t, "{\n\tadmin {ADMIN}\n}\n"+caddyfile)
+			c := p.client(t)
+			c.want("/", "visit 1")
+			c.want("/", "visit 2")
+			p.stop()
+			p.start()
+			c.want("/", "visit 3")
+		})
+	}
+}
+
+// TestConfigurationsAdapt: every Caddyfile that a reader can copy is accepted.
+func TestConfigurationsAdapt(t *testing.T) {
+	t.Parallel()
+	files := blocks(t, "caddyfile")
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range append(files, string(example)) {
+		dir := t.TempDir()
+		p := &proxy{t: t, dir: dir}
+		p.configure(text)
+		if out, err := p.command("validate", "--config", "Caddyfile"); err != nil {
+			t.Errorf("configuration %d: %v\n%s", i+1, err, out)
+		}
+		if out, err := p.command("fmt", "--diff", "Caddyfile"); err != nil {
+			t.Errorf("configuration %d is not formatted: %s", i+1, out)
+		}
+	}
+}
