@@ -83,7 +83,7 @@ func (s *site) store(dir, durability string) string {
 
 func (s *site) load(config []byte) {
 	s.t.Helper()
-	if err := caddy.Load(config, true); err != nil {
+	if err := load(config); err != nil {
 		s.t.Fatalf("loading: %v", err)
 	}
 }
@@ -95,6 +95,8 @@ func (s *site) stop() {
 		s.t.Fatalf("stopping: %v", err)
 	}
 }
+
+func load(config []byte) error { return caddy.Load(config, true) }
 
 func adapt(t *testing.T, caddyfile string) []byte {
 	t.Helper()

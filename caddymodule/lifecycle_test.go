@@ -117,7 +117,7 @@ func TestFailedReloadLeavesTheOldConfigServing(t *testing.T) {
 		"bad ticket key":     {s.store(s.dir, "async") + "\nticket_key nonsense", "reading ticket key 1"},
 		"missing ticket key": {s.store(s.dir, "async") + "\nticket_key {env.SESSIONPROXY_NO_SUCH_KEY}", "resolving ticket key 1"},
 	} {
-		err := caddy.Load(s.config(c.sessions, "", routes), true)
+		err := load(s.config(c.sessions, "", routes))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: loading gave %v, want %q", name, err, c.want)
 		}
@@ -191,7 +191,7 @@ func TestValidateOpensNothing(t *testing.T) {
 	if err := validate(config); err != nil {
 		t.Errorf("validating beside a running server: %v", err)
 	}
-	if err := caddy.Load(config, true); err == nil {
+	if err := load(config); err == nil {
 		t.Error("a second server took the database")
 	} else if !strings.Contains(err.Error(), s.dir) {
 		t.Errorf("the error does not name the directory: %v", err)

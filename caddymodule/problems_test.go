@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func badWriter(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Session-Patch", `{"broken":`)
+	w.Header().Set("X-App", "secret page")
+	w.WriteHeader(http.StatusTeapot)
+	_, _ = w.Write([]byte("the app's page"))
+}
+
+func TestProblemDocument(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "", "session shop\nreverse_proxy "+app(t, badWriter)))
+	resp, body := s.visitor().get("/")
+	var doc struct{ Type, Title, Session string }
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err, body)
+	}
+	if resp.StatusCode != http.StatusBadGateway || doc.Type != "urn:sessionproxy:bad-write" || len(doc.Session) != 22 ||
+		resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	if resp.Header.Get("X-App") != "" || strings.Contains(body, "page") {
+		t.Errorf("the app's response leaks: %v %s", resp.Header, body)
+	}
+}
+
+func TestErrorRoutesGetTheProblem(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "", `
+	session shop
+	reverse_proxy `+app(t, badWriter)+`
+	handle_errors {
+		header X-Leak "{http.request.header.Session-Data}{http.request.header.Session-Id}"
+		respond "{http.session.problem} {http.error.status_code} {http.error.message}" {http.error.status_code}
+	}`))
+	resp := s.visitor().expect("/", http.StatusBadGateway, "urn:sessionproxy:bad-write 502 the app's session write is malformed")
+	if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("X-App") != "" {
+		t.Errorf("headers of the error page: %v", resp.Header)
+	}
+	if leak := resp.Header.Values("X-Leak"); len(leak) != 1 || leak[0] != "" {
+		t.Errorf("injected headers reach the error page: %q", leak)
+	}
+}
+
+// Error routes that are not for this error leave the client its problem document.
+func TestErrorRoutesForSomethingElse(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "", `
+	session shop
+	reverse_proxy `+app(t, badWriter)+`
+	handle_errors 404 {
+		respond "not found"
+	}`))
+	resp, _ := s.visitor().get("/")
+	if resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+// TestErrorsOfTheAppReachErrorRoutes: the upstream is gone, and what the proxy
+// reports passes through unchanged, without what was injected.
+func TestErrorsOfTheAppReachErrorRoutes(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "", `
+	session shop
+	reverse_proxy `+freeAddress(t)+`
+	handle_errors {
+		respond "{http.error.status_code}[{http.session.problem}{http.request.header.Session-Data}{http.request.header.Session-Id}{http.request.header.Session-Meta}]"
+	}`))
+	s.visitor().expect("/", http.StatusBadGateway, "502[]")
+}
+
+// TestStoreFailure takes the ticket keys away, which is what a broken storage looks like.
+func TestStoreFailure(t *testing.T) {
+	s := newSite(t)
+	routes := "session shop\nreverse_proxy " + app(t, counter)
+	s.load(s.config("", "", routes))
+	s.stop()
+	keys := filepath.Join(s.storage, filepath.FromSlash(keysFile))
+	if err := os.WriteFile(keys, []byte("not a key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := s.config("", "", routes)
+	err := load(config)
+	if err == nil || !strings.Contains(err.Error(), "reading line 1 of "+keysFile) || !strings.Contains(err.Error(), "restore the file") {
+		t.Errorf("loading with broken keys: %v", err)
+	}
+	if strings.Contains(err.Error(), "not a key") {
+		t.Errorf("the error shows what is in the file: %v", err)
+	}
+}

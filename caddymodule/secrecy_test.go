@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestLogsHoldNoSecrets writes all of Caddy's logs to files and looks for
+// what must not be there: tickets and data, in good requests and in bad ones.
+func TestLogsHoldNoSecrets(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	global := "log {\n output file " + filepath.Join(dir, "default.log") + "\n level INFO\n}"
+	routes := `
+	log {
+		output file ` + filepath.Join(dir, "access.log") + `
+	}
+	session shop
+	handle /broken {
+		reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Session-Patch", `{"pin":"datasecret2"`)
+	}) + `
+	}
+	handle /destroy {
+		reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Session-Action", "destroy")
+	}) + `
+	}
+	reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Session-Patch", `{"pin":"datasecret1"}`)
+		w.Header().Set("Session-Principal", `"alicesecret"`)
+	})
+	s.load(s.config("", global, routes))
+	v := s.visitor()
+	v.get("/")
+	base, err := url.Parse(v.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tickets := []string{v.Jar.Cookies(base)[0].Value}
+	v.get("/") // signs in again, with another ticket
+	tickets = append(tickets, v.Jar.Cookies(base)[0].Value)
+	v.get("/broken")
+	v.get("/", "Cookie", "shop_session="+tickets[0]+"x")
+	v.get("/destroy")
+	s.stop()
+
+	access, all := "", ""
+	for _, name := range []string{"access.log", "default.log"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all += string(text); name == "access.log" {
+			access = string(text)
+		}
+	}
+	for _, secret := range append(tickets, "datasecret1", "datasecret2", "alicesecret") {
+		if strings.Contains(all, secret) {
+			t.Errorf("a log holds %s", secret)
+		}
+	}
+	if n := strings.Count(access, `"session_id":"`); n != 5 {
+		t.Errorf("%d of 5 lines of the access log name the session", n)
+	}
+	if !strings.Contains(all, "urn:sessionproxy:bad-write") {
+		t.Error("the app's malformed write is not in the log")
+	}
+	if strings.Count(all, "travel over clear HTTP") != 1 {
+		t.Errorf("%d warnings about clear HTTP, want 1", strings.Count(all, "travel over clear HTTP"))
+	}
+}
+
+func TestSecureBehindATrustedProxy(t *testing.T) {
+	for name, c := range map[string]struct {
+		global, proto, want string
+	}{
+		"trusted, https":     {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https", "__Host-shop_session"},
+		"trusted, two hops":  {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https, http", "__Host-shop_session"},
+		"trusted, http":      {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "http", "shop_session"},
+		"not trusted, https": {"", "https", "shop_session"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.load(s.config("", c.global, "session shop\nreverse_proxy "+app(t, counter)))
+			resp, _ := s.visitor().get("/", "X-Forwarded-Proto", c.proto)
+			cookies := resp.Cookies()
+			if len(cookies) != 1 || cookies[0].Name != c.want || cookies[0].Secure != strings.HasPrefix(c.want, "__") ||
+				!cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode {
+				t.Errorf("cookies %v", resp.Header.Values("Set-Cookie"))
+			}
+		})
+	}
+}
