@@ -48,13 +48,13 @@ func newCart() http.Handler {
 		if p, ok := findProduct(r.FormValue("id")); ok && readCart(readSession(r))[p.ID] < maxEach {
 			setJSON(w, "Session-Add", map[string]any{"cart": map[string]int{p.ID: 1}})
 		}
-		http.Redirect(w, r, "./", http.StatusSeeOther)
+		back(w)
 	})
 	mux.HandleFunc("POST /remove", func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := findProduct(r.FormValue("id")); ok {
 			setJSON(w, "Session-Patch", map[string]any{"cart": map[string]any{p.ID: nil}})
 		}
-		http.Redirect(w, r, "./", http.StatusSeeOther)
+		back(w)
 	})
 	return mux
 }

@@ -44,7 +44,7 @@ func TestWhatTheAppsWrite(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := ask(tc.app, "POST", tc.path, tc.data, tc.form)
 			got := w.Header().Get(tc.header)
-			if w.Code != http.StatusSeeOther || !strings.HasPrefix(got, tc.want) || (tc.want == "") != (got == "") {
+			if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "./" || !strings.HasPrefix(got, tc.want) || (tc.want == "") != (got == "") {
 				t.Fatalf("got %d %s", w.Code, got)
 			}
 		})

@@ -31,7 +31,7 @@ func newGuestbook() http.Handler {
 			setJSON(w, "Session-Patch", map[string]any{"entries": entries[:min(len(entries), maxEntries)]})
 			setJSON(w, "Session-Add", map[string]int{"written": 1})
 		}
-		http.Redirect(w, r, "./", http.StatusSeeOther)
+		back(w)
 	})
 	return mux
 }

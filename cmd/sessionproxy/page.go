@@ -82,12 +82,20 @@ func sign(mux *http.ServeMux) {
 		if name := clip(r.FormValue("name"), 40); name != "" {
 			setJSON(w, "Session-Principal", name)
 		}
-		http.Redirect(w, r, "./", http.StatusSeeOther)
+		back(w)
 	})
-	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Action", "destroy")
-		http.Redirect(w, r, "./", http.StatusSeeOther)
+		back(w)
 	})
+}
+
+// back leads to the app's own page. The app does not know under which path it
+// is mounted, so the browser is told relatively; http.Redirect would make the
+// location absolute.
+func back(w http.ResponseWriter) {
+	w.Header().Set("Location", "./")
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // clip takes white space and control characters out of what somebody typed,
