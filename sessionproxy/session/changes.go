@@ -54,6 +54,9 @@ func (c *Changes) onlyAdds() bool {
 	return c.Replace == nil && len(c.Patches) == 0
 }
 
+// none reports whether nothing at all is asked for.
+func (c *Changes) none() bool { return !c.writes() && !c.Touch && !c.Rollback }
+
 // writes reports whether a read-only request must refuse the changes.
 func (c *Changes) writes() bool {
 	return c.touchesData() || c.Destroy || c.Regenerate || c.Principal != nil || c.Timeout != nil || c.IfVersion != nil

@@ -54,8 +54,10 @@ func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
 		return Outcome{}, nil
 	case c.Destroy:
 		return s.destroy(ctx)
+	case c.none() && !s.m.policy.CreateAlways:
+		return s.unchanged(), nil
 	}
-	return s.save(ctx, &c)
+	return s.save(ctx, c)
 }
 
 func (s *Session) destroy(ctx context.Context) (Outcome, error) {
@@ -75,7 +77,8 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 }
 
 // save makes the first attempt, against the record as it was loaded.
-func (s *Session) save(ctx context.Context, c *Changes) (Outcome, error) {
+func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
+	c := &changes
 	if c.IfVersion != nil && *c.IfVersion != s.rec.Version.String() {
 		return Outcome{}, fmt.Errorf("%w: Session-If-Version names another version", ErrConflict)
 	}

@@ -39,7 +39,15 @@ type Ring struct {
 
 type key struct {
 	id   [keyIDLen]byte
-	macs sync.Pool // of hash.Hash: a keyed HMAC costs four blocks to set up
+	macs sync.Pool // of *macer: a keyed HMAC costs four blocks to set up
+}
+
+// macer is what computing one MAC takes, kept together: passed to an
+// interface, the buffers would be made anew each time.
+type macer struct {
+	hash hash.Hash
+	msg  []byte
+	sum  [sha256.Size]byte
 }
 
 // NewRing returns the ring of the keys given, newest first, each of KeyLen bytes.
@@ -66,7 +74,7 @@ func NewRing(keys ...[]byte) (*Ring, error) {
 func newKey(secret []byte) *key {
 	secret = bytes.Clone(secret)
 	k := &key{}
-	k.macs.New = func() any { return hmac.New(sha256.New, secret) }
+	k.macs.New = func() any { return &macer{hash: hmac.New(sha256.New, secret)} }
 	id := hmac.New(sha256.New, secret)
 	id.Write([]byte("sessionproxy key id"))
 	copy(k.id[:], id.Sum(nil))
@@ -77,17 +85,15 @@ func newKey(secret []byte) *key {
 // of which 128 bits are kept. The scope's length comes first, so that no scope
 // and body can be taken for another pair.
 func (k *key) mac(dst []byte, scope string, body []byte) []byte {
-	h := k.macs.Get().(hash.Hash)
-	defer k.macs.Put(h)
-	h.Reset()
-	var buf [128]byte
-	msg := append(buf[:0], "sessionproxy ticket\x00"...)
-	msg = append(msg, byte(len(scope)>>8), byte(len(scope)))
-	msg = append(msg, scope...)
-	msg = append(msg, body...)
-	h.Write(msg)
-	var sum [sha256.Size]byte
-	return append(dst, h.Sum(sum[:0])[:macLen]...)
+	m := k.macs.Get().(*macer)
+	defer k.macs.Put(m)
+	m.hash.Reset()
+	m.msg = append(m.msg[:0], "sessionproxy ticket\x00"...)
+	m.msg = append(m.msg, byte(len(scope)>>8), byte(len(scope)))
+	m.msg = append(m.msg, scope...)
+	m.msg = append(m.msg, body...)
+	m.hash.Write(m.msg)
+	return append(dst, m.hash.Sum(m.sum[:0])[:macLen]...)
 }
 
 // Sign returns the text of the ticket for a scope, the manager's name, of at

@@ -64,7 +64,7 @@ func Strip(h http.Header, names Names) (removed int) {
 	if removed == 0 {
 		return 0
 	}
-	kept := make([]string, 0, len(lines))
+	var kept []string
 	for _, line := range lines {
 		if line = without(line, names); line != "" {
 			kept = append(kept, line)

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// fleet is all that runs during a benchmark: the upstream and the proxies.
+type fleet struct {
+	ctx      context.Context
+	dir      string
+	binary   string // the proxy
+	self     string // this program
+	upstream string // its address
+	stops    []func()
+
+	bare, bareTwin, async, sync *proxy
+	bareRoom, asyncRoom         *proxy // with equal room for garbage
+}
+
+// equalRoom makes Go collect garbage when the heap has a size, and not when
+// it has grown by a share of what lives: a larger live heap alone would be
+// an advantage.
+var equalRoom = []string{"GOGC=off", "GOMEMLIMIT=400MiB"}
+
+func newFleet(ctx context.Context) (*fleet, error) {
+	f := &fleet{ctx: ctx}
+	if err := f.start(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *fleet) start() (err error) {
+	if f.self, err = os.Executable(); err != nil {
+		return err
+	}
+	if f.dir, err = os.MkdirTemp("", "bench"); err != nil { // short: it holds Unix sockets
+		return err
+	}
+	f.binary = filepath.Join(f.dir, "sessionproxy")
+	build := exec.CommandContext(f.ctx, "go", "build", "-o", f.binary, "github.com/sessionproxy/sessionproxy/cmd/sessionproxy")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building the proxy (run this in its source tree): %w", err)
+	}
+	if err := f.startUpstream(); err != nil {
+		return fmt.Errorf("starting the upstream: %w", err)
+	}
+	for _, p := range []struct {
+		to         **proxy
+		name       string
+		durability string // empty: no sessions
+		env        []string
+	}{
+		{&f.bare, "bare", "", nil},
+		{&f.bareTwin, "bare-twin", "", nil},
+		{&f.async, "async", "async", nil},
+		{&f.sync, "sync", "sync", nil},
+		{&f.bareRoom, "bare-room", "", equalRoom},
+		{&f.asyncRoom, "async-room", "async", equalRoom},
+	} {
+		if *p.to, err = f.startProxy(p.name, p.durability, p.env); err != nil {
+			return fmt.Errorf("starting the proxy %q: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+func (f *fleet) startUpstream() error {
+	cmd := exec.CommandContext(f.ctx, f.self, roleUpstream)
+	in, err := cmd.StdinPipe() // its end ends the upstream
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	f.stops = append(f.stops, func() { _ = in.Close(); _ = cmd.Wait() })
+	_, err = fmt.Fscanln(out, &f.upstream)
+	return err
+}
+
+func (f *fleet) startProxy(name, durability string, env []string) (*proxy, error) {
+	p, err := newProxy(f, name, durability, env)
+	if err != nil {
+		return nil, err
+	}
+	f.stops = append(f.stops, p.stop)
+	if durability == "" {
+		return p, nil
+	}
+	if p.cookies, err = p.begin(sessions); err != nil {
+		return nil, err
+	}
+	one, err := p.begin(1)
+	if err != nil {
+		return nil, err
+	}
+	p.shared = one[0]
+	alone, err := f.load(job{Address: p.serialized, Path: "/begin", Connections: 1, Requests: 1, Collect: true})
+	if err != nil {
+		return nil, err
+	}
+	if len(alone.Cookies) != 1 {
+		return nil, errors.New("the serialized site began no session")
+	}
+	p.counter = alone.Cookies[0]
+	return p, nil
+}
+
+// close ends what was started.
+func (f *fleet) close() {
+	for i := len(f.stops) - 1; i >= 0; i-- {
+		f.stops[i]()
+	}
+	if f.dir != "" {
+		_ = os.RemoveAll(f.dir)
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// proxy is one running proxy.
+type proxy struct {
+	f          *fleet
+	cmd        *exec.Cmd
+	done       chan struct{}
+	dir        string
+	address    string // of the site with the default policy, or of the bare one
+	serialized string // of the site whose policy is serialized
+	admin      *http.Client
+	output     output
+
+	cookies []string // of the sessions that the load is spread over
+	shared  string   // of the one session that all clients patch
+	counter string   // of the one session that all clients increment
+}
+
+const bareSite = `
+http://:{PORT} {
+	bind 127.0.0.1
+	reverse_proxy {UPSTREAM}
+}
+`
+
+const sessionSites = `
+http://:{PORT} {
+	bind 127.0.0.1
+	session bench
+	reverse_proxy {UPSTREAM}
+}
+http://:{SERIALIZED} {
+	bind 127.0.0.1
+	session counter {
+		locking serialized
+	}
+	reverse_proxy {UPSTREAM}
+}
+`
+
+// newProxy starts a proxy and waits until it serves.
+func newProxy(f *fleet, name, durability string, env []string) (*proxy, error) {
+	p := &proxy{f: f, dir: filepath.Join(f.dir, name), done: make(chan struct{})}
+	if err := os.Mkdir(p.dir, 0o700); err != nil {
+		return nil, err
+	}
+	sites, app := bareSite, ""
+	if durability != "" {
+		sites, app = sessionSites, "sessions {\n\t\tstore badger "+p.dir+"/store {\n\t\t\tdurability "+durability+"\n\t\t}\n\t}"
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	p.address, p.serialized = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	socket := filepath.Join(p.dir, "admin.sock")
+	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{UPSTREAM}", f.upstream).Replace(
+		"{\n\tadmin unix/" + socket + "\n\tpersist_config off\n\tauto_https off\n\t" + app + "\n}\n" + sites)
+	caddyfile := filepath.Join(p.dir, "Caddyfile")
+	if err := os.WriteFile(caddyfile, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	p.admin = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	p.cmd = exec.CommandContext(f.ctx, f.binary, "run", "--config", caddyfile, "--adapter", "caddyfile")
+	p.cmd.Dir = p.dir
+	p.cmd.Env = append(append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir), env...)
+	p.output.ready = make(chan struct{})
+	p.cmd.Stderr = &p.output
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	select {
+	case <-p.output.ready:
+		return p, nil
+	case <-p.done:
+		return nil, errors.New(p.output.text())
+	}
+}
+
+// stop ends the proxy in good order.
+func (p *proxy) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	<-p.done
+}
+
+// begin stores that many new sessions, and returns their cookies.
+func (p *proxy) begin(n int) ([]string, error) {
+	t, err := p.f.load(job{Address: p.address, Path: "/begin", Connections: min(n, connections), Requests: n, Collect: true})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Cookies) != n {
+		return nil, fmt.Errorf("%d of %d sessions began", len(t.Cookies), n)
+	}
+	return t.Cookies, nil
+}
+
+// load does a job in a process of its own. A job with errors is an error.
+func (f *fleet) load(j job) (tally, error) {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return tally{}, err
+	}
+	cmd := exec.CommandContext(f.ctx, f.self, roleLoad)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(text), os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return tally{}, fmt.Errorf("running load generator: %w", err)
+	}
+	var t tally
+	if err := json.Unmarshal(out, &t); err != nil {
+		return tally{}, fmt.Errorf("reading the load generator's result: %w", err)
+	}
+	if t.Errors > 0 {
+		return t, fmt.Errorf("%d of %d connections failed: %s", t.Errors, j.Connections, t.Error)
+	}
+	return t, nil
+}
+
+// freePorts returns ports that were free just now.
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // only at the end, so that no port is chosen twice
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		ports = append(ports, port)
+	}
+	return ports, nil
+}
+
+// output keeps what the proxy logs while it starts.
+type output struct {
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	ready chan struct{} // closed when the proxy serves; nil afterwards
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ready == nil {
+		return len(b), nil
+	}
+	o.buf.Write(b)
+	if bytes.Contains(o.buf.Bytes(), []byte("serving initial configuration")) {
+		close(o.ready)
+		o.ready = nil
+	}
+	return len(b), nil
+}
+
+func (o *output) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
