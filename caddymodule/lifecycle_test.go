@@ -269,8 +269,8 @@ func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 	}
 	b.Return()
 	m, _ := lifetimes.Load(b.provider.PoolKey())
-	m.(*sync.Mutex).Lock() // until it has closed
-	m.(*sync.Mutex).Unlock()
+	m.(*sync.Mutex).Lock() // waits until it has closed
+	m.(*sync.Mutex).Unlock() //nolint:staticcheck // empty on purpose
 }
 
 // countAndEcho counts a visit and answers with the data from before it.

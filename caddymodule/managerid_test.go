@@ -37,7 +37,7 @@ func TestManagerIDOfASite(t *testing.T) {
 		if err := session.CheckID(got); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
-		if plain := got == want; !plain && !(strings.HasSuffix(want, "-") && strings.HasPrefix(got, want) && len(got) == len(want)+8) {
+		if plain := got == want; !plain && (!strings.HasSuffix(want, "-") || !strings.HasPrefix(got, want) || len(got) != len(want)+8) {
 			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 		if other, ok := seen[got]; ok {

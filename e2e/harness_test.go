@@ -32,7 +32,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "sessionproxy")
 	build := exec.Command("go", "build", "-race", "-o", binary, "../cmd/sessionproxy")
 	build.Stderr = os.Stderr

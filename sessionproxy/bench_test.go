@@ -57,14 +57,14 @@ func BenchmarkServe(b *testing.B) {
 				b.Fatal(err)
 			}
 			begin := httptest.NewRecorder()
-			if err := h.Serve(begin, httptest.NewRequest("GET", "/", nil), func(w http.ResponseWriter, _ *http.Request) error {
+			if err := h.Serve(begin, httptest.NewRequest(http.MethodGet, "/", nil), func(w http.ResponseWriter, _ *http.Request) error {
 				w.Header().Set("Session-Data", data)
 				return nil
 			}); err != nil {
 				b.Fatal(err)
 			}
 			cookie := begin.Result().Cookies()[0]
-			request := httptest.NewRequest("GET", "/", nil)
+			request := httptest.NewRequest(http.MethodGet, "/", nil)
 			b.ReportAllocs()
 			for b.Loop() {
 				request.Header = http.Header{"Cookie": {"bench_session=" + cookie.Value}, "Accept": {"*/*"}}

@@ -107,7 +107,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) (err 
 	if err := next(rw, r); err != nil {
 		return err
 	}
-	rw.finish()
+	rw.finish() //nolint:contextcheck // a commit outlives its client: commitContext
 	return nil
 }
 

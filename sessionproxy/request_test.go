@@ -120,7 +120,7 @@ func TestClientCannotSpeakForTheProxy(t *testing.T) {
 		}
 	})
 	t.Run("by a trailer", func(t *testing.T) {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", r.server.URL, struct{ *strings.Reader }{strings.NewReader("body")})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL, struct{ *strings.Reader }{strings.NewReader("body")})
 		if err != nil {
 			t.Fatal(err)
 		}

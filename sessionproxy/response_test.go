@@ -147,14 +147,14 @@ func TestWhatRollsBack(t *testing.T) {
 		saves bool
 		any   bool
 	}{
-		{"500", func(w http.ResponseWriter) error { w.WriteHeader(500); return nil }, false, false, false},
-		{"503", func(w http.ResponseWriter) error { w.WriteHeader(503); return nil }, false, false, false},
-		{"500 with commit_on any", func(w http.ResponseWriter) error { w.WriteHeader(500); return nil }, false, true, true},
+		{"500", func(w http.ResponseWriter) error { w.WriteHeader(http.StatusInternalServerError); return nil }, false, false, false},
+		{"503", func(w http.ResponseWriter) error { w.WriteHeader(http.StatusServiceUnavailable); return nil }, false, false, false},
+		{"500 with commit_on any", func(w http.ResponseWriter) error { w.WriteHeader(http.StatusInternalServerError); return nil }, false, true, true},
 		{"499 with commit_on any", func(w http.ResponseWriter) error { w.WriteHeader(499); return nil }, false, false, true},
 		{"an error", func(http.ResponseWriter) error { return errors.New("no upstream") }, false, false, false},
 		{"a panic before the headers", abort, true, false, false},
 		{"a panic after the headers", func(w http.ResponseWriter) error {
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}, true, true, false},
@@ -176,7 +176,7 @@ func TestWhatRollsBack(t *testing.T) {
 				w.Header().Set("Session-Patch", `{"n":2}`)
 				return tc.app(w)
 			})
-			req, err := http.NewRequestWithContext(t.Context(), "GET", r.server.URL, nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.server.URL, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -250,7 +250,7 @@ func TestWhatNeverReachesTheClient(t *testing.T) {
 			w.Header().Set("Session-Patch", `{"a":1}`)
 			return errors.New("no upstream")
 		})
-		req, err := http.NewRequestWithContext(t.Context(), "GET", r.server.URL, nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.server.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
 	if _, err := fmt.Fprintln(out, l.Addr()); err != nil {
 		return err
 	}
-	if err := s.Serve(l); err != http.ErrServerClosed { //nolint:errorlint // as net/http documents it
+	if err := s.Serve(l); err != http.ErrServerClosed {
 		return err
 	}
 	return nil

@@ -139,7 +139,7 @@ func testCancelled(t *testing.T, r *rig) {
 			if err := call(ctx); !errors.Is(err, context.Canceled) {
 				t.Fatalf("got %v", err)
 			}
-			if got := r.load(key); !same(got, rec) {
+			if got := r.load(key); !same(got, rec) { //nolint:contextcheck // the cancelled one is the point
 				t.Fatalf("it had an effect: %+v", got)
 			}
 		})
