@@ -15,7 +15,8 @@ type batch struct {
 	txn      *badger.Txn
 	overlay  map[store.Key]*entry // nil: deleted
 	managers map[string]number    // new ones
-	staged   int
+	staged   int                  // operations that changed something
+	bytes    int                  // about what the transaction holds
 }
 
 func newBatch(s *Store) *batch {
@@ -95,8 +96,8 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Record, e
 }
 
 // put stages a record, and where it is filed for expiry. The place moves only
-// forward in time of ending: a session that lives longer than it is filed is
-// filed anew by whoever finds it there.
+// to an earlier end: a session that lives longer than it is filed is filed
+// anew by whoever finds it there.
 func (b *batch) put(key store.Key, old *entry, rec store.Record) error {
 	n, err := b.number(key.Manager)
 	if err != nil {
@@ -105,15 +106,16 @@ func (b *batch) put(key store.Key, old *entry, rec store.Record) error {
 	rec = truncated(rec)
 	e := &entry{rec: rec, due: dueOf(rec.Deadline())}
 	ttl := ttlOf(rec.Absolute)
-	switch {
-	case old != nil && old.due <= e.due && old.rec.Incarnation == rec.Incarnation:
+	if old != nil && old.due <= e.due && old.rec.Incarnation == rec.Incarnation {
 		e.due = old.due
-	case old != nil && old.due != e.due:
-		if err := b.txn.Delete(expiryKey(old.due, n, key.ID)); err != nil {
+	}
+	filed := old != nil && old.due == e.due
+	if old != nil && !filed {
+		if err := b.remove(expiryKey(old.due, n, key.ID)); err != nil {
 			return err
 		}
-		fallthrough
-	default:
+	}
+	if !filed || !old.rec.Absolute.Equal(rec.Absolute) { // the backstop moves with the absolute end
 		if err := b.set(expiryKey(e.due, n, key.ID), nil, ttl); err != nil {
 			return err
 		}
@@ -138,7 +140,7 @@ func (b *batch) delete(key store.Key) error {
 		return err
 	}
 	for _, raw := range [...][]byte{sessionKey(n, key.ID), accessKey(n, key.ID), expiryKey(current.due, n, key.ID)} {
-		if err := b.txn.Delete(raw); err != nil {
+		if err := b.remove(raw); err != nil {
 			return err
 		}
 	}
@@ -164,7 +166,13 @@ func (b *batch) touch(touches map[store.Key]touched) error {
 }
 
 func (b *batch) set(key, value []byte, ttl uint64) error {
+	b.bytes += len(key) + len(value)
 	return b.txn.SetEntry(&badger.Entry{Key: key, Value: value, ExpiresAt: ttl})
+}
+
+func (b *batch) remove(key []byte) error {
+	b.bytes += len(key)
+	return b.txn.Delete(key)
 }
 
 // number returns the manager's number, and stages a new one.
@@ -175,7 +183,7 @@ func (b *batch) number(name string) (number, error) {
 	if n, ok := b.managers[name]; ok {
 		return n, nil
 	}
-	n := b.s.managers.next(b.managers)
+	n := b.s.managers.next()
 	if err := b.set(managerKey(name), n[:], 0); err != nil {
 		return number{}, err
 	}

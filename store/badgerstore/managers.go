@@ -13,7 +13,8 @@ import (
 // known to readers when their batch is committed.
 type managers struct {
 	mu      sync.RWMutex
-	numbers map[string]number
+	numbers map[string]number // protected by mu
+	last    uint32            // the highest number that was ever given; the writer's alone
 }
 
 func loadManagers(db *badger.DB) (*managers, error) {
@@ -29,6 +30,7 @@ func loadManagers(db *badger.DB) (*managers, error) {
 					return fmt.Errorf("manager %q has a damaged number: restore the directory from a backup", name)
 				}
 				m.numbers[name] = number(b)
+				m.last = max(m.last, binary.BigEndian.Uint32(b))
 				return nil
 			}); err != nil {
 				return err
@@ -50,11 +52,12 @@ func (m *managers) number(name string) (number, bool) {
 	return n, ok
 }
 
-// next returns the number for a new manager, given those of the batch under way.
-func (m *managers) next(batch map[string]number) (n number) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	binary.BigEndian.PutUint32(n[:], uint32(len(m.numbers)+len(batch)+1))
+// next returns the number for a new manager. It is given once, even if its
+// batch fails: a commit that failed may be on disk, and two managers with one
+// number would share their sessions.
+func (m *managers) next() (n number) {
+	m.last++
+	binary.BigEndian.PutUint32(n[:], m.last)
 	return n
 }
 

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
 )
 
 // openDatabase opens the engine behind the guards that keep it from losing
@@ -18,6 +20,9 @@ func openDatabase(o *Options) (*badger.DB, error) {
 	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, err) }
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, wrap(err)
+	}
+	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		o.Logger.Warn("the directory of the session store can be read by others: chmod 700", zap.String("dir", o.Dir))
 	}
 	free, err := o.free(o.Dir)
 	if err == nil && free < o.Reserve {

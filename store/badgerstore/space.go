@@ -17,6 +17,19 @@ type space struct {
 	free   atomic.Int64
 	isLow  atomic.Bool
 	failed atomic.Bool // the last look could not tell
+	unseen int         // bytes written since the last look; the writer's alone
+}
+
+// lookBytes is how much is written before the next look: within a second,
+// large records on a fast disk could use up the reserve.
+const lookBytes = 8 << 20
+
+// wrote notes what the writer has written.
+func (s *space) wrote(bytes int) {
+	if s.unseen += bytes; s.unseen >= lookBytes {
+		s.unseen = 0
+		s.look()
+	}
 }
 
 // look asks for the free space and notes whether it is below the reserve.

@@ -50,6 +50,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.uses.idle = make(chan struct{})
 	s.space.opts = &s.opts
+	s.space.look()
 	var err error
 	if s.db, err = openDatabase(&s.opts); err != nil {
 		return nil, err

@@ -100,8 +100,13 @@ func (s *shard) touchWritten(key store.Key, t touched) {
 	}
 }
 
-// flushTouches hands the touches that are due, or all, to the writer.
+// flushTouches hands the touches that are due, or all, to the writer. When disk
+// space is short they wait: a loss of them is late, a full disk fatal. At the
+// close the reserve has room for them.
 func (s *Store) flushTouches(all bool) error {
+	if !all && s.space.isLow.Load() {
+		return nil
+	}
 	due := make(map[store.Key]touched)
 	for i := range s.cache.shards {
 		s.cache.shards[i].dueTouches(all, due)

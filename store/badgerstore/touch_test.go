@@ -159,6 +159,7 @@ func TestCacheIsBounded(t *testing.T) {
 func TestExpiryIndex(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
+	var until uint64 // when the engine itself drops the last one found
 	filed := func() (due []int64) {
 		t.Helper()
 		err := s.db.View(func(txn *badger.Txn) error {
@@ -170,6 +171,7 @@ func TestExpiryIndex(t *testing.T) {
 					n = n<<8 | int64(b)
 				}
 				due = append(due, n)
+				until = it.Item().ExpiresAt()
 			}
 			return nil
 		})
@@ -197,10 +199,14 @@ func TestExpiryIndex(t *testing.T) {
 	}{
 		{"a save leaves it where it is", func(r *store.Record) { r.Accessed = r.Accessed.Add(10 * time.Minute) }, first},
 		{"a shorter timeout moves it", func(r *store.Record) { r.Idle = time.Minute }, dueOf(rec.Accessed.Add(10*time.Minute + time.Minute + 3*time.Second))},
+		{"a later absolute end takes the backstop along", func(r *store.Record) { r.Absolute = r.Absolute.Add(1000 * time.Hour) }, dueOf(rec.Accessed.Add(10*time.Minute + time.Minute + 3*time.Second))},
 	} {
 		save(&rec, step.change)
 		if got := filed(); len(got) != 1 || got[0] != step.want {
 			t.Fatalf("%s: got %v, want %d", step.name, got, step.want)
+		}
+		if want := ttlOf(rec.Absolute); until != want {
+			t.Fatalf("%s: the engine drops it at %d, not %d", step.name, until, want)
 		}
 	}
 	if err := s.Delete(t.Context(), keyOf(1)); err != nil {

@@ -23,7 +23,7 @@ func (s *Store) Save(ctx context.Context, key store.Key, rec store.Record, cond 
 	if err := s.writable(key, &rec); err != nil {
 		return err
 	}
-	return s.writer.do(ctx, &op{key: key, weight: weightOf(&rec), run: func(b *batch) error {
+	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
 		return b.save(key, rec, cond)
 	}})
 }
@@ -38,8 +38,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 		return store.Record{}, err
 	}
 	var saved store.Record
-	// What the change makes is not known yet: count the largest record.
-	err := s.writer.do(ctx, &op{key: key, weight: updateWeight, run: func(b *batch) (err error) {
+	err := s.writer.do(ctx, &op{key: key, run: func(b *batch) (err error) {
 		rec, err := b.update(key, func(current store.Record) (store.Record, error) {
 			next, err := change(current)
 			if err == nil {
@@ -56,9 +55,6 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 	return saved, nil
 }
 
-// updateWeight is what an update counts for: 32 of them fill a batch.
-const updateWeight = maxBatchBytes / 32
-
 // Delete implements store.Store. It is done even when disk space is short:
 // somebody wants to log out, and the reserve has room for it.
 func (s *Store) Delete(ctx context.Context, key store.Key) error {
@@ -66,7 +62,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key) error {
 		return err
 	}
 	defer s.leave()
-	return s.writer.do(ctx, &op{key: key, weight: weightOf(&store.Record{}), run: func(b *batch) error {
+	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
 		return b.delete(key)
 	}})
 }
@@ -83,6 +79,3 @@ func (s *Store) writable(key store.Key, rec *store.Record) error {
 	}
 	return s.space.short()
 }
-
-// weightOf is about what a save adds to a transaction.
-func weightOf(rec *store.Record) int { return len(rec.Data) + len(rec.Principal) + 512 }

@@ -12,8 +12,9 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// A batch is what has queued, up to these bounds. They keep it well below the
-// largest transaction that Badger takes with this memtable.
+// A batch is what has queued, up to these bounds. With the largest record on
+// top they keep it well below the largest transaction that Badger takes with
+// this memtable.
 const (
 	maxBatchOps   = 256
 	maxBatchBytes = 512 << 10
@@ -35,7 +36,6 @@ type writer struct {
 type op struct {
 	key    store.Key
 	run    func(*batch) error // decides, and stages; the batch may still fail
-	weight int                // bytes that it may stage
 	result error
 	done   chan error
 }
@@ -71,19 +71,8 @@ func (w *writer) do(ctx context.Context, o *op) error {
 
 func (w *writer) work() {
 	queue := make([]*op, 0, maxBatchOps)
-	var held *op // did not fit any more
-	for {
-		queue = queue[:0]
-		if held != nil {
-			queue, held = append(queue, held), nil
-		} else {
-			o, ok := <-w.ops
-			if !ok {
-				return
-			}
-			queue = append(queue, o)
-		}
-		bytes := queue[0].weight
+	for first := range w.ops {
+		queue = append(queue[:0], first)
 	gather: // what is there, without waiting for stragglers
 		for len(queue) < maxBatchOps {
 			select {
@@ -91,27 +80,26 @@ func (w *writer) work() {
 				if !ok {
 					break gather
 				}
-				if bytes+o.weight > maxBatchBytes {
-					held = o
-					break gather
-				}
 				queue = append(queue, o)
-				bytes += o.weight
 			default:
 				break gather
 			}
 		}
-		w.commit(queue)
+		for rest := queue; len(rest) > 0; {
+			rest = rest[w.commit(rest):]
+		}
 	}
 }
 
-// commit runs the operations of a batch and answers them, all after the
-// commit: an answer may rest on what another one of the batch staged.
-func (w *writer) commit(queue []*op) {
+// commit runs as many of the operations as one transaction takes, and answers
+// them after the commit: an answer may rest on what another one of the batch
+// staged. It returns how many that were.
+func (w *writer) commit(queue []*op) (n int) {
 	b := newBatch(w.s)
 	defer b.txn.Discard()
-	for _, o := range queue {
-		o.result = b.run(o)
+	for n < len(queue) && b.bytes < maxBatchBytes {
+		queue[n].result = b.run(queue[n])
+		n++
 	}
 	err := b.commit()
 	if err == nil && b.staged > 0 {
@@ -119,12 +107,14 @@ func (w *writer) commit(queue []*op) {
 		w.writes.Add(int64(b.staged))
 		w.unsynced.Store(true)
 	}
-	for _, o := range queue {
+	w.s.space.wrote(b.bytes)
+	for _, o := range queue[:n] {
 		if err != nil {
 			o.result = err
 		}
 		o.done <- o.result
 	}
+	return n
 }
 
 // run runs one operation. A panic of a change function is its caller's
@@ -147,7 +137,7 @@ func (w *writer) flush(due map[store.Key]touched) error {
 		}
 		mine := part
 		part = make(map[store.Key]touched, maxBatchOps)
-		err := w.do(context.Background(), &op{weight: maxBatchBytes, run: func(b *batch) error { return b.touch(mine) }})
+		err := w.do(context.Background(), &op{run: func(b *batch) error { return b.touch(mine) }})
 		if err != nil {
 			return fmt.Errorf("writing access times: %w", err)
 		}

@@ -1,0 +1,75 @@
+package badgerstore
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	logs, watched := observer.New(zapcore.InfoLevel)
+	s := open(t, t.TempDir(), func(o *Options) {
+		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.Reserve, o.Logger = 1<<30, zap.New(logs)
+	})
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	kept := create(t, s, keyOf(2), "y")
+	free.Store(1 << 20)
+	s.space.look()
+	n := rec
+	n.Version = rec.Version.Next()
+	for name, err := range map[string]error{
+		"save":   s.Save(t.Context(), keyOf(1), n, store.IfVersion(rec.Version)),
+		"create": s.Save(t.Context(), keyOf(4), record("y"), store.Create()),
+		"update": func() error {
+			_, err := s.Update(t.Context(), keyOf(1), func(r store.Record) (store.Record, error) { return n, nil })
+			return err
+		}(),
+	} {
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if got, err := s.Load(t.Context(), keyOf(1)); err != nil || got.Version != rec.Version {
+		t.Fatalf("reading: %+v, %v", got, err)
+	}
+	if err := s.Delete(t.Context(), keyOf(1)); err != nil {
+		t.Fatalf("logging out: %v", err)
+	}
+	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(2), Incarnation: kept.Incarnation, Accessed: kept.Accessed.Add(10 * time.Minute)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).Equal(moment(millis(kept.Accessed))) {
+		t.Fatalf("an access time was written to the full disk (%v)", err)
+	}
+	free.Store(1 << 40)
+	s.space.look()
+	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).After(kept.Accessed) {
+		t.Fatalf("the access time was not written later (%v)", err)
+	}
+	create(t, s, keyOf(3), "z")
+	if n := watched.FilterLevelExact(zapcore.ErrorLevel).Len(); n != 1 {
+		t.Fatalf("%d errors were logged, want one", n)
+	}
+}
+
+func TestSpaceIsLookedAtWhileWriting(t *testing.T) {
+	o := Options{Dir: t.TempDir(), Reserve: 1 << 30, Logger: zap.NewNop(), free: func(string) (int64, error) { return 1 << 20, nil }}
+	s := space{opts: &o}
+	if s.wrote(lookBytes - 1); s.short() != nil {
+		t.Fatal("it looks at every write")
+	}
+	if s.wrote(1); s.short() == nil {
+		t.Fatal("it did not look")
+	}
+}
