@@ -24,10 +24,11 @@ var errBadID = errors.New("a session id has 22 characters of A-Za-z0-9_-")
 // ParseID reads what String wrote, and nothing else: each id has exactly one spelling.
 func ParseID(s string) (ID, error) {
 	var id ID
-	if len(s) != base64.RawURLEncoding.EncodedLen(len(id)) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != len(id) {
 		return ID{}, errBadID
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(s)); err != nil {
+	if id = ID(raw); id.String() != s { // the decoder takes line breaks, and any last bits
 		return ID{}, errBadID
 	}
 	return id, nil
