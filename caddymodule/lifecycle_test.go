@@ -269,7 +269,7 @@ func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 	}
 	b.Return()
 	m, _ := lifetimes.Load(b.provider.PoolKey())
-	m.(*sync.Mutex).Lock() // waits until it has closed
+	m.(*sync.Mutex).Lock()   // waits until it has closed
 	m.(*sync.Mutex).Unlock() //nolint:staticcheck // empty on purpose
 }
 

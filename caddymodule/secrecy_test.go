@@ -75,6 +75,68 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
+// TestTheExampleKeepsDataOutOfCaddysLogs has Caddy log all that it can, with
+// the filter of Caddyfile.example, and without it to see that it matters.
+func TestTheExampleKeepsDataOutOfCaddysLogs(t *testing.T) {
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(example), "\tlog {\n")
+	filter, _, ok := strings.Cut(rest, "\n\t}\n")
+	if !ok {
+		t.Fatal("Caddyfile.example has no log block")
+	}
+	for name, c := range map[string]struct {
+		format string
+		holds  bool
+	}{
+		"with the filter": {filter, false},
+		"without":         {"", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			file := filepath.Join(t.TempDir(), "log")
+			global := "log {\n output file " + file + "\n level DEBUG\n" + c.format + "\n}"
+			s.load(s.config("", global, "session shop\nreverse_proxy "+app(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Session-Data", `{"pin":"datasecret0"}`)
+				w.Header().Set("Session-Patch", `{"pin":"datasecret1"}`)
+				w.Header().Set("Session-Principal", `"alicesecret"`)
+				if r.URL.Path == "/broken" {
+					w.Header().Set("Content-Length", "100") // and half a body
+					w.WriteHeader(http.StatusOK)
+					_, _ = w.Write([]byte("half"))
+					_ = http.NewResponseController(w).Flush()
+					panic(http.ErrAbortHandler)
+				}
+			})))
+			v := s.visitor()
+			v.get("/")
+			v.get("/")
+			r, err := http.NewRequest(http.MethodGet, v.base+"/broken", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := v.Do(r); err == nil {
+				_ = resp.Body.Close()
+			}
+			s.stop()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), "aborting with incomplete response") {
+				t.Error("Caddy does not log the broken upstream any more: the advice is outdated")
+			}
+			for _, secret := range []string{"datasecret0", "datasecret1", "alicesecret"} {
+				if strings.Contains(string(text), secret) != c.holds {
+					t.Errorf("a log holds %s: %v, want %v", secret, !c.holds, c.holds)
+				}
+			}
+		})
+	}
+}
+
 func TestSecureBehindATrustedProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		global, proto, want string
