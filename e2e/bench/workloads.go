@@ -41,6 +41,7 @@ func workloads(f *fleet, set settings) (list []workload) {
 		{"READ, as delivered", "bare", f.side(f.bare, set, "/read"), f.side(f.async, set, "/read"), goal{1.00, 0.96, 0, 0}},
 		{"WRITE, async", "bare", f.side(f.bare, set, "/write"), f.side(f.async, set, "/write"), goal{0.88, 0.80, 25, 45}},
 		{"WRITE, sync", "bare", f.side(f.bare, set, "/write"), f.side(f.sync, set, "/write"), goal{0.55, 0.45, 0, 0}},
+		{"bare, one connection: the pace of one after the other", "WRITE", write, f.alone(set), goal{}},
 		{"serialized, one session incremented", "WRITE", write, f.serialized(set, &increments), goal{0.50, 0, 0, 0}},
 		{"lossy, one session, 32 keys", "WRITE", write, f.lossy(set), goal{0.80, 0, 0, 0}},
 	} {
@@ -84,6 +85,15 @@ func (f *fleet) side(p *proxy, set settings, path string) func() (figures, error
 			cookies = f.async.cookies // bare: the same requests
 		}
 		fig, _, err := f.timed(p, job{Address: p.address, Path: path, Cookies: cookies, Connections: connections, Duration: set.Duration})
+		return fig, err
+	}
+}
+
+// alone is what bare Caddy does for a single connection: a request begins when
+// the last one has ended, as those do that wait for one session's lock.
+func (f *fleet) alone(set settings) func() (figures, error) {
+	return func() (figures, error) {
+		fig, _, err := f.timed(f.bare, job{Address: f.bare.address, Path: "/write", Connections: 1, Duration: set.Duration})
 		return fig, err
 	}
 }
