@@ -24,6 +24,10 @@ var (
 	ErrTooLarge = errors.New("document is too large")
 	// ErrNotNumber: an addition to something that is not an integer.
 	ErrNotNumber = errors.New("target of an addition is not an integer")
+	// ErrNoPath: a place that is not there, or that nothing can be put at.
+	ErrNoPath = errors.New("there is no such place in the document")
+	// ErrTest: a test of a JSON Patch that failed.
+	ErrTest = errors.New("a test of the JSON Patch failed")
 	// ErrRange: an addition that leaves the integers exact in a double, ±2^53.
 	ErrRange = errors.New("integer is beyond ±2^53")
 )
@@ -37,6 +41,20 @@ var (
 func Parse(src []byte, maxSize int) ([]byte, error) {
 	p := parser{src: src, out: make([]byte, 0, min(len(src), 1<<16)), max: maxSize, reserved: true}
 	if err := p.document(); err != nil {
+		return nil, err
+	}
+	return p.out, nil
+}
+
+// ParseValue is Parse for a JSON value of any kind. It stands below the top of
+// a document, so no name is reserved.
+func ParseValue(src []byte, maxSize int) ([]byte, error) {
+	p := parser{src: src, out: make([]byte, 0, min(len(src), 1<<16)), max: maxSize}
+	p.space()
+	if err := p.value(); err != nil {
+		return nil, err
+	}
+	if err := p.end(); err != nil {
 		return nil, err
 	}
 	return p.out, nil
