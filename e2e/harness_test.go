@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -154,15 +156,25 @@ func listens(network, address string) func() bool {
 	}
 }
 
-// freePort returns a port that was free just now.
+// lastPort is below those that the kernel gives to outgoing connections:
+// otherwise one of these could have the port before the test's program has it.
+var lastPort atomic.Int32
+
+func init() { lastPort.Store(20000 + rand.Int32N(8000)) }
+
+// freePort returns a port that was free just now, and no port twice.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := int(lastPort.Add(1))
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // proxy is one running proxy, with directories of its own.

@@ -50,11 +50,11 @@ func Open(o Options) (*Store, error) {
 	}
 	s.uses.idle = make(chan struct{})
 	s.space.opts = &s.opts
-	s.space.look()
 	var err error
 	if s.db, err = openDatabase(&s.opts); err != nil {
 		return nil, err
 	}
+	s.space.look()
 	if s.managers, err = loadManagers(s.db); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
