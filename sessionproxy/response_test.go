@@ -5,10 +5,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 // Whatever the way in which a response begins, the write is there before it.
@@ -364,4 +366,27 @@ func TestCookies(t *testing.T) {
 			t.Fatalf("renewed %d times", renewed)
 		}
 	})
+}
+
+// Without a key no ticket can follow, so nothing may be stored: the session
+// would be nobody's.
+func TestNothingIsStoredWithoutAKey(t *testing.T) {
+	var broken atomic.Bool
+	r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) {
+		ring := c.Ring
+		c.Ring = func() (*ticket.Ring, error) {
+			if broken.Load() {
+				return nil, errStore
+			}
+			return ring()
+		}
+	})
+	broken.Store(true)
+	r.refuses(r.do(http.MethodGet, "/", nil, writes("Session-Patch", `{"a":1}`)), http.StatusServiceUnavailable, sessionproxy.TypeUnavailable)
+	if n := r.store.Len(); n != 0 {
+		t.Fatalf("%d sessions are stored", n)
+	}
+	if got := r.do(http.MethodGet, "/", nil, writes()); got.status != http.StatusOK {
+		t.Fatalf("a visitor who writes nothing gets %d", got.status)
+	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,7 +118,10 @@ func TestLocksAreNotLostWhenLeavingMeetsHandOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() { left <- l.Acquire(ctx, lockKey, time.Hour, 32) }()
-		go cancel()
+		for l.Waiting(lockKey) == 0 {
+			runtime.Gosched()
+		}
+		cancel() // it will leave, but does not yet know that
 		l.Release(lockKey)
 		if err := <-left; err == nil {
 			l.Release(lockKey)
