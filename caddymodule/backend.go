@@ -50,14 +50,14 @@ func (b *backend) acquire() error {
 }
 
 // Borrow lends the store, and opens it if nobody has.
-func (b *backend) Borrow() (store.Store, *session.Locks, error) {
+func (b *backend) Borrow() (store.Store, *session.Local, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.acquire(); err != nil {
 		return nil, nil, err
 	}
 	b.users++
-	return b.db.store, b.db.locks, nil
+	return b.db.store, b.db.local, nil
 }
 
 // Return ends a Borrow. The last user of a configuration that is gone gives

@@ -4,8 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
 // FuzzReadWrites: whatever an app answers, reading it ends in changes that can
@@ -27,18 +30,7 @@ func FuzzReadWrites(f *testing.F) {
 			}
 			return
 		}
-		data := []byte(`{"n":1,"o":{"p":[]}}`)
-		if c.Replace != nil {
-			data = c.Replace
-		}
-		for _, p := range c.Patches {
-			data = p.Apply(data)
-		}
-		for _, a := range c.Additions {
-			if next, err := a.Apply(data); err == nil {
-				data = next
-			}
-		}
+		data := applied(t, c, `{"n":1,"o":{"p":[]}}`)
 		again, err := document.Parse(data, 0)
 		if err != nil || string(again) != string(data) {
 			t.Fatalf("applied to %q: %v", data, err)
@@ -73,4 +65,28 @@ func FuzzStripReserved(f *testing.F) {
 			t.Fatal("another header was lost")
 		}
 	})
+}
+
+// applied returns the data after the steps, each if it fits.
+func applied(t *testing.T, c session.Changes, data string) []byte {
+	t.Helper()
+	m, err := session.NewManager("fuzz", session.DefaultPolicy(), session.Options{
+		Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: Mint("fuzz"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.Open(t.Context(), session.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Rollback()
+	if err := s.Stage(session.Changes{Steps: []session.Step{session.Replace([]byte(data))}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range c.Steps {
+		_ = s.Stage(session.Changes{Steps: []session.Step{step}})
+	}
+	after, _ := s.Staged()
+	return after
 }

@@ -29,7 +29,9 @@ func metaValue(m session.Meta) string {
 		b = append(b, `,"principal":`...)
 		b = document.AppendString(b, m.Principal)
 	}
-	b = append(b, `,"attempt":1}`...)
+	b = append(b, `,"attempt":`...)
+	b = strconv.AppendInt(b, int64(m.Attempt), 10)
+	b = append(b, '}')
 	return string(b)
 }
 

@@ -74,8 +74,9 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 	return c, nil
 }
 
-func readData(c *session.Changes, values [][]byte, maxSize int) (err error) {
-	c.Replace, err = document.Parse(values[0], maxSize)
+func readData(c *session.Changes, values [][]byte, maxSize int) error {
+	data, err := document.Parse(values[0], maxSize)
+	c.Steps = append(c.Steps, session.Replace(data))
 	return err
 }
 
@@ -85,7 +86,7 @@ func readPatches(c *session.Changes, values [][]byte, maxSize int) error {
 		if err != nil {
 			return err
 		}
-		c.Patches = append(c.Patches, p)
+		c.Steps = append(c.Steps, session.Patch(p))
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func readAdditions(c *session.Changes, values [][]byte, maxSize int) error {
 		if err != nil {
 			return err
 		}
-		c.Additions = append(c.Additions, a)
+		c.Steps = append(c.Steps, session.Add(a))
 	}
 	return nil
 }

@@ -97,6 +97,15 @@ func (c Changes) Apply(doc []byte) []byte {
 	return doc
 }
 
+// ApplyTo is Apply for a value that need not be an object: what a merge patch
+// changes inside becomes one (RFC 7396 §2).
+func (c Changes) ApplyTo(value []byte) []byte {
+	if !isObject(value) {
+		value = emptyObject
+	}
+	return c.Apply(value)
+}
+
 var emptyObject = []byte("{}")
 
 // applyEdits returns the changed object, or nil if nothing changes.

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
@@ -11,11 +12,8 @@ import (
 // Changes is everything that one request wants written. The zero value
 // changes nothing.
 type Changes struct {
-	// Replace is the new data in compact form, or nil. It comes first,
-	// then the patches, then the additions, each in order.
-	Replace   []byte
-	Patches   []document.Changes
-	Additions []document.Additions
+	// Steps change the data, in order.
+	Steps []Step
 
 	// Destroy ends the session; every other change is then ignored.
 	Destroy bool
@@ -42,16 +40,55 @@ type Timeout struct {
 	Idle, Absolute time.Duration
 }
 
-// touchesData reports whether the changes concern the data, and not only who
-// is signed in, the ticket and the clocks.
-func (c *Changes) touchesData() bool {
-	return c.Replace != nil || len(c.Patches) > 0 || len(c.Additions) > 0
+// then returns the changes followed by later ones.
+func (c Changes) then(later Changes) Changes {
+	all := later
+	all.Steps = slices.Concat(c.Steps, later.Steps)
+	all.Destroy = c.Destroy || later.Destroy
+	all.Regenerate = c.Regenerate || later.Regenerate
+	all.Touch = c.Touch || later.Touch
+	all.Rollback = c.Rollback || later.Rollback
+	if later.Principal == nil {
+		all.Principal = c.Principal
+	}
+	if later.IfVersion == nil {
+		all.IfVersion = c.IfVersion
+	}
+	if c.Timeout != nil {
+		t := *c.Timeout
+		if l := later.Timeout; l != nil {
+			t = Timeout{Idle: or(l.Idle, t.Idle), Absolute: or(l.Absolute, t.Absolute)}
+		}
+		all.Timeout = &t
+	}
+	return all
+}
+
+func or(a, b time.Duration) time.Duration {
+	if a != 0 {
+		return a
+	}
+	return b
 }
 
 // onlyAdds reports whether the changes concern the data by additions alone,
 // which can be applied in any order.
-func (c *Changes) onlyAdds() bool {
-	return c.Replace == nil && len(c.Patches) == 0
+func (c *Changes) onlyAdds() bool { return c.adds() == len(c.Steps) }
+
+// adds returns how many steps at the end are additions.
+func (c *Changes) adds() (n int) {
+	for _, step := range slices.Backward(c.Steps) {
+		if _, ok := step.(addition); !ok {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// replaces reports whether all of the data is set.
+func (c *Changes) replaces() bool {
+	return slices.ContainsFunc(c.Steps, func(s Step) bool { _, ok := s.(replace); return ok })
 }
 
 // none reports whether nothing at all is asked for.
@@ -59,51 +96,95 @@ func (c *Changes) none() bool { return !c.writes() && !c.Touch && !c.Rollback }
 
 // writes reports whether a read-only request must refuse the changes.
 func (c *Changes) writes() bool {
-	return c.touchesData() || c.Destroy || c.Regenerate || c.Principal != nil || c.Timeout != nil || c.IfVersion != nil
+	return len(c.Steps) > 0 || c.Destroy || c.Regenerate || c.Principal != nil || c.Timeout != nil || c.IfVersion != nil
 }
 
-// applyData computes the new data. base is what the app was shown; current
-// is what is stored now, the same or newer. With newer data a replacement is
-// applied as the difference it made to base, so that what others changed
-// meanwhile survives. The result is current itself if nothing changes.
-func (c *Changes) applyData(base, current []byte, newer bool, maxSize int) ([]byte, error) {
-	data := current
-	if c.Replace != nil {
-		if newer {
-			data = document.Diff(base, c.Replace).Apply(data)
-		} else {
-			data = c.Replace
-		}
-	}
-	for _, p := range c.Patches {
-		data = p.Apply(data)
-	}
-	for _, a := range c.Additions {
+// data applies the steps to the data that they were made for. The result is
+// shown itself if nothing changes.
+func (c *Changes) data(shown []byte, maxSize int) ([]byte, error) {
+	doc := shown
+	for _, step := range c.Steps {
 		var err error
-		if data, err = a.Apply(data); err != nil {
-			if newer && errors.Is(err, document.ErrNotNumber) {
-				return nil, fmt.Errorf("%w: %w", ErrConflict, err) // it was a number when the app saw it
-			}
-			return nil, fmt.Errorf("%w: %w", ErrBadWrite, err)
+		if doc, err = step.apply(doc, max(maxSize, len(shown))); err != nil {
+			return nil, stepError(err)
 		}
 	}
-	if len(data) > maxSize && !sameBytes(data, current) {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed (max_size)", ErrTooLarge, len(data), maxSize)
+	return doc, fits(doc, shown, maxSize)
+}
+
+// reapplied applies the steps, made for shown, to newer data. A replacement
+// becomes the difference that it made, so that what others changed survives.
+func (c *Changes) reapplied(shown, newer []byte, maxSize int) ([]byte, error) {
+	doc, limit := newer, max(maxSize, len(shown), len(newer))
+	for _, step := range c.Steps {
+		var err error
+		if doc, err = step.again(shown, doc, limit); err != nil {
+			return nil, stepError(err)
+		}
+		if shown, err = step.apply(shown, limit); err != nil {
+			return nil, stepError(err)
+		}
 	}
-	return data, nil
+	return doc, fits(doc, newer, maxSize)
+}
+
+// merged unites what the steps make of shown with newer data, if both sides
+// changed different places. Additions at the end fit any number.
+func (c *Changes) merged(shown, newer []byte, maxSize int) ([]byte, error) {
+	if _, err := c.reapplied(shown, newer, maxSize); err != nil {
+		return nil, err // a JSON Patch whose test fails now
+	}
+	n := len(c.Steps) - c.adds()
+	rest, adds := Changes{Steps: c.Steps[:n]}, Changes{Steps: c.Steps[n:]}
+	ours, err := rest.data(shown, max(maxSize, len(shown)))
+	if err != nil {
+		return nil, err
+	}
+	doc, ok := document.Merge(shown, ours, newer)
+	if !ok {
+		return nil, fmt.Errorf("%w: both changed the same place", ErrConflict)
+	}
+	if doc, err = adds.reapplied(ours, doc, maxSize); err != nil {
+		return nil, err
+	}
+	return doc, fits(doc, newer, maxSize)
 }
 
 // overwrites reports whether these changes undo something that others wrote
-// between base and current.
-func (c *Changes) overwrites(base, current []byte) bool {
-	theirs := document.Diff(base, current)
-	if c.Replace != nil && document.Diff(base, c.Replace).Overlaps(theirs) {
-		return true
-	}
-	for _, p := range c.Patches {
-		if p.Overlaps(theirs) {
+// between shown and newer.
+func (c *Changes) overwrites(shown, newer []byte, maxSize int) bool {
+	theirs := document.Diff(shown, newer)
+	for _, step := range c.Steps {
+		if step.undoes(shown, theirs) {
 			return true
 		}
+		next, err := step.apply(shown, maxSize)
+		if err != nil {
+			return false
+		}
+		shown = next
 	}
 	return false
+}
+
+func fits(doc, before []byte, maxSize int) error {
+	if len(doc) > maxSize && !sameBytes(doc, before) {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed (max_size)", ErrTooLarge, len(doc), maxSize)
+	}
+	return nil
+}
+
+// stepError says in the session's terms why a step cannot be made.
+func stepError(err error) error {
+	switch {
+	case errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, document.ErrTest):
+		return conflict(err)
+	case errors.Is(err, document.ErrTooLarge):
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, document.ErrNoPath):
+		return fmt.Errorf("%w: %w", ErrNoPath, err)
+	}
+	return fmt.Errorf("%w: %w", ErrBadWrite, err)
 }

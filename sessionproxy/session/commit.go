@@ -28,29 +28,28 @@ type Outcome struct {
 	Reapplied, Overwrote bool
 }
 
-// Commit ends the handle and writes the changes, all or nothing. When it
-// returns without an error they are as durable as the store promises.
+// Commit ends the handle and writes what is staged and then the changes, all
+// or nothing. When it returns without an error they are as durable as the store promises.
 //
 // Errors wrap ErrConflict, ErrGone, ErrReadOnly, ErrTooLarge, ErrBadWrite,
 // ErrUnavailable or ErrObsolete; nothing was changed then, save that after
 // ErrUnavailable because of an unconfirmed write it may have been.
 func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ended {
 		return Outcome{}, ErrObsolete
 	}
 	defer s.end()
+	c = s.pending.then(c)
+	if c.Rollback {
+		return Outcome{}, nil
+	}
+	if err := s.refuses(&c); err != nil {
+		return Outcome{}, err
+	}
 	switch {
-	case c.Rollback:
-		return Outcome{}, nil
-	case s.readOnly && c.writes():
-		return Outcome{}, ErrReadOnly
-	case s.readOnly:
-		return Outcome{}, nil
-	case s.replaced && c.writes():
-		return Outcome{}, fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
-	case s.state == Unavailable && c.writes():
-		return Outcome{}, fmt.Errorf("committing session: %w", ErrUnavailable)
-	case s.replaced || s.state == Unavailable:
+	case s.readOnly || s.replaced || s.state == Unavailable:
 		return Outcome{}, nil
 	case c.Destroy:
 		return s.destroy(ctx)
@@ -62,6 +61,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
 
 func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	out := Outcome{ClearTicket: true}
+	s.destroyed = true
 	if !s.exists() {
 		return out, nil
 	}
@@ -70,9 +70,11 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 		err = s.store.Delete(ctx, s.key)
 	}
 	if err != nil {
+		s.destroyed = false
 		return Outcome{}, unavailable("destroying session", err)
 	}
 	out.Destroyed = true
+	s.local.Streams.End(s.key)
 	return out, nil
 }
 
@@ -80,7 +82,7 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 	c := &changes
 	if c.IfVersion != nil && *c.IfVersion != s.rec.Version.String() {
-		return Outcome{}, fmt.Errorf("%w: Session-If-Version names another version", ErrConflict)
+		return Outcome{}, conflict(ErrIfVersion)
 	}
 	now := s.m.now()
 	nonce := newNonceIf(c.rotates())
@@ -122,6 +124,7 @@ func (s *Session) unchanged() Outcome {
 // saved is the outcome of a request whose record was written.
 func (s *Session) saved(c *Changes, rec *store.Record, now time.Time) Outcome {
 	out := Outcome{Saved: true, Created: !s.exists(), Rotated: s.exists() && c.rotates()}
+	s.created, s.cred.Nonce = out.Created, rec.Nonce
 	if out.Created || out.Rotated || s.renewTicket {
 		return s.ticketed(out, rec, now)
 	}
@@ -143,7 +146,7 @@ func saveError(err error) error {
 	case errors.Is(err, store.ErrConflict):
 		return fmt.Errorf("committing session: %w", ErrConflict)
 	}
-	for _, own := range []error{ErrGone, ErrConflict, ErrTooLarge, ErrBadWrite} {
+	for _, own := range []error{ErrGone, ErrConflict, ErrTooLarge, ErrBadWrite, ErrNoPath} {
 		if errors.Is(err, own) {
 			return err
 		}

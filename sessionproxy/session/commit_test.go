@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,14 +19,14 @@ func TestWhatBeginsASession(t *testing.T) {
 		{"nothing", session.Changes{}, false},
 		{"a patch", patch(t, `{"a":1}`), true},
 		{"a patch that removes what is absent", patch(t, `{"a":null}`), false},
-		{"replacing by nothing", session.Changes{Replace: []byte(`{}`)}, true},
+		{"replacing by nothing", replace(`{}`), true},
 		{"adding zero", add(t, `{"n":0}`), true},
 		{"signing in", session.Changes{Principal: principal("alice")}, true},
 		{"forgetting who it was", session.Changes{Principal: principal("")}, false},
 		{"regenerate, touch and timeout", session.Changes{Regenerate: true, Touch: true, Timeout: &session.Timeout{Idle: time.Minute}}, false},
 		{"destroy", session.Changes{Destroy: true}, false},
-		{"a write rolled back", session.Changes{Replace: []byte(`{"a":1}`), Rollback: true}, false},
-		{"a write if there is still none", session.Changes{Replace: []byte(`{"a":1}`), IfVersion: principal("")}, true},
+		{"a write rolled back", session.Changes{Steps: replace(`{"a":1}`).Steps, Rollback: true}, false},
+		{"a write if there is still none", session.Changes{Steps: replace(`{"a":1}`).Steps, IfVersion: principal("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, nil)
@@ -73,8 +74,7 @@ func TestOrderOfOneResponsesWrites(t *testing.T) {
 	s := newSite(t, nil)
 	c := s.begin(`{"gone":true}`)
 	changes := patch(t, `{"n":5,"x":"patched"}`)
-	changes.Replace = []byte(`{"n":1,"kept":1}`)
-	changes.Additions = add(t, `{"n":2}`).Additions
+	changes.Steps = slices.Concat(replace(`{"n":1,"kept":1}`).Steps, changes.Steps, add(t, `{"n":2}`).Steps)
 	s.commit(s.open(c), changes)
 	if got := s.data(c); got != `{"n":7,"kept":1,"x":"patched"}` {
 		t.Fatalf("data is %s", got)
@@ -85,7 +85,7 @@ func TestDestroy(t *testing.T) {
 	t.Run("wins over other writes of the response", func(t *testing.T) {
 		s := newSite(t, nil)
 		c := s.begin(`{}`)
-		out := s.commit(s.open(c), session.Changes{Destroy: true, Replace: []byte(`{"a":1}`), Principal: principal("alice")})
+		out := s.commit(s.open(c), session.Changes{Destroy: true, Steps: replace(`{"a":1}`).Steps, Principal: principal("alice")})
 		if !out.Destroyed || !out.ClearTicket || s.store.Len() != 0 {
 			t.Fatalf("got %+v, %d records", out, s.store.Len())
 		}
@@ -230,7 +230,7 @@ func TestSizeLimit(t *testing.T) {
 	c := s.begin(`{}`)
 	big := `{"a":"` + strings.Repeat("x", 93) + `"}`
 	s.refused(s.open(c), patch(t, big), session.ErrTooLarge)
-	s.refused(s.open(c), session.Changes{Replace: []byte(big)}, session.ErrTooLarge)
+	s.refused(s.open(c), session.Changes{Steps: replace(big).Steps}, session.ErrTooLarge)
 	s.commit(s.open(c), patch(t, `{"a":"`+strings.Repeat("x", 92)+`"}`))
 }
 

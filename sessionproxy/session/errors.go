@@ -18,6 +18,10 @@ var (
 	// ErrBadWrite: the write makes no sense for the stored data, such as an
 	// addition to something that is not a number.
 	ErrBadWrite = errors.New("session write cannot be applied")
+	// ErrNoPath: a write inside something that is not there.
+	ErrNoPath = errors.New("there is no such place in the session's data")
+	// ErrIfVersion: the stored version is not the one that the write demands. It comes with ErrConflict.
+	ErrIfVersion = errors.New("the stored version is another one")
 	// ErrUnavailable: the store cannot be reached, or refuses to write.
 	ErrUnavailable = errors.New("session store is unavailable")
 	// ErrObsolete: the handle was committed or rolled back already.

@@ -95,7 +95,7 @@ func (s *site) commit(h *session.Session, c session.Changes) session.Outcome {
 // begin makes a session with that data and returns the way in.
 func (s *site) begin(data string) session.Credential {
 	s.t.Helper()
-	out := s.commit(s.open(), session.Changes{Replace: []byte(data)})
+	out := s.commit(s.open(), session.Changes{Steps: []session.Step{session.Replace([]byte(data))}})
 	if out.Ticket == nil || !out.Created {
 		s.t.Fatalf("no session was begun: %+v", out)
 	}
@@ -127,11 +127,20 @@ func (s *site) data(c session.Credential) string {
 
 func patch(t *testing.T, text string) session.Changes {
 	t.Helper()
+	return session.Changes{Steps: []session.Step{session.Patch(mergePatch(t, text))}}
+}
+
+func mergePatch(t *testing.T, text string) document.Changes {
+	t.Helper()
 	p, err := document.ParsePatch([]byte(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.Changes{Patches: []document.Changes{p}}
+	return p
+}
+
+func replace(data string) session.Changes {
+	return session.Changes{Steps: []session.Step{session.Replace([]byte(data))}}
 }
 
 func add(t *testing.T, text string) session.Changes {
@@ -140,7 +149,7 @@ func add(t *testing.T, text string) session.Changes {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.Changes{Additions: []document.Additions{a}}
+	return session.Changes{Steps: []session.Step{session.Add(a)}}
 }
 
 func principal(name string) *string { return &name }

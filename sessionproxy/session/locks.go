@@ -24,19 +24,35 @@ type Locks struct {
 
 type lockShard struct {
 	mu   sync.Mutex
-	held map[store.Key]*list.List // of *waiter; mu protects map, lists and waiters
+	held map[store.Key]*line // mu protects map, lines and waiters
+}
+
+// line is one lock that is held, and who waits for it.
+type line struct {
+	waiters list.List // of *waiter, the first one first
+	holder  Holder
+	since   time.Time
 }
 
 type waiter struct {
 	turn    chan struct{} // closed when the lock has been handed over
+	holder  Holder
 	granted bool
+}
+
+// Lock is what operators see of a lock that is held.
+type Lock struct {
+	Key     store.Key
+	Holder  Holder
+	Since   time.Time
+	Waiting int // requests in the queue
 }
 
 // NewLocks returns an empty table.
 func NewLocks() *Locks {
 	l := &Locks{seed: maphash.MakeSeed()}
 	for i := range l.shards {
-		l.shards[i].held = make(map[store.Key]*list.List)
+		l.shards[i].held = make(map[store.Key]*line)
 	}
 	return l
 }
@@ -49,25 +65,24 @@ func (l *Locks) shard(key store.Key) *lockShard {
 // most wait; a wait of zero tries once. It returns an error wrapping ErrLocked
 // when the lock was not to be had, or the context's error when the context
 // ended first; in both cases the place in the queue is given up.
-func (l *Locks) Acquire(ctx context.Context, key store.Key, wait time.Duration, queue int) error {
+func (l *Locks) Acquire(ctx context.Context, key store.Key, holder Holder, wait time.Duration, queue int) error {
 	s := l.shard(key)
 	s.mu.Lock()
-	line, taken := s.held[key]
+	held, taken := s.held[key]
 	if !taken {
-		s.held[key] = list.New()
+		s.held[key] = &line{holder: holder, since: time.Now()}
 		s.mu.Unlock()
 		return nil
 	}
-	if wait <= 0 || line.Len() >= queue {
-		n := line.Len()
+	if n := held.waiters.Len(); wait <= 0 || n >= queue {
 		s.mu.Unlock()
 		if wait <= 0 {
 			return fmt.Errorf("%w: it is held by another request", ErrLocked)
 		}
 		return fmt.Errorf("%w: %d requests are waiting for it already", ErrLocked, n)
 	}
-	w := &waiter{turn: make(chan struct{})}
-	place := line.PushBack(w)
+	w := &waiter{turn: make(chan struct{}), holder: holder}
+	place := held.waiters.PushBack(w)
 	s.mu.Unlock()
 
 	timer := time.NewTimer(wait)
@@ -96,7 +111,7 @@ func (s *lockShard) leave(key store.Key, place *list.Element) (granted bool) {
 	if place.Value.(*waiter).granted {
 		return true
 	}
-	s.held[key].Remove(place)
+	s.held[key].waiters.Remove(place)
 	return false
 }
 
@@ -106,16 +121,17 @@ func (l *Locks) Release(key store.Key) {
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line, taken := s.held[key]
+	held, taken := s.held[key]
 	if !taken {
 		panic("session: release of a lock that is not held")
 	}
-	first := line.Front()
+	first := held.waiters.Front()
 	if first == nil {
 		delete(s.held, key)
 		return
 	}
-	w := line.Remove(first).(*waiter)
+	w := held.waiters.Remove(first).(*waiter)
+	held.holder, held.since = w.holder, time.Now()
 	w.granted = true
 	close(w.turn)
 }
@@ -125,10 +141,24 @@ func (l *Locks) Waiting(key store.Key) int {
 	s := l.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if line := s.held[key]; line != nil {
-		return line.Len()
+	if held := s.held[key]; held != nil {
+		return held.waiters.Len()
 	}
 	return 0
+}
+
+// All returns the locks that are held, those of one process and one moment
+// each. It holds no lock while it lists.
+func (l *Locks) All() (all []Lock) {
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		for key, held := range s.held {
+			all = append(all, Lock{Key: key, Holder: held.holder, Since: held.since, Waiting: held.waiters.Len()})
+		}
+		s.mu.Unlock()
+	}
+	return all
 }
 
 // Held reports whether somebody holds the lock of key.

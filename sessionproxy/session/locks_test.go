@@ -20,7 +20,7 @@ func TestLocksAreHandedOverInOrder(t *testing.T) {
 		var order []int
 		for i := range 8 {
 			go func() {
-				if err := l.Acquire(t.Context(), lockKey, time.Hour, 32); err != nil {
+				if err := l.Acquire(t.Context(), lockKey, Holder{}, time.Hour, 32); err != nil {
 					t.Error(err)
 				}
 				order = append(order, i) // the lock itself guards it
@@ -48,7 +48,7 @@ func TestLocksRefuse(t *testing.T) {
 	t.Run("wait zero tries once", func(t *testing.T) {
 		l := NewLocks()
 		take(t, l)
-		if err := l.Acquire(t.Context(), lockKey, 0, 32); !errors.Is(err, ErrLocked) {
+		if err := l.Acquire(t.Context(), lockKey, Holder{}, 0, 32); !errors.Is(err, ErrLocked) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -56,9 +56,9 @@ func TestLocksRefuse(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := NewLocks()
 			take(t, l)
-			go func() { _ = l.Acquire(t.Context(), lockKey, time.Hour, 1); l.Release(lockKey) }()
+			go func() { _ = l.Acquire(t.Context(), lockKey, Holder{}, time.Hour, 1); l.Release(lockKey) }()
 			synctest.Wait()
-			if err := l.Acquire(t.Context(), lockKey, time.Hour, 1); !errors.Is(err, ErrLocked) {
+			if err := l.Acquire(t.Context(), lockKey, Holder{}, time.Hour, 1); !errors.Is(err, ErrLocked) {
 				t.Fatalf("got %v", err)
 			}
 			l.Release(lockKey)
@@ -69,7 +69,7 @@ func TestLocksRefuse(t *testing.T) {
 			l := NewLocks()
 			take(t, l)
 			start := time.Now()
-			err := l.Acquire(t.Context(), lockKey, 3*time.Second, 32)
+			err := l.Acquire(t.Context(), lockKey, Holder{}, 3*time.Second, 32)
 			if !errors.Is(err, ErrLocked) || time.Since(start) != 3*time.Second {
 				t.Fatalf("got %v after %v", err, time.Since(start))
 			}
@@ -86,7 +86,7 @@ func TestLocksRefuse(t *testing.T) {
 			take(t, l)
 			ctx, cancel := context.WithCancel(t.Context())
 			left := make(chan error)
-			go func() { left <- l.Acquire(ctx, lockKey, time.Hour, 32) }()
+			go func() { left <- l.Acquire(ctx, lockKey, Holder{}, time.Hour, 32) }()
 			synctest.Wait()
 			cancel()
 			if err := <-left; !errors.Is(err, context.Canceled) {
@@ -103,7 +103,7 @@ func TestLocksRefuse(t *testing.T) {
 		take(t, l)
 		other := lockKey
 		other.Manager = "n"
-		if err := l.Acquire(t.Context(), other, 0, 1); err != nil {
+		if err := l.Acquire(t.Context(), other, Holder{}, 0, 1); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -117,7 +117,7 @@ func TestLocksAreNotLostWhenLeavingMeetsHandOver(t *testing.T) {
 		take(t, l)
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { left <- l.Acquire(ctx, lockKey, time.Hour, 32) }()
+		go func() { left <- l.Acquire(ctx, lockKey, Holder{}, time.Hour, 32) }()
 		for l.Waiting(lockKey) == 0 {
 			runtime.Gosched()
 		}
@@ -135,7 +135,7 @@ func TestLocksAreNotLostWhenLeavingMeetsHandOver(t *testing.T) {
 
 func take(t *testing.T, l *Locks) {
 	t.Helper()
-	if err := l.Acquire(t.Context(), lockKey, 0, 32); err != nil {
+	if err := l.Acquire(t.Context(), lockKey, Holder{}, 0, 32); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -144,7 +144,7 @@ func BenchmarkLockHandOver(b *testing.B) {
 	l := NewLocks()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if err := l.Acquire(context.Background(), lockKey, time.Minute, 1<<20); err != nil {
+			if err := l.Acquire(context.Background(), lockKey, Holder{}, time.Minute, 1<<20); err != nil {
 				b.Error(err)
 				return
 			}

@@ -75,6 +75,17 @@ type Request struct {
 	// ReadOnly opens the session without lock; it is not touched, and
 	// writes are refused.
 	ReadOnly bool
+	// Exclusive takes the session's lock whatever the policy.
+	Exclusive bool
+	// Attempt counts the openings for one request; zero means the first.
+	Attempt int
+	// Holder is shown to operators while the request has the lock.
+	Holder Holder
+}
+
+// Holder says who has a lock.
+type Holder struct {
+	Method, Path string
 }
 
 // Open opens the session for one request. The handle must be ended by Commit
@@ -82,12 +93,12 @@ type Request struct {
 //
 // Errors wrap ErrLocked or ErrUnavailable, or are the context's.
 func (m *Manager) Open(ctx context.Context, r Request) (*Session, error) {
-	st, locks, err := m.backend.Borrow()
+	st, local, err := m.backend.Borrow()
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	s := &Session{m: m, store: st, locks: locks, borrowed: true, readOnly: r.ReadOnly}
-	if err := s.open(ctx, r.Credentials); err != nil {
+	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, attempt: max(r.Attempt, 1)}
+	if err := s.open(ctx, &r); err != nil {
 		s.end()
 		if errors.Is(err, ErrUnavailable) {
 			return m.openWithoutStore(r, err)
@@ -103,7 +114,7 @@ func (m *Manager) openWithoutStore(r Request, err error) (*Session, error) {
 	if !m.policy.FailOpen {
 		return nil, unavailable("opening session", err)
 	}
-	s := &Session{m: m, readOnly: r.ReadOnly}
+	s := &Session{m: m, readOnly: r.ReadOnly, attempt: max(r.Attempt, 1)}
 	s.begin(Unavailable)
 	return s, nil
 }

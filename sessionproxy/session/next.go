@@ -13,14 +13,13 @@ func (c *Changes) rotates() bool { return c.Regenerate || c.Principal != nil }
 // exist, are a reason to begin one. Turning over a ticket or a timeout of
 // nothing is not.
 func (c *Changes) begins(data []byte) bool {
-	return c.Replace != nil || !sameBytes(data, emptyData) || c.Principal != nil && *c.Principal != ""
+	return c.replaces() || !sameBytes(data, emptyData) || c.Principal != nil && *c.Principal != ""
 }
 
 // next computes the record that follows current, and whether it differs.
 // nonce is the one of the new ticket, if the changes want one.
 func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (store.Record, bool, error) {
-	newer := current.Version != s.rec.Version
-	data, err := c.applyData(s.rec.Data, current.Data, newer, s.m.policy.MaxSize)
+	data, err := s.dataOn(c, current)
 	if err != nil {
 		return store.Record{}, false, err
 	}
@@ -53,6 +52,23 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 		rec.Accessed = now
 	}
 	return rec, true, nil
+}
+
+// dataOn computes the new data: from what the app was shown, or, when that is
+// no longer what is stored, as the policy says.
+func (s *Session) dataOn(c *Changes, current *store.Record) ([]byte, error) {
+	shown, maxSize := s.rec.Data, s.m.policy.MaxSize
+	switch {
+	case current.Version == s.rec.Version:
+		return c.data(shown, maxSize)
+	case sameBytes(current.Data, shown): // the other request changed no data
+		return c.data(current.Data, maxSize)
+	case s.m.policy.Locking == Lossy, c.onlyAdds(): // additions commute, and who is signed in has nothing to do with the data
+		return c.reapplied(shown, current.Data, maxSize)
+	case s.m.policy.Locking == Optimistic && s.m.policy.Merge:
+		return c.merged(shown, current.Data, maxSize)
+	}
+	return nil, ErrConflict
 }
 
 // fill sets what a session has from its beginning.

@@ -42,6 +42,10 @@ type Policy struct {
 	// Queue is how many requests may wait for one serialized session.
 	Queue int
 
+	// Merge lets an optimistic commit unite its changes with those of
+	// others, as long as no place was changed on both sides.
+	Merge bool
+
 	// IdleTimeout ends a session that is not used; AbsoluteTimeout ends it
 	// in any case, counted from its creation or the last sign-in.
 	IdleTimeout, AbsoluteTimeout time.Duration

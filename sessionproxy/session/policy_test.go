@@ -16,7 +16,6 @@ func keyOf(h *session.Session) store.Key { return store.Key{Manager: "shop", ID:
 
 // Two requests open the session; the first commits, then the second.
 func TestTwoRequestsAtOnce(t *testing.T) {
-	replace := func(text string) session.Changes { return session.Changes{Replace: []byte(text)} }
 	for _, tc := range []struct {
 		name          string
 		locking       session.Locking

@@ -25,7 +25,7 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 		if err != nil {
 			return store.Record{}, err
 		}
-		out.Overwrote = c.overwrites(s.rec.Data, current.Data)
+		out.Overwrote = c.overwrites(s.rec.Data, current.Data, s.m.policy.MaxSize)
 		if !changed {
 			return store.Record{}, errNothingLeft
 		}
@@ -67,8 +67,8 @@ func (s *Session) update(ctx context.Context, change func(store.Record) (store.R
 	}
 }
 
-// mayReapply decides whether changes that were made for an older version may
-// be applied to current.
+// mayReapply refuses changes that were made for an older version, whatever
+// the data is.
 func (s *Session) mayReapply(c *Changes, current *store.Record) error {
 	switch {
 	case current.Incarnation != s.rec.Incarnation:
@@ -76,11 +76,7 @@ func (s *Session) mayReapply(c *Changes, current *store.Record) error {
 	case !s.cred.opens(current, s.m.now()):
 		return fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
 	case c.IfVersion != nil:
-		return fmt.Errorf("%w: Session-If-Version names another version", ErrConflict)
-	case s.m.policy.Locking == Lossy,
-		c.onlyAdds(),                        // additions commute, and who is signed in has nothing to do with the data
-		sameBytes(current.Data, s.rec.Data): // the other request changed no data
-		return nil
+		return conflict(ErrIfVersion)
 	}
-	return ErrConflict
+	return nil
 }

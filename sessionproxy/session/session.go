@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -23,28 +24,38 @@ const (
 var emptyData = []byte("{}")
 
 // Session is one browser's data, opened for one request. It is used once:
-// Commit or Rollback ends it. Not safe for concurrent use.
+// Commit or Rollback ends it. Safe for concurrent use.
 type Session struct {
 	m     *Manager
 	store store.Store
-	locks *Locks
+	local *Local
 	key   store.Key // of the session, existing or to be created
 	cred  Credential
 	rec   store.Record // as loaded; zero but for the empty data if there is none
 	state State
 
 	opened      time.Time
+	attempt     int
 	readOnly    bool
 	replaced    bool // the ticket was genuine, but a login has replaced it
-	borrowed    bool
-	locked      bool
-	ended       bool
 	renewTicket bool
+
+	// mu protects what follows, and rec from Refresh on.
+	mu        sync.Mutex
+	borrowed  bool
+	locked    bool
+	ended     bool
+	created   bool    // by the commit
+	destroyed bool    // by the commit
+	pending   Changes // staged, in order
+	view      []byte  // the data with them; nil is the data of rec
+	stagings  uint64
 }
 
 // open finds the session of the credentials and loads it, under its lock if
 // the policy wants that.
-func (s *Session) open(ctx context.Context, creds []Credential) error {
+func (s *Session) open(ctx context.Context, r *Request) error {
+	creds := r.Credentials
 	if len(creds) > 1 {
 		cred, ok, err := s.pick(ctx, creds)
 		if err != nil {
@@ -61,7 +72,7 @@ func (s *Session) open(ctx context.Context, creds []Credential) error {
 	}
 	s.cred = creds[0]
 	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
-	if err := s.lock(ctx); err != nil {
+	if err := s.lock(ctx, r.Holder, r.Exclusive); err != nil {
 		return err
 	}
 	rec, err := s.store.Load(ctx, s.key)
@@ -129,11 +140,11 @@ func (s *Session) touch(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Session) lock(ctx context.Context) error {
-	if s.m.policy.Locking != Serialized || s.readOnly {
+func (s *Session) lock(ctx context.Context, holder Holder, exclusive bool) error {
+	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
 		return nil
 	}
-	if err := s.locks.Acquire(ctx, s.key, s.m.policy.Wait, s.m.policy.Queue); err != nil {
+	if err := s.local.Locks.Acquire(ctx, s.key, holder, s.m.policy.Wait, s.m.policy.Queue); err != nil {
 		return err
 	}
 	s.locked = true
@@ -143,11 +154,12 @@ func (s *Session) lock(ctx context.Context) error {
 func (s *Session) unlock() {
 	if s.locked {
 		s.locked = false
-		s.locks.Release(s.key)
+		s.local.Locks.Release(s.key)
 	}
 }
 
-// end gives back what the handle holds. It is idempotent.
+// end gives back what the handle holds. It is idempotent. Called with mu held,
+// or before anybody else knows the session.
 func (s *Session) end() {
 	s.ended = true
 	s.unlock()
@@ -158,7 +170,11 @@ func (s *Session) end() {
 }
 
 // Rollback ends the handle and writes nothing. Safe to call after Commit.
-func (s *Session) Rollback() { s.end() }
+func (s *Session) Rollback() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
+}
 
 // loadError tells a caller that has gone from a store that has.
 func (s *Session) loadError(ctx context.Context, err error) error {

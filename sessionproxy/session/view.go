@@ -12,9 +12,13 @@ func (s *Session) ID() store.ID { return s.key.ID }
 // State says what the request's ticket led to.
 func (s *Session) State() State { return s.state }
 
-// Data is the session's data as it was loaded: one JSON object in compact
-// ASCII form. The caller must not change it.
-func (s *Session) Data() []byte { return s.rec.Data }
+// Data is the session's data as it was loaded, or refreshed: one JSON object
+// in compact ASCII form. The caller must not change it.
+func (s *Session) Data() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec.Data
+}
 
 // Meta is what an app may know about its session.
 type Meta struct {
@@ -25,14 +29,17 @@ type Meta struct {
 	Manager                             string
 	ReadOnly                            bool
 	Size                                int // bytes of data
+	Attempt                             int // 1, or more when the request is made again
 	Principal                           string
 }
 
 // Meta returns the session's metadata as it was loaded.
 func (s *Session) Meta() Meta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	m := Meta{
 		Version: s.rec.Version, Manager: s.m.id, ReadOnly: s.readOnly,
-		Size: len(s.rec.Data), Principal: s.rec.Principal,
+		Size: len(s.rec.Data), Principal: s.rec.Principal, Attempt: s.attempt,
 	}
 	if s.exists() {
 		m.Created, m.Accessed, m.Written = s.rec.Created, s.rec.Accessed, s.rec.Written

@@ -1,0 +1,225 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+func steps(steps ...session.Step) session.Changes { return session.Changes{Steps: steps} }
+
+func pointer(t *testing.T, text string) document.Pointer {
+	t.Helper()
+	p, err := document.ParsePointer(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func jsonPatch(t *testing.T, text string) session.Changes {
+	t.Helper()
+	p, err := document.ParseJSONPatch([]byte(text), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps(session.JSONPatch(p))
+}
+
+func (s *site) stage(h *session.Session, c session.Changes) {
+	s.t.Helper()
+	if err := h.Stage(c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func staged(h *session.Session) string {
+	data, _ := h.Staged()
+	return string(data)
+}
+
+func TestStagedWritesAreCommittedTogether(t *testing.T) {
+	s := newSite(t, nil)
+	c := s.begin(`{"a":1,"cart":{"items":[1,2]}}`)
+	h := s.open(c)
+	s.stage(h, patch(t, `{"b":2}`))
+	s.stage(h, steps(session.Set(pointer(t, "/cart/items/-"), []byte(`3`))))
+	s.stage(h, steps(session.Remove(pointer(t, "/a"))))
+	s.stage(h, add(t, `{"n":5}`))
+	const want = `{"cart":{"items":[1,2,3]},"b":2,"n":5}`
+	if got := staged(h); got != want {
+		t.Fatalf("staged: %s", got)
+	}
+	if got := string(h.Data()); got != `{"a":1,"cart":{"items":[1,2]}}` {
+		t.Fatalf("what was opened became %s", got)
+	}
+	if got := s.data(c); got != `{"a":1,"cart":{"items":[1,2]}}` {
+		t.Fatalf("others see %s before the commit", got)
+	}
+	if out := s.commit(h, patch(t, `{"b":3}`)); !out.Saved {
+		t.Fatalf("got %+v", out)
+	}
+	if got := s.data(c); got != `{"cart":{"items":[1,2,3]},"b":3,"n":5}` {
+		t.Fatalf("committed: %s", got)
+	}
+}
+
+// Whatever cannot be staged leaves what was staged before as it was.
+func TestStageRefuses(t *testing.T) {
+	s := newSite(t, func(p *session.Policy) { p.MaxSize = 60 })
+	c := s.begin(`{"a":1,"s":"x"}`)
+	h := s.open(c)
+	s.stage(h, patch(t, `{"b":2}`))
+	for _, tc := range []struct {
+		name string
+		c    session.Changes
+		want error
+	}{
+		{"too large", replace(`{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}`), session.ErrTooLarge},
+		{"an addition to text", add(t, `{"s":1}`), session.ErrBadWrite},
+		{"one good step and one bad", steps(session.Set(pointer(t, "/c"), []byte(`1`)), session.Remove(pointer(t, "/none"))), session.ErrNoPath},
+		{"a patch inside nothing", steps(session.PatchAt(pointer(t, "/none"), document.Changes{})), session.ErrNoPath},
+		{"a set through a number", steps(session.Set(pointer(t, "/a/b"), []byte(`1`))), session.ErrNoPath},
+		{"a failed test", jsonPatch(t, `[{"op":"test","path":"/a","value":2}]`), session.ErrConflict},
+		{"a copy bomb", jsonPatch(t, `[{"op":"copy","from":"","path":"/c"},{"op":"copy","from":"","path":"/d"},{"op":"copy","from":"","path":"/e"}]`), session.ErrTooLarge},
+		{"reserved", steps(session.Set(pointer(t, "/$a"), []byte(`1`))), session.ErrBadWrite},
+	} {
+		_, before := h.Staged()
+		if err := h.Stage(tc.c); !errors.Is(err, tc.want) {
+			t.Errorf("%s: got %v", tc.name, err)
+		}
+		if data, tag := h.Staged(); string(data) != `{"a":1,"s":"x","b":2}` || tag != before {
+			t.Errorf("%s: staged %s, tag %s became %s", tc.name, data, before, tag)
+		}
+	}
+	s.commit(h, session.Changes{})
+	if err := h.Stage(patch(t, `{"late":1}`)); !errors.Is(err, session.ErrObsolete) {
+		t.Errorf("after the commit: %v", err)
+	}
+	readOnly, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Rollback()
+	if err := readOnly.Stage(patch(t, `{"c":1}`)); !errors.Is(err, session.ErrReadOnly) {
+		t.Errorf("read-only: %v", err)
+	}
+}
+
+func TestUnstageAndRefresh(t *testing.T) {
+	s := newSite(t, nil)
+	c := s.begin(`{"a":1}`)
+	h := s.open(c)
+	s.stage(h, session.Changes{Steps: patch(t, `{"b":2}`).Steps, Principal: principal("alice")})
+	_, tag := h.Staged()
+	if err := h.Refresh(t.Context()); !errors.Is(err, session.ErrConflict) {
+		t.Fatalf("refreshing over writes: %v", err)
+	}
+	h.Unstage()
+	if data, now := h.Staged(); string(data) != `{"a":1}` || now == tag {
+		t.Fatalf("staged: %s, %s after %s", data, now, tag)
+	}
+	s.commit(s.open(c), patch(t, `{"a":5}`))
+	if err := h.Refresh(t.Context()); err != nil || string(h.Data()) != `{"a":5}` {
+		t.Fatalf("%s, %v", h.Data(), err)
+	}
+	version := h.Meta().Version.String()
+	if out := s.commit(h, session.Changes{Steps: patch(t, `{"c":1}`).Steps, IfVersion: &version}); out.Rotated || out.Reapplied {
+		t.Fatalf("got %+v: what was dropped came back, or the version is the old one", out)
+	}
+	h = s.open(c)
+	s.commit(s.open(c), session.Changes{Destroy: true})
+	if err := h.Refresh(t.Context()); !errors.Is(err, session.ErrGone) {
+		t.Fatalf("refreshing what has ended: %v", err)
+	}
+}
+
+// Again goes on after a commit of the same request.
+func TestAgain(t *testing.T) {
+	s := newSite(t, locking(session.Serialized))
+	again := func(h *session.Session) *session.Session {
+		t.Helper()
+		n, err := h.Again(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(n.Rollback)
+		return n
+	}
+	t.Run("of a session that began", func(t *testing.T) {
+		h := s.open()
+		if _, err := h.Again(t.Context()); err == nil {
+			t.Fatal("it is still open")
+		}
+		out := s.commit(h, patch(t, `{"a":1}`))
+		n := again(h)
+		if n.ID() != h.ID() || string(n.Data()) != `{"a":1}` || n.State() != session.Active {
+			t.Fatalf("%s %s %s", n.ID(), n.Data(), n.State())
+		}
+		other := s.open(*out.Ticket) // there is no lock to wait for
+		s.commit(other, patch(t, `{"b":1}`))
+		if _, err := n.Commit(t.Context(), patch(t, `{"c":1}`)); !errors.Is(err, session.ErrConflict) {
+			t.Fatalf("without the lock the version counts: %v", err)
+		}
+	})
+	t.Run("of one that does not exist yet", func(t *testing.T) {
+		h := s.open()
+		s.commit(h, session.Changes{})
+		n := again(h)
+		if n.ID() != h.ID() || n.State() != session.New {
+			t.Fatalf("%s %s", n.ID(), n.State())
+		}
+		if out := s.commit(n, patch(t, `{"a":1}`)); !out.Created || out.Ticket == nil || out.Ticket.ID != h.ID() {
+			t.Fatalf("%+v", out)
+		}
+	})
+	t.Run("after a login", func(t *testing.T) {
+		c := s.begin(`{}`)
+		h := s.open(c)
+		s.commit(h, session.Changes{Principal: principal("alice")})
+		if n := again(h); n.Meta().Principal != "alice" {
+			t.Fatalf("%+v", n.Meta())
+		}
+	})
+	t.Run("after the end", func(t *testing.T) {
+		c := s.begin(`{}`)
+		h := s.open(c)
+		s.commit(h, session.Changes{Destroy: true})
+		if _, err := h.Again(t.Context()); !errors.Is(err, session.ErrGone) {
+			t.Fatalf("destroyed: %v", err)
+		}
+		c = s.begin(`{}`)
+		h = s.open(c)
+		s.commit(h, session.Changes{})
+		s.commit(s.open(c), session.Changes{Regenerate: true})
+		if _, err := h.Again(t.Context()); !errors.Is(err, session.ErrGone) {
+			t.Fatalf("its ticket was replaced: %v", err)
+		}
+	})
+}
+
+func TestDestroyEndsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		streams := session.NewStreams()
+		mine, other := store.Key{ID: store.ID{1}}, store.Key{ID: store.ID{2}}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		streams.Watch(mine, cancel)
+		done := streams.Watch(mine, func() { t.Error("a response that is over was cancelled") })
+		streams.Watch(other, func() { t.Error("another session's response was cancelled") })
+		done.Done()
+		done.Done()
+		if n := streams.End(mine); n != 1 {
+			t.Errorf("%d were cancelled", n)
+		}
+		<-ctx.Done()
+		if n := streams.End(mine); n != 0 || streams.Len() != 1 {
+			t.Errorf("%d again, %d are left", n, streams.Len())
+		}
+	})
+}
