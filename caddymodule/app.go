@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -36,10 +37,16 @@ type App struct {
 	// key that is made once and kept in Caddy's storage.
 	TicketKeys []string `json:"ticket_keys,omitempty"`
 
+	// Endpoint is where apps read and write the session of the request that
+	// they are serving, besides the headers. Default: on `127.0.0.1:2020`.
+	Endpoint *Endpoint `json:"endpoint,omitempty"`
+
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource
 	managers *registry
+	endpoint *endpointServer // nil if it is disabled
+	released sync.Once       // the reference to it
 }
 
 // appID names the app in a configuration.
@@ -69,8 +76,35 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.provisionEndpoint(); err != nil {
+		return err
+	}
 	a.backend = newBackend(provider, a.logger)
 	return a.backend.adopt()
+}
+
+func (a *App) provisionEndpoint() error {
+	if a.Endpoint == nil {
+		a.Endpoint = new(Endpoint)
+	}
+	if a.Endpoint.Disabled {
+		return nil
+	}
+	setDefault(&a.Endpoint.Listen, defaultEndpoint)
+	address, err := a.Endpoint.parse()
+	if err != nil {
+		return err
+	}
+	a.endpoint = acquireEndpoint(address)
+	return nil
+}
+
+// listen opens the endpoint. An early request may need it before Start.
+func (a *App) listen() error {
+	if a.endpoint == nil {
+		return nil
+	}
+	return a.endpoint.listen()
 }
 
 func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
@@ -88,13 +122,16 @@ func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
 	return provider, nil
 }
 
-// Start opens the store and loads the keys, unless an early request has done
+// Start opens the store and the endpoint and loads the keys, unless an early request has done
 // so. An error makes Caddy refuse the configuration.
 func (a *App) Start() error {
 	if _, _, err := a.backend.Borrow(); err != nil {
 		return err
 	}
 	a.backend.Return()
+	if err := a.listen(); err != nil {
+		return err
+	}
 	_, err := a.keys.Ring()
 	return err
 }
@@ -105,6 +142,9 @@ func (a *App) Stop() error { return nil }
 
 // Cleanup gives back what this app acquired.
 func (a *App) Cleanup() error {
+	if a.endpoint != nil {
+		a.released.Do(a.endpoint.release)
+	}
 	if a.backend == nil {
 		return nil
 	}

@@ -19,6 +19,9 @@ func init() {
 //			reserve <size>
 //		}
 //		ticket_key <key>...
+//		endpoint off|<address> {
+//			allow_remote
+//		}
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
@@ -33,6 +36,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	b.words = map[string]func() error{
 		"store":      func() error { return app.parseStore(d) },
 		"ticket_key": func() error { return parseKeys(d, &app.TicketKeys) },
+		"endpoint":   func() error { return app.parseEndpoint(d) },
 	}
 	if err := b.parse(); err != nil {
 		return nil, err
@@ -53,6 +57,28 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 		return d.Errf("module %s.%s is not a session store", storeNamespace, name)
 	}
 	a.StoreRaw = caddyconfig.JSONModuleObject(mod, "engine", name, nil)
+	return nil
+}
+
+func (a *App) parseEndpoint(d *caddyfile.Dispenser) error {
+	a.Endpoint = new(Endpoint)
+	if err := oneArg(d, &a.Endpoint.Listen); err != nil {
+		return err
+	}
+	b := newBlock(d, "endpoint")
+	if a.Endpoint.Listen == "off" {
+		*a.Endpoint = Endpoint{Disabled: true}
+		return b.parse() // which has no words
+	}
+	b.words = map[string]func() error{
+		"allow_remote": func() error { return noArgs(d, &a.Endpoint.AllowRemote) },
+	}
+	if err := b.parse(); err != nil {
+		return err
+	}
+	if _, err := a.Endpoint.parse(); err != nil {
+		return d.WrapErr(err)
+	}
 	return nil
 }
 

@@ -2,11 +2,11 @@ package caddymodule
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -29,17 +29,21 @@ func init() {
 //		locking lossy|serialized|optimistic {
 //			wait <duration>          # serialized
 //			queue <n>                # serialized
-//			on_conflict fail         # optimistic
+//			on_conflict <way>...     # optimistic: merge, restart [<n>], fail
+//			replayable <matcher>     # optimistic
+//			replay_limit <size>      # optimistic
 //		}
 //		read_only <request matcher>
 //		idle_timeout <duration>
 //		absolute_timeout <duration>
 //		max_timeout <idle> <absolute>
 //		create on_write|always
+//		forward data|endpoint|id
 //		inline_limit <size>
 //		max_size <size>
 //		commit_on success|any
 //		on_store_failure closed|open
+//		on_end close|keep
 //		ticket cookie [<name>] {
 //			path <path>
 //			domain <domain>
@@ -92,7 +96,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 	d := h.Dispenser
 	return map[string]func() error{
 		"locking":          func() error { return s.parseLocking(h) },
-		"read_only":        func() error { return s.parseReadOnly(h) },
+		"read_only":        func() error { return parseMatcher(h, &s.ReadOnlyRaw) },
 		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
 		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
 		"max_timeout":      func() error { return s.parseMaxTimeout(h) },
@@ -104,6 +108,8 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"max_size":         func() error { return size(d, &s.MaxSize, 1) },
 		"commit_on":        func() error { return oneOf(d, &s.CommitOn, commitOnSuccess, commitOnAny) },
 		"on_store_failure": func() error { return oneOf(d, &s.OnStoreFailure, failClosed, failOpen) },
+		"on_end":           func() error { return oneOf(d, &s.OnEnd, endClose, endKeep) },
+		"forward":          func() error { return oneOf(d, &s.Forward, forwards...) },
 		"ticket":           func() error { return s.parseTicket(d) },
 	}
 }
@@ -137,19 +143,32 @@ func (s *Handler) parseLocking(h httpcaddyfile.Helper) error {
 		}
 	case "optimistic":
 		b.words = map[string]func() error{
-			"on_conflict": func() error {
-				s.Locking.OnConflict = d.RemainingArgs()
-				if len(s.Locking.OnConflict) == 0 {
-					return d.ArgErr()
-				}
-				if i := slices.IndexFunc(s.Locking.OnConflict, func(s string) bool { return s != conflictFail }); i >= 0 {
-					return d.Errf("on_conflict is %s, not '%s'", conflictFail, s.Locking.OnConflict[i])
-				}
-				return nil
-			},
+			"on_conflict":  func() error { return s.Locking.parseConflicts(d) },
+			"replayable":   func() error { return parseMatcher(h, &s.Locking.ReplayableRaw) },
+			"replay_limit": func() error { return size(d, &s.Locking.ReplayLimit, 1) },
 		}
 	}
 	return b.parse()
+}
+
+// parseConflicts reads the ways to settle a conflict: words, and a number
+// behind restart.
+func (l *Locking) parseConflicts(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	for i, arg := range args {
+		if n, err := strconv.Atoi(arg); err == nil && i > 0 && args[i-1] == conflictRestart {
+			if n < 1 {
+				return d.Errf("parsing on_conflict: '%s' is not a positive number", arg)
+			}
+			l.Restarts = n
+			continue
+		}
+		l.OnConflict = append(l.OnConflict, arg)
+	}
+	return nil
 }
 
 func (s *Handler) parseMaxTimeout(h httpcaddyfile.Helper) error {
@@ -163,12 +182,13 @@ func (s *Handler) parseMaxTimeout(h httpcaddyfile.Helper) error {
 	return parseDuration(h.Dispenser, "max_timeout", absolute, &s.MaxAbsoluteTimeout, 1)
 }
 
-func (s *Handler) parseReadOnly(h httpcaddyfile.Helper) error {
-	named := false
+// parseMatcher reads a request matcher: @name, one matcher, or a block.
+func parseMatcher(h httpcaddyfile.Helper, into *caddyhttp.RawMatcherSets) error {
+	option, named := h.Val(), false
 	if h.NextArg() {
 		word := h.Val()
 		if word == "*" || strings.HasPrefix(word, "/") {
-			return h.Errf("read_only takes @name, one matcher such as 'path /assets/*', or a block of matchers, not '%s'", word)
+			return h.Errf("%s takes @name, one matcher such as 'path /assets/*', or a block of matchers, not '%s'", option, word)
 		}
 		named = strings.HasPrefix(word, "@")
 		h.Prev()
@@ -188,7 +208,7 @@ func (s *Handler) parseReadOnly(h httpcaddyfile.Helper) error {
 	if len(set) == 0 {
 		return h.ArgErr()
 	}
-	s.ReadOnlyRaw = caddyhttp.RawMatcherSets{set}
+	*into = caddyhttp.RawMatcherSets{set}
 	return nil
 }
 

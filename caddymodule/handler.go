@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -61,6 +62,7 @@ type Handler struct {
 	app      *App
 	logger   *zap.Logger
 	readOnly caddyhttp.MatcherSets
+	replay   caddyhttp.MatcherSets
 	serve    *sessionproxy.Handler
 	warnOnce *sync.Once // about `secure auto` on clear connections
 }
@@ -89,16 +91,28 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
+	if h.Forward == forwards[sessionproxy.ForwardEndpoint] && app.(*App).endpoint == nil {
+		return errors.New("forward endpoint needs the endpoint, which is off")
+	}
 	if h.ReadOnlyRaw != nil {
-		sets, err := ctx.LoadModule(h, "ReadOnlyRaw")
-		if err != nil {
-			return fmt.Errorf("loading matchers of read_only: %w", err)
-		}
-		if err := h.readOnly.FromInterface(sets); err != nil {
+		if err := loadMatchers(ctx, h, "ReadOnlyRaw", &h.readOnly); err != nil {
 			return fmt.Errorf("loading matchers of read_only: %w", err)
 		}
 	}
+	if h.Locking.ReplayableRaw != nil {
+		if err := loadMatchers(ctx, h.Locking, "ReplayableRaw", &h.replay); err != nil {
+			return fmt.Errorf("loading matchers of replayable: %w", err)
+		}
+	}
 	return h.build()
+}
+
+func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.MatcherSets) error {
+	sets, err := ctx.LoadModule(of, field)
+	if err != nil {
+		return err
+	}
+	return into.FromInterface(sets)
 }
 
 // build makes the runtime from the configuration.
@@ -121,6 +135,15 @@ func (h *Handler) build() error {
 		Manager: manager, Ring: h.app.keys.Ring, Cookie: cookie, Names: h.app.managers.Names,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
+		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
+		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit},
+		EndStreams: h.OnEnd == endClose,
+	}
+	if h.app.endpoint != nil {
+		config.Endpoint = h.app.endpoint.endpoint
+	}
+	if len(h.replay) > 0 {
+		config.Restart.Replayable = h.isReplayable
 	}
 	if len(h.readOnly) > 0 {
 		config.ReadOnly = h.isReadOnly

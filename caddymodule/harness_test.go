@@ -58,6 +58,9 @@ func (s *site) config(sessions, global, routes string) []byte {
 	if sessions == "" {
 		sessions = s.store(s.dir, "async")
 	}
+	if !strings.Contains(sessions, "endpoint ") {
+		sessions += "\nendpoint off"
+	}
 	_, port, _ := net.SplitHostPort(s.address)
 	return adapt(s.t, fmt.Sprintf(`{
 	admin off

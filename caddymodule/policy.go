@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -39,6 +40,15 @@ type Policy struct {
 	// header, in bytes; larger data is not forwarded. Default: 4096.
 	InlineLimit *int64 `json:"inline_limit,omitempty"`
 
+	// Forward says what the app gets in request headers: `data` (the
+	// default), id, state, metadata, and the data if it is small enough;
+	// `endpoint`, all but the data; `id`, id and state alone.
+	Forward string `json:"forward,omitempty"`
+
+	// OnEnd says what happens to WebSockets and event streams whose session
+	// ends: `close` (the default) or `keep`.
+	OnEnd string `json:"on_end,omitempty"`
+
 	// MaxSize is the most data that a session can hold, in bytes of compact
 	// ASCII JSON. Default: 65536.
 	MaxSize int64 `json:"max_size,omitempty"`
@@ -68,9 +78,24 @@ type Locking struct {
 	// Queue is how many requests may wait for one serialized session. Default: 32.
 	Queue *int `json:"queue,omitempty"`
 
-	// OnConflict says how an optimistic conflict is settled: `fail` answers
-	// 409, and is the default and the only way so far.
+	// OnConflict says how an optimistic conflict is settled, by one way after
+	// the other: `merge` unites both changes if they concern different
+	// places of the data; `restart` makes the request again, if it has a safe
+	// method or is replayable and nothing of it has reached the client;
+	// `fail`, always the last, answers 409. Default: merge, fail.
 	OnConflict []string `json:"on_conflict,omitempty"`
+
+	// Restarts is how often a request is made again at most; the last time it
+	// has the session to itself. Default: 1.
+	Restarts int `json:"restarts,omitempty"`
+
+	// Replayable says which requests may be made again besides those with a
+	// safe method: their effects in the app happen twice. Default: none.
+	ReplayableRaw caddyhttp.RawMatcherSets `json:"replayable,omitempty" caddy:"namespace=http.matchers"`
+
+	// ReplayLimit is the largest request body that is kept for another
+	// attempt, in bytes. Default: 1 MiB.
+	ReplayLimit int64 `json:"replay_limit,omitempty"`
 }
 
 const (
@@ -78,7 +103,13 @@ const (
 	commitOnSuccess, commitOnAny = "success", "any"
 	failClosed, failOpen         = "closed", "open"
 	conflictFail                 = "fail"
+	conflictMerge                = "merge"
+	conflictRestart              = "restart"
+	endClose, endKeep            = "close", "keep"
 )
+
+// forwards are the words of Forward, each in the place of its value.
+var forwards = []string{"data", "endpoint", "id"}
 
 // setDefaults fills in what is not configured. The values behind pointers that
 // it is given stay as they are.
@@ -96,7 +127,11 @@ func (h *Handler) setDefaults() {
 		setDefault(&locking.Queue, &d.Queue)
 	case session.Optimistic.String():
 		if locking.OnConflict == nil {
-			locking.OnConflict = []string{conflictFail}
+			locking.OnConflict = []string{conflictMerge, conflictFail}
+		}
+		if slices.Contains(locking.OnConflict, conflictRestart) {
+			setDefault(&locking.Restarts, 1)
+			setDefault(&locking.ReplayLimit, 1<<20)
 		}
 	}
 	h.Locking = &locking
@@ -109,6 +144,8 @@ func (h *Handler) setDefaults() {
 	setDefault(&h.InlineLimit, &inline)
 	setDefault(&h.MaxSize, int64(d.MaxSize))
 	setDefault(&h.CommitOn, commitOnSuccess)
+	setDefault(&h.Forward, forwards[0])
+	setDefault(&h.OnEnd, endClose)
 	setDefault(&h.OnStoreFailure, failClosed)
 	h.Ticket = h.Ticket.withDefaults(h.Manager)
 }
@@ -133,16 +170,18 @@ func (h *Handler) policy() (session.Policy, error) {
 	} else if h.Locking.Wait != nil || h.Locking.Queue != nil {
 		return p, fmt.Errorf("wait and queue belong to locking serialized, not to %s", p.Locking)
 	}
-	if p.Locking != session.Optimistic && h.Locking.OnConflict != nil {
-		return p, fmt.Errorf("on_conflict belongs to locking optimistic, not to %s", p.Locking)
+	if err := h.Locking.checkConflicts(p.Locking); err != nil {
+		return p, err
 	}
-	if p.Locking == session.Optimistic && !slices.Equal(h.Locking.OnConflict, []string{conflictFail}) {
-		return p, fmt.Errorf("on_conflict is %s, not %q", conflictFail, h.Locking.OnConflict)
+	p.Merge = slices.Contains(h.Locking.OnConflict, conflictMerge)
+	if !slices.Contains(forwards, h.Forward) {
+		return p, fmt.Errorf("forward is data, endpoint or id, not %q", h.Forward)
 	}
 	for _, w := range []struct{ option, is, first, second string }{
 		{"create", h.Create, createOnWrite, createAlways},
 		{"commit_on", h.CommitOn, commitOnSuccess, commitOnAny},
 		{"on_store_failure", h.OnStoreFailure, failClosed, failOpen},
+		{"on_end", h.OnEnd, endClose, endKeep},
 	} {
 		if w.is != w.first && w.is != w.second {
 			return p, fmt.Errorf("%s is %s or %s, not %q", w.option, w.first, w.second, w.is)
@@ -157,6 +196,39 @@ func (h *Handler) policy() (session.Policy, error) {
 	p.CreateAlways = h.Create == createAlways
 	p.FailOpen = h.OnStoreFailure == failOpen
 	return p, nil
+}
+
+// checkConflicts refuses ways to settle a conflict that make no sense.
+func (l *Locking) checkConflicts(policy session.Locking) error {
+	if policy != session.Optimistic {
+		if l.OnConflict != nil || l.Restarts != 0 || l.ReplayableRaw != nil || l.ReplayLimit != 0 {
+			return fmt.Errorf("on_conflict, replayable and replay_limit belong to locking optimistic, not to %s", policy)
+		}
+		return nil
+	}
+	// In this order, and each once: a restart finds what there was to merge.
+	order := []string{conflictMerge, conflictRestart, conflictFail}
+	last := -1
+	for _, way := range l.OnConflict {
+		i := slices.Index(order, way)
+		if i < 0 {
+			return fmt.Errorf("on_conflict is merge, restart or fail, not %q", way)
+		}
+		if i <= last {
+			return errors.New("on_conflict takes each of merge, restart, fail once, in this order")
+		}
+		last = i
+	}
+	restarts := slices.Contains(l.OnConflict, conflictRestart)
+	switch {
+	case !restarts && (l.Restarts != 0 || l.ReplayableRaw != nil || l.ReplayLimit != 0):
+		return errors.New("replayable and replay_limit need `on_conflict restart`")
+	case restarts && (l.Restarts < 1 || l.Restarts > 10):
+		return fmt.Errorf("a request can be restarted 1 to 10 times, not %d", l.Restarts)
+	case l.ReplayLimit < 0:
+		return errors.New("replay_limit must not be negative")
+	}
+	return nil
 }
 
 // registration describes the handler's manager. Policies are equal if their

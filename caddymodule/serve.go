@@ -30,6 +30,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(errTwoSessions))
 		return caddyhttp.Error(http.StatusInternalServerError, errTwoSessions)
 	}
+	if err := h.app.listen(); err != nil {
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
+		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
+	}
 	info.begin(h.Manager)
 	defer info.end()
 
@@ -108,6 +112,17 @@ func (h *Handler) isReadOnly(r *http.Request) bool {
 	if err != nil {
 		h.logger.Error("matching read_only", zap.String("manager", h.Manager), zap.Error(err))
 		return true
+	}
+	return match
+}
+
+// isReplayable reports whether a matcher of replayable matches. One that fails
+// counts as not matching.
+func (h *Handler) isReplayable(r *http.Request) bool {
+	match, err := h.replay.AnyMatchWithError(r)
+	if err != nil {
+		h.logger.Error("matching replayable", zap.String("manager", h.Manager), zap.Error(err))
+		return false
 	}
 	return match
 }

@@ -184,6 +184,7 @@ type proxy struct {
 	dir       string
 	port      int
 	admin     string // the address of its admin endpoint
+	endpoint  string // and of that for sessions
 	caddyfile string
 }
 
@@ -194,16 +195,21 @@ func newProxy(t *testing.T, caddyfile string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, dir: dir, port: freePort(t), admin: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	p := &proxy{t: t, dir: dir, port: freePort(t), admin: loopback(t), endpoint: loopback(t)}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.configure(caddyfile)
 	p.start()
 	return p
 }
 
+func loopback(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(t))
+}
+
 func (p *proxy) configure(caddyfile string) {
 	p.t.Helper()
-	p.caddyfile = strings.NewReplacer("{PORT}", fmt.Sprint(p.port), "{DIR}", p.dir, "{ADMIN}", p.admin).Replace(caddyfile)
+	p.caddyfile = strings.NewReplacer("{PORT}", fmt.Sprint(p.port), "{DIR}", p.dir, "{ADMIN}", p.admin, "{ENDPOINT}", p.endpoint).Replace(caddyfile)
 	if err := os.WriteFile(filepath.Join(p.dir, "Caddyfile"), []byte(p.caddyfile), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
@@ -294,6 +300,7 @@ const globals = `{
 	auto_https off
 	sessions {
 		store badger {DIR}/store
+		endpoint {ENDPOINT}
 	}
 }
 `

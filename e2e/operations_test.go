@@ -40,6 +40,7 @@ func site(options, directive string) string {
 		store badger {DIR}/store {
 			` + options + `
 		}
+		endpoint {ENDPOINT}
 	}
 }
 http://:{PORT} {

@@ -54,7 +54,7 @@ func TestReadmeApps(t *testing.T) {
 			app := start(t, nil, dir, name, args...)
 			until(t, "the app serves", app, listens("tcp", "127.0.0.1:"+port))
 			caddyfile := strings.Replace(other.Replace(blocks(t, "caddyfile")[0]), "localhost:8080", "127.0.0.1:{PORT}", 1)
-			p := newProxy(t, "{\n\tadmin {ADMIN}\n}\n"+caddyfile)
+			p := newProxy(t, "{\n\tadmin {ADMIN}\n\tsessions {\n\t\tendpoint {ENDPOINT}\n\t}\n}\n"+caddyfile)
 			c := p.client(t)
 			c.want("/", "visit 1")
 			c.want("/", "visit 2")

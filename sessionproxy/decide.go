@@ -2,6 +2,7 @@ package sessionproxy
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -14,24 +15,31 @@ import (
 func (w *writer) decide(status int) {
 	w.decided = true
 	h := w.Header()
+	defer func() { w.watch(status, h) }()
 	ours := mentionsUs(h)
-	if !w.h.commits(status) {
-		w.s.Rollback()
-		if ours && hasWrites(h) {
+	writes := ours && hasWrites(h) || w.x.wrote()
+	var out session.Outcome
+	if w.h.commits(status) {
+		var err error
+		if out, err = w.commit(h, writes); err != nil {
+			out = w.x.rollBack()
+			if w.mayRestart(err) {
+				w.restart(h)
+				return
+			}
+			w.replace(h, newProblem(err, w.id.String()))
+			_ = w.carry(h, out) // of an early commit: whatever the status
+			return
+		}
+	} else {
+		out = w.x.rollBack()
+		if writes {
 			w.h.metrics.rolledBack.Inc()
 		}
-		w.clean(h, ours)
-		return
-	}
-	out, err := w.commit(h, ours && hasWrites(h))
-	if err != nil {
-		w.s.Rollback()
-		w.replace(h, newProblem(err, w.s.ID().String()))
-		return
 	}
 	w.clean(h, ours)
 	if err := w.carry(h, out); err != nil {
-		w.replace(h, newProblem(err, w.s.ID().String()))
+		w.replace(h, newProblem(err, w.id.String()))
 	}
 }
 
@@ -42,7 +50,7 @@ func (h *Handler) commits(status int) bool {
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if !writes && !w.h.createAlways {
-		return w.s.Commit(w.r.Context(), session.Changes{}) // writes nothing
+		return w.x.commit(w.r.Context(), session.Changes{}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
@@ -53,11 +61,7 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	}
 	ctx, cancel := commitContext(w.r)
 	defer cancel()
-	out, err := w.s.Commit(ctx, changes)
-	if err == nil {
-		w.h.metrics.count(out)
-	}
-	return out, err
+	return w.x.commit(ctx, changes)
 }
 
 // carry tells the browser what the commit changed for it.
@@ -92,12 +96,17 @@ func (w *writer) clean(h http.Header, ours bool) {
 	}
 }
 
-// replace drops the app's response: the header map is as it was before.
+// replace drops the app's response, in favour of a problem.
 func (w *writer) replace(h http.Header, p *Problem) {
 	w.problem = p
-	if !strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") { // which never ends
+	if !isEventStream(h) { // which never ends
 		w.discard = maxDiscard
 	}
+	w.reset(h)
+}
+
+// reset makes the header map what it was before the app.
+func (w *writer) reset(h http.Header) {
 	clear(h)
 	for _, f := range w.before {
 		h[f.name] = f.values
@@ -156,4 +165,13 @@ func (m *managerMetrics) count(out session.Outcome) {
 	case out.Reapplied:
 		m.reapplied.Inc()
 	}
+}
+
+// contentLength returns the length that a response announces, or -1.
+func contentLength(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Config is what a Handler is made of. All but ReadOnly and Observe is required.
+// Config is what a Handler is made of. Manager, Ring, Cookie, Names, Secure and
+// Metrics are required.
 type Config struct {
 	Manager *session.Manager
 	// Ring returns the key ring that signs and verifies tickets.
@@ -24,6 +25,14 @@ type Config struct {
 	Secure func(*http.Request) bool
 	// ReadOnly reports whether a request is opened read-only.
 	ReadOnly func(*http.Request) bool
+	// Forward says what the app gets in request headers.
+	Forward Forward
+	// Endpoint gives the app a second view of its request's session; nil for none.
+	Endpoint *Endpoint
+	// Restart says when a request is made again after a conflict.
+	Restart Restart
+	// EndStreams cuts off WebSockets and event streams whose session ends.
+	EndStreams bool
 	// InlineLimit is the most data that is forwarded in a header, in bytes.
 	InlineLimit int
 	// CommitAny commits whatever the status; otherwise 500 and above roll back.
@@ -32,6 +41,16 @@ type Config struct {
 	Observe func(*http.Request, View)
 	Metrics *Metrics
 }
+
+// Forward says what of its session an app gets in request headers.
+type Forward int
+
+// The values of Forward.
+const (
+	ForwardData     Forward = iota // id, state, metadata, and the data if it is small enough
+	ForwardEndpoint                // no data: the app asks the endpoint
+	ForwardID                      // id and state alone
+)
 
 // View is what others on the request's way may see of its session. Its
 // values are those at the opening, and stay valid after the request.
@@ -61,20 +80,45 @@ func NewHandler(c Config) (*Handler, error) {
 	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways}, nil
 }
 
+// opening is what a request's session is opened with.
+type opening struct {
+	request   session.Request
+	secure    bool
+	presented bool               // the request bore a ticket cookie, good or bad
+	restarts  bool               // a conflict is answered by errAgain
+	cancel    context.CancelFunc // ends the request's work, if it may have to end early
+}
+
 // Serve opens the session, passes the request on and commits before the
 // response headers. It returns a *Problem when the app's response was
 // replaced; nothing has been written then. Any other error is that of next,
 // or the context's when the client left before the session was open.
-func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) (err error) {
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 	h.count(h.metrics.inbound, stripReserved(r))
-	secure := h.Secure(r)
-	creds, presented, err := h.credentials(r, secure)
+	o := opening{secure: h.Secure(r)}
+	var err error
+	o.request.Credentials, o.presented, err = h.credentials(r, o.secure)
 	ticket.Strip(r.Header, h.Names())
 	if err != nil {
 		return h.refuse(newProblem(err, ""))
 	}
-	readOnly := h.ReadOnly != nil && h.ReadOnly(r)
-	s, err := h.Manager.Open(r.Context(), session.Request{Credentials: creds, ReadOnly: readOnly})
+	o.request.ReadOnly = h.ReadOnly != nil && h.ReadOnly(r)
+	o.request.Holder = session.Holder{Method: r.Method, Path: r.URL.Path}
+	switch {
+	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
+		return h.serveRestarting(w, r, next, o)
+	case h.EndStreams && mayStream(r):
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		o.cancel = cancel
+		r = r.WithContext(ctx)
+	}
+	return h.attempt(w, r, next, o)
+}
+
+// attempt serves the request once.
+func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o opening) (err error) {
+	s, err := h.Manager.Open(r.Context(), o.request)
 	if err != nil {
 		if r.Context().Err() != nil {
 			return err
@@ -82,26 +126,32 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) (err 
 		return h.refuse(newProblem(err, ""))
 	}
 	h.metrics.opened(string(s.State()))
+	rw := newWriter(w, r, h, s, &o)
 	h.inject(r.Header, s)
+	if h.Endpoint != nil {
+		c, url := h.Endpoint.issue(h, rw.x)
+		defer h.Endpoint.revoke(c)
+		r.Header[HeaderEndpoint] = []string{url}
+	}
 	if h.Observe != nil {
 		h.Observe(r, s)
 	}
-
-	rw := newWriter(w, r, h, s, secure, presented)
 	defer func() {
 		rw.leave()
-		if err == nil && rw.problem == nil {
+		if err == nil && rw.passes() {
 			return
 		}
 		// Error pages get the same request: they are no app of this session.
 		stripReserved(r)
-		if rw.problem != nil {
+		if !rw.passes() {
 			// The app's response was cut off on purpose; the proxy in
 			// between says so by this panic, which ends here.
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not a wrapped error
 				panic(p)
 			}
-			err = h.refuse(rw.problem)
+			if err = errAgain; !rw.again {
+				err = h.refuse(rw.problem)
+			}
 		}
 	}()
 	if err := next(rw, r); err != nil {
@@ -132,11 +182,15 @@ func (h *Handler) count(c interface{ Add(float64) }, n int) {
 
 // inject sets the request headers for the app.
 func (h *Handler) inject(header http.Header, s *session.Session) {
-	values := [...]string{s.ID().String(), string(s.State()), metaValue(s.Meta()), ""}
+	values := [...]string{s.ID().String(), string(s.State()), "", ""}
 	header[HeaderID] = values[0:1:1]
 	header[HeaderState] = values[1:2:2]
+	if h.Forward == ForwardID {
+		return
+	}
+	values[2] = metaValue(s.Meta())
 	header[HeaderMeta] = values[2:3:3]
-	if data := s.Data(); len(data) <= h.InlineLimit {
+	if data := s.Data(); h.Forward == ForwardData && len(data) <= h.InlineLimit {
 		values[3] = string(data)
 		header[HeaderData] = values[3:4:4]
 	}

@@ -12,6 +12,7 @@ type Metrics struct {
 	tickets *prometheus.CounterVec
 	removed *prometheus.CounterVec
 	lossy   *prometheus.CounterVec
+	again   *prometheus.CounterVec
 }
 
 // NewMetrics makes the counters, all at zero.
@@ -28,12 +29,13 @@ func NewMetrics() *Metrics {
 		tickets: vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
 		removed: vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
 		lossy:   vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
+		again:   vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
 	}
 }
 
 // Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy}
+	return []prometheus.Collector{m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.again}
 }
 
 // managerMetrics are the counters of one manager, looked up beforehand.
@@ -44,6 +46,7 @@ type managerMetrics struct {
 	malformed, forged, ambiguous                prometheus.Counter
 	inbound, informational, trailer, echo       prometheus.Counter
 	setCookie, rolledBack, reapplied, overwrote prometheus.Counter
+	restarted                                   prometheus.Counter
 }
 
 func (m *Metrics) of(manager string) *managerMetrics {
@@ -73,6 +76,7 @@ func (m *Metrics) of(manager string) *managerMetrics {
 		setCookie:     m.removed.WithLabelValues(manager, "set_cookie"),
 		rolledBack:    m.removed.WithLabelValues(manager, "rolled_back"),
 		reapplied:     m.lossy.WithLabelValues(manager, "no"),
+		restarted:     m.again.WithLabelValues(manager),
 		overwrote:     m.lossy.WithLabelValues(manager, "yes"),
 	}
 }

@@ -2,6 +2,7 @@ package sessionproxy
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // commitTimeout bounds a commit. It is generous: a commit that has not been
@@ -36,17 +38,26 @@ type writer struct {
 	http.ResponseWriter
 	r         *http.Request
 	h         *Handler
-	s         *session.Session
+	x         *exchange
+	id        store.ID
 	before    []field // the response headers as they were before the app
 	secure    bool
 	presented bool // the request bore a ticket cookie, good or bad
 
 	// mu guards decided, and the header map while an informational
 	// response goes out: the transport sends those from a goroutine of its own.
-	mu      sync.Mutex
-	decided bool
-	problem *Problem // set if the response is replaced
-	discard int      // how much of a replaced response may still come
+	mu       sync.Mutex
+	decided  bool
+	problem  *Problem        // set if the response is replaced
+	discard  int             // how much of a replaced response may still come
+	again    bool            // the response is dropped, and the request made once more
+	informed bool            // an informational response has gone to the client
+	stream   *session.Stream // of a response that ends with its session
+	watcher  *watcher
+
+	// cancel ends the request's work upstream, if that can be needed.
+	cancel   context.CancelFunc
+	restarts bool // a conflict may be answered by making the request again
 
 	few [4]field // room for before: servers set a few headers of their own
 }
@@ -57,8 +68,11 @@ type field struct {
 	values []string
 }
 
-func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, secure, presented bool) *writer {
-	rw := &writer{ResponseWriter: w, r: r, h: h, s: s, secure: secure, presented: presented}
+func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
+	rw := &writer{
+		ResponseWriter: w, r: r, h: h, x: newExchange(s, h.metrics.count), id: s.ID(),
+		secure: o.secure, presented: o.presented, cancel: o.cancel, restarts: o.restarts,
+	}
 	rw.before = rw.few[:0]
 	for name, values := range w.Header() {
 		rw.before = append(rw.before, field{name, values})
@@ -72,20 +86,24 @@ func (w *writer) WriteHeader(status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.decided {
-		if w.problem == nil {
+		if w.passes() {
 			w.ResponseWriter.WriteHeader(status)
 		}
 		return
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		w.h.count(w.h.metrics.informational, w.scrub())
+		w.informed = true
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	if w.decide(status); w.problem == nil {
+	if w.decide(status); w.passes() {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
+
+// passes reports whether the app's response still counts. Called with mu held.
+func (w *writer) passes() bool { return w.problem == nil && !w.again }
 
 // begin makes sure that a final status was decided, and reports whether the
 // app's response still counts.
@@ -93,11 +111,11 @@ func (w *writer) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.decided {
-		if w.decide(http.StatusOK); w.problem == nil {
+		if w.decide(http.StatusOK); w.passes() {
 			w.ResponseWriter.WriteHeader(http.StatusOK)
 		}
 	}
-	return w.problem == nil
+	return w.passes()
 }
 
 // Write begins the response if nobody has.
@@ -105,6 +123,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.begin() {
 		return w.drop(p)
 	}
+	w.active()
 	return w.ResponseWriter.Write(p)
 }
 
@@ -114,10 +133,10 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	if !w.begin() {
 		return io.Copy(dropper{w}, src)
 	}
-	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
+	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok && w.stream == nil {
 		return rf.ReadFrom(src)
 	}
-	return io.Copy(struct{ io.Writer }{w.ResponseWriter}, src)
+	return io.Copy(struct{ io.Writer }{w}, src)
 }
 
 // FlushError begins the response if nobody has. http.ResponseController finds it.
@@ -137,14 +156,18 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	if !w.decided {
 		w.decided = true
-		w.s.Rollback()
+		w.x.rollBack()
 	}
-	replaced := w.problem != nil
+	passes := w.passes()
 	w.mu.Unlock()
-	if replaced {
+	if !passes {
 		return nil, nil, errReplaced
 	}
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		conn = w.watchConn(conn)
+	}
+	return conn, rw, err
 }
 
 // drop takes in a part of a replaced response.
@@ -186,9 +209,13 @@ func (w *writer) finish() {
 func (w *writer) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.s.Rollback()
+	w.x.end()
+	if w.stream != nil {
+		w.stream.Done()
+		w.watcher.stop()
+	}
 	switch {
-	case w.problem != nil:
+	case !w.passes():
 	case w.decided:
 		w.h.count(w.h.metrics.trailer, scrubHeader(w.Header()))
 	default:

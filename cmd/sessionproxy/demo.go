@@ -57,6 +57,7 @@ func (d demoSite) caddyfile() string {
 	}
 	sessions {
 		store badger %q
+		endpoint off
 	}
 }
 

@@ -63,15 +63,15 @@ func newProxy(f *fleet, name, durability string, env []string) (*proxy, error) {
 	}
 	sites, app := bareSite, ""
 	if durability != "" {
-		sites, app = sessionSites, "sessions {\n\t\tstore badger "+p.dir+"/store {\n\t\t\tdurability "+durability+"\n\t\t}\n\t}"
+		sites, app = sessionSites, "sessions {\n\t\tstore badger "+p.dir+"/store {\n\t\t\tdurability "+durability+"\n\t\t}\n\t\tendpoint 127.0.0.1:{ENDPOINT}\n\t}"
 	}
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
 	p.address, p.serialized = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	socket := filepath.Join(p.dir, "admin.sock")
-	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{UPSTREAM}", f.upstream).Replace(
+	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{ENDPOINT}", ports[2], "{UPSTREAM}", f.upstream).Replace(
 		"{\n\tadmin unix/" + socket + "\n\tpersist_config off\n\tauto_https off\n\t" + app + "\n}\n" + sites)
 	caddyfile := filepath.Join(p.dir, "Caddyfile")
 	if err := os.WriteFile(caddyfile, []byte(config), 0o600); err != nil {

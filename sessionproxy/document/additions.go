@@ -137,3 +137,21 @@ func (s *sum) edit(old []byte) (edit, error) {
 	e.set = strconv.AppendInt(nil, n, 10)
 	return e, nil
 }
+
+// Of returns the part of a compact document that the additions name.
+func (a Additions) Of(doc []byte) []byte {
+	return Changes{edits: sumsOf(a.sums, doc)}.Apply(emptyObject)
+}
+
+func sumsOf(sums []sum, object []byte) []edit {
+	edits := make([]edit, 0, len(sums))
+	for i := range sums {
+		value := get(object, sums[i].name)
+		e := edit{name: sums[i].name, set: value}
+		if sums[i].within {
+			e = edit{name: sums[i].name, within: true, inside: sumsOf(sums[i].inside, value)}
+		}
+		edits = append(edits, e)
+	}
+	return edits
+}

@@ -27,6 +27,13 @@ func ParsePatch(src []byte, maxSize int) (Changes, error) {
 	return Changes{edits: patchEdits(compact)}, nil
 }
 
+// NestedPatch is the merge patch of a compact object that stands below the
+// top of a document, where no name is reserved.
+func NestedPatch(object []byte) Changes { return Changes{edits: patchEdits(object)} }
+
+// IsObject reports whether a compact value is an object.
+func IsObject(value []byte) bool { return isObject(value) }
+
 func patchEdits(patch []byte) []edit {
 	var edits []edit
 	for m := range members(patch) {

@@ -3,6 +3,7 @@ package document
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,6 +44,22 @@ func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
 		p.ops = append(p.ops, op)
 	}
 	return p, nil
+}
+
+// Within returns the patch for a document that holds at a place what p was
+// written for.
+func (p Patch) Within(at Pointer) Patch {
+	if len(at) == 0 {
+		return p
+	}
+	ops := slices.Clone(p.ops)
+	for i := range ops {
+		ops[i].path = slices.Concat(at, ops[i].path)
+		if ops[i].name == "move" || ops[i].name == "copy" {
+			ops[i].from = slices.Concat(at, ops[i].from)
+		}
+	}
+	return Patch{ops: ops}
 }
 
 func parseOperation(members map[string]json.RawMessage) (op operation, err error) {

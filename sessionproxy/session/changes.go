@@ -91,8 +91,8 @@ func (c *Changes) replaces() bool {
 	return slices.ContainsFunc(c.Steps, func(s Step) bool { _, ok := s.(replace); return ok })
 }
 
-// none reports whether nothing at all is asked for.
-func (c *Changes) none() bool { return !c.writes() && !c.Touch && !c.Rollback }
+// None reports whether nothing at all is asked for.
+func (c *Changes) None() bool { return !c.writes() && !c.Touch && !c.Rollback }
 
 // writes reports whether a read-only request must refuse the changes.
 func (c *Changes) writes() bool {

@@ -28,6 +28,24 @@ type Outcome struct {
 	Reapplied, Overwrote bool
 }
 
+// Then returns the outcome of two commits of one request, in that order.
+func (o Outcome) Then(later Outcome) Outcome {
+	if later.Ticket == nil {
+		later.Ticket, later.Lifetime = o.Ticket, o.Lifetime
+	}
+	if later.Destroyed || later.ClearTicket {
+		later.Ticket = nil
+	}
+	later.Created = (later.Created || o.Created) && !later.Destroyed
+	later.Rotated = later.Rotated || o.Rotated
+	later.Saved = later.Saved || o.Saved
+	later.Destroyed = later.Destroyed || o.Destroyed
+	later.ClearTicket = later.ClearTicket || o.ClearTicket
+	later.Reapplied = later.Reapplied || o.Reapplied
+	later.Overwrote = later.Overwrote || o.Overwrote
+	return later
+}
+
 // Commit ends the handle and writes what is staged and then the changes, all
 // or nothing. When it returns without an error they are as durable as the store promises.
 //
@@ -53,7 +71,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
 		return Outcome{}, nil
 	case c.Destroy:
 		return s.destroy(ctx)
-	case c.none() && !s.m.policy.CreateAlways:
+	case c.None() && !s.m.policy.CreateAlways:
 		return s.unchanged(), nil
 	}
 	return s.save(ctx, c)

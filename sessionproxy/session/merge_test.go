@@ -75,7 +75,7 @@ func TestTwoCommits(t *testing.T) {
 			`{"o":{"x":1,"y":1},"l":[1],"n":1}`, "conflict", `{"o":{"x":1,"y":1},"l":[1],"n":1}`,
 		},
 		{
-			"a patch inside what others removed", patch(t, `{"o":null}`), steps(session.PatchAt(pointer(t, "/o"), mergePatch(t, `{"z":1}`))),
+			"a patch inside what others removed", patch(t, `{"o":null}`), steps(session.PatchAt(pointer(t, "/o"), []byte(`{"z":1}`))),
 			"conflict", "conflict", "conflict",
 		},
 		{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -66,6 +67,13 @@ func (s *Session) Staged() (data []byte, tag string) {
 	return s.staged(), string(strconv.AppendUint(b, s.stagings, 10))
 }
 
+// HasStaged reports whether there is something that Commit would write.
+func (s *Session) HasStaged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.pending.None()
+}
+
 // Unstage drops what is staged.
 func (s *Session) Unstage() {
 	s.mu.Lock()
@@ -83,7 +91,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 	switch {
 	case s.ended:
 		return ErrObsolete
-	case !s.pending.none():
+	case !s.pending.None():
 		return fmt.Errorf("%w: there are writes that are not committed", ErrConflict)
 	case !s.exists():
 		return nil
@@ -139,4 +147,35 @@ func (s *Session) Again(ctx context.Context) (*Session, error) {
 	}
 	n.rec, n.state = rec, Active
 	return n, nil
+}
+
+// Alive tells how long the session lives if nothing more happens; active
+// counts as activity. It is for what stays open after the commit.
+func (s *Session) Alive(ctx context.Context, active bool) (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.m.now()
+	switch {
+	case !s.exists():
+		return 0, ErrGone
+	case active:
+		if err := s.touch(ctx, now); err != nil {
+			return 0, err
+		}
+		if now.After(s.rec.Accessed) && !s.readOnly {
+			s.rec.Accessed = now
+		}
+	}
+	return s.rec.Deadline().Sub(now), nil
+}
+
+// Watch has cancel called when the session ends: see Streams. It returns nil
+// if there is no session, or none any more.
+func (s *Session) Watch(cancel func()) *Stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.local == nil || s.destroyed || !s.exists() && !s.created {
+		return nil
+	}
+	return s.local.Streams.Watch(s.key, cancel)
 }

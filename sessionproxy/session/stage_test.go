@@ -83,7 +83,7 @@ func TestStageRefuses(t *testing.T) {
 		{"too large", replace(`{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}`), session.ErrTooLarge},
 		{"an addition to text", add(t, `{"s":1}`), session.ErrBadWrite},
 		{"one good step and one bad", steps(session.Set(pointer(t, "/c"), []byte(`1`)), session.Remove(pointer(t, "/none"))), session.ErrNoPath},
-		{"a patch inside nothing", steps(session.PatchAt(pointer(t, "/none"), document.Changes{})), session.ErrNoPath},
+		{"a patch inside nothing", steps(session.PatchAt(pointer(t, "/none"), []byte(`{}`))), session.ErrNoPath},
 		{"a set through a number", steps(session.Set(pointer(t, "/a/b"), []byte(`1`))), session.ErrNoPath},
 		{"a failed test", jsonPatch(t, `[{"op":"test","path":"/a","value":2}]`), session.ErrConflict},
 		{"a copy bomb", jsonPatch(t, `[{"op":"copy","from":"","path":"/c"},{"op":"copy","from":"","path":"/d"},{"op":"copy","from":"","path":"/e"}]`), session.ErrTooLarge},

@@ -27,8 +27,9 @@ func Replace(data []byte) Step { return replace(data) }
 // Patch makes the changes of a merge patch.
 func Patch(c document.Changes) Step { return patch{c} }
 
-// PatchAt makes them on the value at a place, which must be there.
-func PatchAt(at document.Pointer, c document.Changes) Step { return patchAt{at, c} }
+// PatchAt does a merge patch, a compact value, on what is at a place, which
+// must be there.
+func PatchAt(at document.Pointer, patch []byte) Step { return patchAt{at, patch} }
 
 // Add adds numbers. Additions commute: they never conflict with each other.
 func Add(a document.Additions) Step { return addition{a} }
@@ -87,8 +88,8 @@ func (p jsonPatch) undoes(shown []byte, theirs document.Changes) bool {
 }
 
 type patchAt struct {
-	at     document.Pointer
-	change document.Changes
+	at    document.Pointer
+	patch []byte
 }
 
 func (p patchAt) apply(doc []byte, _ int) ([]byte, error) {
@@ -96,7 +97,10 @@ func (p patchAt) apply(doc []byte, _ int) ([]byte, error) {
 	if !ok {
 		return nil, document.ErrNoPath
 	}
-	return document.Set(doc, p.at, p.change.ApplyTo(value))
+	if document.IsObject(p.patch) {
+		return document.Set(doc, p.at, document.NestedPatch(p.patch).ApplyTo(value))
+	}
+	return document.Set(doc, p.at, p.patch) // it takes the place (RFC 7396 §2)
 }
 
 func (p patchAt) again(_, newer []byte, limit int) ([]byte, error) { return fitting(p, newer, limit) }

@@ -1,0 +1,75 @@
+package sessionproxy
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+func quoted(tag string) string { return `"` + tag + `"` }
+
+// preconditions evaluates If-Match and If-None-Match of a write (RFC 9110
+// §13.1). there says whether the call's target exists.
+func preconditions(h http.Header, tag string, there bool) error {
+	if lines, ok := h["If-Match"]; ok {
+		match, err := matches(lines, tag, there, false)
+		if err != nil {
+			return err
+		}
+		if !match {
+			return errPrecondition
+		}
+	}
+	if lines, ok := h["If-None-Match"]; ok {
+		match, err := matches(lines, tag, there, true)
+		if err != nil {
+			return err
+		}
+		if match {
+			return errPrecondition
+		}
+	}
+	return nil
+}
+
+// noneMatch reports whether a reader has the current state already.
+func noneMatch(h http.Header, tag string) (same bool, err error) {
+	lines, ok := h["If-None-Match"]
+	if !ok {
+		return false, nil
+	}
+	return matches(lines, tag, true, true)
+}
+
+// matches compares a list of entity tags with the current one. A weak tag
+// matches only in a weak comparison; "*" matches whatever exists.
+func matches(lines []string, tag string, there, weak bool) (bool, error) {
+	list := strings.TrimSpace(strings.Join(lines, ","))
+	if list == "*" {
+		return there, nil
+	}
+	found, any := false, false
+	for list != "" {
+		isWeak := strings.HasPrefix(list, "W/")
+		list = strings.TrimPrefix(list, "W/")
+		if !strings.HasPrefix(list, `"`) {
+			return false, errBadTag
+		}
+		value, rest, ok := strings.Cut(list[1:], `"`)
+		if !ok {
+			return false, errBadTag
+		}
+		any = true
+		found = found || there && value == tag && (weak || !isWeak)
+		if rest = strings.TrimLeft(rest, " \t"); rest != "" && rest[0] != ',' {
+			return false, errBadTag
+		}
+		list = strings.TrimLeft(rest, ", \t")
+	}
+	if !any {
+		return false, errBadTag
+	}
+	return found, nil
+}
+
+var errBadTag = fmt.Errorf("%w: an entity tag is a quoted string", errBadWrite)

@@ -1,0 +1,183 @@
+package sessionproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// errNoBrowser refuses what would need a new ticket after the headers have gone.
+var errNoBrowser = fmt.Errorf("%w: the response headers have gone, and no ticket can follow", session.ErrConflict)
+
+// exchange is one request's use of its session. The response headers and the
+// endpoint are two views of it: what the endpoint writes is staged, and
+// committed with the headers. After them each write commits by itself. Safe
+// for concurrent use: an app may call from several threads.
+type exchange struct {
+	mu    sync.Mutex
+	s     *session.Session // the transaction under way, or the last one
+	open  bool             // s takes writes
+	sent  bool             // the response headers have gone
+	ended bool             // the request is over
+	early session.Outcome  // of commits before the headers
+	begun bool             // there was such a commit
+
+	count func(session.Outcome)
+}
+
+func newExchange(s *session.Session, count func(session.Outcome)) *exchange {
+	return &exchange{s: s, open: true, count: count}
+}
+
+// use calls f with the session as this request sees it now. Before the
+// headers that is the one with everything staged; after them a fresh one,
+// which is committed if f returns without error.
+func (x *exchange) use(ctx context.Context, f func(*session.Session) error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return session.ErrObsolete
+	}
+	if !x.open {
+		s, err := x.s.Again(ctx)
+		if err != nil {
+			return err
+		}
+		x.s, x.open = s, true
+	}
+	if !x.sent {
+		return f(x.s)
+	}
+	defer func() { x.s.Rollback(); x.open = false }()
+	if err := f(x.s); err != nil {
+		return err
+	}
+	out, err := x.s.Commit(ctx, session.Changes{})
+	if err == nil {
+		x.count(out)
+	}
+	return err
+}
+
+// stage adds changes, if allowed says that the data as it is may be changed.
+func (x *exchange) stage(ctx context.Context, c session.Changes, allowed func(*session.Session) error) error {
+	return x.use(ctx, func(s *session.Session) error {
+		if err := allowed(s); err != nil {
+			return err
+		}
+		if x.sent && (c.Regenerate || c.Principal != nil || s.State() != session.Active) {
+			return errNoBrowser
+		}
+		return s.Stage(c)
+	})
+}
+
+// commitEarly commits what is staged before the response headers. Writes that
+// follow are a transaction of their own, without the lock.
+func (x *exchange) commitEarly(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.ended:
+		return session.ErrObsolete
+	case !x.open || x.sent: // nothing is staged
+		return nil
+	}
+	out, err := x.s.Commit(ctx, session.Changes{})
+	x.open = false
+	if err != nil {
+		return err
+	}
+	x.count(out)
+	x.early, x.begun = x.early.Then(out), true
+	return nil
+}
+
+// commit commits what is staged and the changes of the response headers. It
+// returns what the browser has to learn, of earlier commits too.
+func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outcome, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sent = true
+	if !x.open {
+		s, err := x.s.Again(ctx)
+		switch {
+		case err == nil:
+			x.s = s
+		case c.None():
+			return x.early, nil // nothing is lost
+		default:
+			return session.Outcome{}, err
+		}
+	}
+	x.open = false
+	out, err := x.s.Commit(ctx, c)
+	if err != nil {
+		return session.Outcome{}, err
+	}
+	x.count(out)
+	return x.early.Then(out), nil
+}
+
+// rollBack drops what is not committed, for good. It returns what the browser
+// has to learn of earlier commits.
+func (x *exchange) rollBack() session.Outcome {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.sent, x.open = true, false
+	x.s.Rollback()
+	return x.early
+}
+
+// committedEarly reports whether something cannot be undone any more.
+func (x *exchange) committedEarly() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.begun
+}
+
+// wrote reports whether the endpoint has staged something.
+func (x *exchange) wrote() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.open && x.s.HasStaged()
+}
+
+// end ends the exchange, in every way that a request can end.
+func (x *exchange) end() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.ended, x.open = true, false
+	x.s.Rollback()
+}
+
+// watch notes a response that stays open. It returns nil if there is no
+// session that could end.
+func (x *exchange) watch(cancel func()) *session.Stream {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.s.Watch(cancel)
+}
+
+// alive counts an open response as activity, and returns when to look again
+// if nothing more happens, or session.ErrGone.
+func (x *exchange) alive(ctx context.Context, active bool) (time.Duration, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended {
+		return 0, session.ErrObsolete
+	}
+	s, err := x.s.Again(ctx)
+	if err != nil {
+		if errors.Is(err, session.ErrGone) {
+			return 0, err
+		}
+		return time.Second, nil // a store in trouble ends no stream
+	}
+	defer s.Rollback()
+	return s.Alive(ctx, active)
+}

@@ -1,0 +1,121 @@
+package sessionproxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// Restart says when a request whose commit met a conflict is made again.
+type Restart struct {
+	// Times is how often at most; the last time the request has the
+	// session's lock. Zero means never.
+	Times int
+	// Replayable reports whether a request can be repeated besides those of
+	// safe methods (RFC 9110 §9.2.1); nil means none.
+	Replayable func(*http.Request) bool
+	// BodyLimit is the largest request body that is kept for it, in bytes.
+	BodyLimit int64
+}
+
+// allows reports whether the request may be made more than once.
+func (c *Restart) allows(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return r.Header["Upgrade"] == nil
+	}
+	return c.Replayable != nil && c.Replayable(r)
+}
+
+// keepBody reads the body so that it can be sent again, and reports whether
+// it is whole: one that is larger than the limit goes on as a stream.
+func (c *Restart) keepBody(r *http.Request) (body []byte, whole bool, err error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, true, nil
+	}
+	body, err = io.ReadAll(io.LimitReader(r.Body, c.BodyLimit+1))
+	if err != nil {
+		return nil, false, err
+	}
+	if int64(len(body)) > c.BodyLimit {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
+		return nil, false, nil
+	}
+	return body, true, nil
+}
+
+// serveRestarting makes the request until its commit meets no conflict, the
+// times are used up, or something has gone to the client.
+func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next Next, o opening) error {
+	body, whole, err := h.Restart.keepBody(r)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		return h.attempt(w, r, next, o)
+	}
+	for o.request.Attempt = 1; ; o.request.Attempt++ {
+		o.restarts = o.request.Attempt <= h.Restart.Times
+		o.request.Exclusive = !o.restarts
+		ctx, cancel := context.WithCancel(r.Context())
+		o.cancel = cancel
+		// Whatever handlers change in the request, the next attempt begins
+		// with the one that came.
+		again := r.Clone(ctx)
+		if body != nil {
+			again.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		err := h.attempt(w, again, next, o)
+		cancel()
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+		h.metrics.restarted.Inc()
+		if err := pause(r.Context(), o.request.Attempt); err != nil {
+			return err
+		}
+	}
+}
+
+// errAgain says that an attempt has to be repeated.
+var errAgain = errors.New("the request is made again")
+
+// pause keeps apart requests that have met once.
+func pause(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(rand.N(time.Duration(attempt) * 5 * time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// mayRestart reports whether a failed commit is answered by another attempt:
+// nothing may be with the client, or be committed.
+func (w *writer) mayRestart(err error) bool {
+	return w.restarts && !w.informed && errors.Is(err, session.ErrConflict) &&
+		!errors.Is(err, session.ErrIfVersion) && !w.x.committedEarly()
+}
+
+// restart drops the app's response. A body that ends soon is taken in, so that
+// its connection can be used again; any other one is cut off.
+func (w *writer) restart(h http.Header) {
+	w.again = true
+	if n := contentLength(h); n >= 0 && n <= maxDiscard {
+		w.discard = maxDiscard
+	} else {
+		w.cancel()
+	}
+	w.reset(h)
+}
