@@ -28,6 +28,7 @@ type requestInfo struct {
 	active  bool              // a session handler is serving the request
 	view    sessionproxy.View // nil until a session was opened
 	problem string
+	cookies []string // the Cookie header as it came; see resume
 }
 
 // infoOf returns the request's info, and makes it at the first call. An error
@@ -45,7 +46,17 @@ func infoOf(r *http.Request) *requestInfo {
 }
 
 func (i *requestInfo) begin(manager string) {
-	*i = requestInfo{manager: manager, active: true, problem: i.problem}
+	*i = requestInfo{manager: manager, active: true, problem: i.problem, cookies: i.cookies}
+}
+
+// resume gives the session handler of an error route the tickets that the
+// first handler has taken out of the request.
+func (i *requestInfo) resume(r *http.Request) {
+	if i.cookies != nil {
+		r.Header["Cookie"] = i.cookies
+	} else {
+		i.cookies = r.Header["Cookie"]
+	}
 }
 
 func (i *requestInfo) end() { i.active = false }

@@ -79,6 +79,32 @@ func TestErrorsOfTheAppReachErrorRoutes(t *testing.T) {
 	s.visitor().expect("/", http.StatusBadGateway, "502[]")
 }
 
+// TestASessionOnAnErrorRoute: the error page is an app of the same session, and
+// may write to it.
+func TestASessionOnAnErrorRoute(t *testing.T) {
+	s := newSite(t)
+	shop := app(t, counter)
+	s.load(s.config("", "", `
+	handle /broken {
+		session shop
+		reverse_proxy `+freeAddress(t)+`
+	}
+	handle {
+		session shop
+		reverse_proxy `+shop+`
+	}
+	handle_errors {
+		session shop
+		reverse_proxy `+shop+`
+	}`))
+	v := s.visitor()
+	v.get("/")
+	v.get("/broken")
+	if _, got := v.get("/", "X-Read", "1"); got != `{"visits":2}` {
+		t.Errorf("the error page's write is lost, or another session's: %s", got)
+	}
+}
+
 // TestStoreFailure takes the ticket keys away, which is what a broken storage looks like.
 func TestStoreFailure(t *testing.T) {
 	s := newSite(t)

@@ -34,6 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
 	}
+	info.resume(r)
 	info.begin(h.Manager)
 	defer info.end()
 

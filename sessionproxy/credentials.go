@@ -10,9 +10,9 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// maxTickets is how many cookies of one name are looked at. A browser sends a
-// second one only if somebody planted it.
-const maxTickets = 8
+// maxTickets is how many cookies of one name are looked at: more than fit into
+// a request of ordinary size, so that whoever plants some drowns no genuine one.
+const maxTickets = 256
 
 // credentials returns those of the genuine tickets among the request's
 // cookies, and whether any cookie of the name was presented at all. The store

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
@@ -19,7 +20,7 @@ func (w *writer) decide(status int) {
 	ours := mentionsUs(h)
 	writes := ours && hasWrites(h) || w.x.wrote()
 	var out session.Outcome
-	if w.h.commits(status) {
+	if w.h.commits(status) && (status != statusClientGone || w.r.Context().Err() == nil) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
 			out = w.x.rollBack()
@@ -45,7 +46,7 @@ func (w *writer) decide(status int) {
 
 // commits reports whether a response with that status may write.
 func (h *Handler) commits(status int) bool {
-	return status < 500 && status != statusClientGone || h.CommitAny && status != statusClientGone
+	return status < 500 || h.CommitAny
 }
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
@@ -100,7 +101,9 @@ func (w *writer) clean(h http.Header, ours bool) {
 func (w *writer) replace(h http.Header, p *Problem) {
 	w.problem = p
 	if !isEventStream(h) { // which never ends
-		w.discard = maxDiscard
+		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
+	} else if w.cancel != nil {
+		w.cancel()
 	}
 	w.reset(h)
 }
@@ -139,16 +142,20 @@ func scrubHeader(h http.Header) (removed int) {
 		}
 	}
 	for name := range h {
-		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isReserved(after) {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isNoTrailer(after) {
 			delete(h, name)
 			removed++
 		}
 	}
 	if lines, ok := h["Trailer"]; ok {
-		removed += stripTokens(h, "Trailer", lines)
+		removed += stripTokens(h, "Trailer", lines, isNoTrailer)
 	}
 	return removed
 }
+
+// isNoTrailer reports whether a header may not follow the body: our own, and
+// cookies, which have no place there (RFC 9110 §6.5.1).
+func isNoTrailer(name string) bool { return isReserved(name) || strings.EqualFold(name, "Set-Cookie") }
 
 func (m *managerMetrics) count(out session.Outcome) {
 	switch {

@@ -65,7 +65,7 @@ func stripReserved(r *http.Request) (removed int) {
 		}
 	}
 	if lines := r.Header["Connection"]; len(lines) > 0 {
-		removed += stripTokens(r.Header, "Connection", lines)
+		removed += stripTokens(r.Header, "Connection", lines, isReserved)
 	}
 	for name := range r.Trailer {
 		if isReserved(name) {
@@ -77,13 +77,13 @@ func stripReserved(r *http.Request) (removed int) {
 	return removed
 }
 
-// stripTokens rewrites a comma-separated header without reserved names. The
+// stripTokens rewrites a comma-separated header without unwanted names. The
 // header's other tokens keep their order.
-func stripTokens(h http.Header, name string, lines []string) (removed int) {
+func stripTokens(h http.Header, name string, lines []string, unwanted func(string) bool) (removed int) {
 	found := false
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			found = found || isReserved(strings.TrimSpace(token))
+			found = found || unwanted(strings.TrimSpace(token))
 		}
 	}
 	if !found {
@@ -92,7 +92,7 @@ func stripTokens(h http.Header, name string, lines []string) (removed int) {
 	var kept []string
 	for _, line := range lines {
 		for token := range strings.SplitSeq(line, ",") {
-			if token = strings.TrimSpace(token); isReserved(token) {
+			if token = strings.TrimSpace(token); unwanted(token) {
 				removed++
 			} else if token != "" {
 				kept = append(kept, token)

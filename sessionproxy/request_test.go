@@ -165,6 +165,7 @@ func TestTickets(t *testing.T) {
 		{"oversized", cookieName + "=" + genuine + strings.Repeat("A", 3000), "new", "malformed", 0},
 		{"empty", cookieName + "=", "new", "malformed", 0},
 		{"a session id", cookieName + "=AAAAAAAAAAAAAAAAAAAAAA", "new", "malformed", 0},
+		{"genuine behind two hundred", manyCookies(200) + in.Get("Cookie"), "active", "malformed", 1},
 		{"a thousand", strings.TrimSuffix(manyCookies(1000), "; "), "new", "ambiguous", 0},
 		{"of an unknown session", cookieName + "=" + r.ring.Sign("shop", ticket.New()), "expired", "", 1},
 	} {

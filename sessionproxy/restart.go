@@ -113,7 +113,7 @@ func (w *writer) mayRestart(err error) bool {
 func (w *writer) restart(h http.Header) {
 	w.again = true
 	if n := contentLength(h); n >= 0 && n <= maxDiscard {
-		w.discard = maxDiscard
+		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
 	} else {
 		w.cancel()
 	}

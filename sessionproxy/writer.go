@@ -23,13 +23,17 @@ const commitTimeout = 10 * time.Second
 var errReplaced = errors.New("the app's response was replaced by the session proxy")
 
 // maxDiscard is how much of a replaced response is taken in, in bytes, before
-// its copying is stopped by an error. Ordinary ones end by themselves: Caddy's
-// reverse_proxy logs the headers of the request, the session's data among
-// them, whenever a copy fails.
-const maxDiscard = 1 << 20
+// its copying is stopped by an error, and discardTime for how long. Ordinary
+// ones end by themselves: Caddy's reverse_proxy logs the headers of the
+// request, the session's data among them, whenever a copy fails.
+const (
+	maxDiscard  = 1 << 20
+	discardTime = time.Second
+)
 
 // statusClientGone is what proxies write for a client that left before the
-// upstream answered: there is no response of the app then.
+// upstream answered: there is no response of the app then. An app may have
+// uses of its own for it.
 const statusClientGone = 499
 
 // writer stands between the app's response and the client. Every way by which
@@ -50,6 +54,7 @@ type writer struct {
 	decided  bool
 	problem  *Problem        // set if the response is replaced
 	discard  int             // how much of a replaced response may still come
+	until    time.Time       // and until when
 	again    bool            // the response is dropped, and the request made once more
 	informed bool            // an informational response has gone to the client
 	stream   *session.Stream // of a response that ends with its session
@@ -174,7 +179,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w *writer) drop(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.discard -= len(p); w.discard < 0 {
+	if w.discard -= len(p); w.discard < 0 || time.Now().After(w.until) {
 		return 0, errReplaced
 	}
 	return len(p), nil

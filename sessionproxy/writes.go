@@ -35,6 +35,9 @@ func hasWrites(h http.Header) bool {
 	return false
 }
 
+// maxSteps is how many values a list may have: each is work for the store's writer.
+const maxSteps = 256
+
 // readWrites turns the write headers of a response into changes. maxSize
 // limits each document, in bytes of its compact form.
 func readWrites(h http.Header, maxSize int) (session.Changes, error) {
@@ -59,7 +62,7 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 		if err != nil {
 			return session.Changes{}, badWrite(read.header, err)
 		}
-		if len(values) == 0 || len(values) > 1 && !read.list {
+		if len(values) == 0 || len(values) > 1 && !read.list || len(values) > maxSteps {
 			return session.Changes{}, badWrite(read.header, fmt.Errorf("%d values", len(values)))
 		}
 		if err := read.into(&c, values, maxSize); err != nil {

@@ -85,6 +85,9 @@ type Updater interface {
 	Update(ctx context.Context, key Key, change func(Record) (Record, error)) (Record, error)
 }
 
+// MaxData is the largest Data that every store takes, in bytes.
+const MaxData = 256 << 10
+
 // Outcomes of a store call; test with errors.Is.
 var (
 	// ErrGone says that there is no live record of that key and incarnation.

@@ -20,6 +20,9 @@ type operation struct {
 	value      []byte // compact
 }
 
+// maxOperations bounds the work of one patch: each rewrites the document.
+const maxOperations = 1024
+
 // ParseJSONPatch reads a JSON Patch as strictly as Parse. maxSize limits its
 // compact form in bytes.
 func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
@@ -34,6 +37,9 @@ func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(compact, &list); err != nil {
 		return Patch{}, fmt.Errorf("%w: an operation of a JSON Patch is an object", ErrMalformed)
+	}
+	if len(list) > maxOperations {
+		return Patch{}, fmt.Errorf("%w: more than %d operations", ErrTooLarge, maxOperations)
 	}
 	p := Patch{ops: make([]operation, 0, len(list))}
 	for i, members := range list {

@@ -25,7 +25,7 @@ type Changes struct {
 	Rollback bool
 
 	// Principal signs somebody in, or forgets who it was ("") when not nil.
-	// Either way the ticket is replaced and the absolute timeout restarts.
+	// Either way the ticket is replaced. Signing in restarts the absolute timeout.
 	Principal *string
 	// Timeout changes the timeouts of this session alone, when not nil.
 	Timeout *Timeout

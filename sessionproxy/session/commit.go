@@ -72,7 +72,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
 	case c.Destroy:
 		return s.destroy(ctx)
 	case c.None() && !s.m.policy.CreateAlways:
-		return s.unchanged(), nil
+		return s.unchanged(ctx)
 	}
 	return s.save(ctx, c)
 }
@@ -109,7 +109,7 @@ func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if !changed {
-		return s.unchanged(), nil
+		return s.sameAsLoaded(ctx, c)
 	}
 	cond := store.IfVersion(s.rec.Version)
 	if !s.exists() {
@@ -129,14 +129,32 @@ func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 	}
 }
 
-// unchanged is the outcome of a request that wrote nothing.
-func (s *Session) unchanged() Outcome {
-	if !s.renewTicket {
-		return Outcome{}
+// sameAsLoaded settles a commit that changes nothing of what was loaded. If
+// others have changed that meanwhile it is a change after all.
+func (s *Session) sameAsLoaded(ctx context.Context, c *Changes) (Outcome, error) {
+	if s.exists() && (len(c.Steps) > 0 || c.IfVersion != nil) {
+		current, err := s.store.Load(ctx, s.key)
+		if err != nil {
+			return Outcome{}, saveError(err)
+		}
+		if current.Version != s.rec.Version {
+			return s.reapply(ctx, c, [16]byte{})
+		}
 	}
-	rec := s.rec
-	rec.Accessed = s.opened
-	return s.ticketed(Outcome{}, &rec, s.opened)
+	return s.unchanged(ctx)
+}
+
+// unchanged is the outcome of a request that wrote nothing. A ticket that is
+// due is renewed, but not over that of a login, or a logout, meanwhile.
+func (s *Session) unchanged(ctx context.Context) (Outcome, error) {
+	if !s.renewTicket {
+		return Outcome{}, nil
+	}
+	rec, err := s.store.Load(ctx, s.key)
+	if err != nil || rec.Nonce != s.rec.Nonce {
+		return Outcome{}, nil //nolint:nilerr // the next request renews it, or does not need it
+	}
+	return s.ticketed(Outcome{}, &rec, s.opened), nil
 }
 
 // saved is the outcome of a request whose record was written.

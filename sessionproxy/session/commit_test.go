@@ -166,14 +166,16 @@ func TestTimeouts(t *testing.T) {
 	for _, tc := range []struct {
 		name           string
 		signIn         bool
+		forget         bool
 		ask            session.Timeout
 		idle, absolute time.Duration // from now
 	}{
-		{"both shorter", false, session.Timeout{Idle: time.Minute, Absolute: time.Hour}, time.Minute, time.Hour},
-		{"idle longer", false, session.Timeout{Idle: 2 * time.Hour}, 2 * time.Hour, 12 * time.Hour},
-		{"absolute never later without a sign-in", false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
-		{"absolute later with one", true, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 20 * time.Hour},
-		{"capped", true, session.Timeout{Idle: 9999 * time.Hour, Absolute: 99999 * time.Hour}, 48 * time.Hour, 240 * time.Hour},
+		{"both shorter", false, false, session.Timeout{Idle: time.Minute, Absolute: time.Hour}, time.Minute, time.Hour},
+		{"idle longer", false, false, session.Timeout{Idle: 2 * time.Hour}, 2 * time.Hour, 12 * time.Hour},
+		{"absolute never later without a sign-in", false, false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
+		{"absolute later with one", true, false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 20 * time.Hour},
+		{"absolute never later by forgetting who it was", false, true, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
+		{"capped", true, false, session.Timeout{Idle: 9999 * time.Hour, Absolute: 99999 * time.Hour}, 48 * time.Hour, 240 * time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, generous)
@@ -181,6 +183,9 @@ func TestTimeouts(t *testing.T) {
 			c := session.Changes{Timeout: &tc.ask}
 			if tc.signIn {
 				c.Principal = principal("alice")
+			}
+			if tc.forget {
+				c.Principal = principal("")
 			}
 			s.commit(h, c)
 			rec, err := s.store.Load(t.Context(), keyOf(h))

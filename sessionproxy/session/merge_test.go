@@ -125,6 +125,42 @@ func TestIfVersionIsNeverMerged(t *testing.T) {
 	}
 }
 
+// A write of what was loaded is a write, if others have changed that since.
+func TestAWriteOfTheSameOnNewerData(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy func(*session.Policy)
+		want   string
+	}{
+		"lossy":      {nil, `{"a":1}`},
+		"optimistic": {locking(session.Optimistic), "conflict"},
+	} {
+		s := newSite(t, tc.policy)
+		c := s.begin(`{"a":1}`)
+		h := s.open(c)
+		s.commit(s.open(c), patch(t, `{"a":2}`))
+		_, err := h.Commit(t.Context(), patch(t, `{"a":1}`))
+		got := s.data(c)
+		if errors.Is(err, session.ErrConflict) {
+			got = "conflict"
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %s, want %s", name, got, tc.want)
+		}
+	}
+	s := newSite(t, nil)
+	c := s.begin(`{"a":1}`)
+	h := s.open(c)
+	version := h.Meta().Version.String()
+	s.commit(s.open(c), patch(t, `{"a":2}`))
+	changes := patch(t, `{"a":1}`)
+	changes.IfVersion = &version
+	if _, err := h.Commit(t.Context(), changes); !errors.Is(err, session.ErrIfVersion) {
+		t.Errorf("with a condition: %v", err)
+	}
+}
+
 func TestMergeLosesNothing(t *testing.T) {
 	s := newSite(t, func(p *session.Policy) { p.Locking, p.Merge = session.Optimistic, true })
 	c := s.begin(`{}`)

@@ -9,6 +9,9 @@ import (
 // rotates reports whether the changes replace the ticket.
 func (c *Changes) rotates() bool { return c.Regenerate || c.Principal != nil }
 
+// signsIn reports whether somebody is signed in, and not only forgotten.
+func (c *Changes) signsIn() bool { return c.Principal != nil && *c.Principal != "" }
+
 // begins reports whether the changes, applied to a session that does not
 // exist, are a reason to begin one. Turning over a ticket or a timeout of
 // nothing is not.
@@ -39,6 +42,8 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 	}
 	if c.Principal != nil {
 		rec.Principal = *c.Principal
+	}
+	if c.signsIn() {
 		rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
 	}
 	if s.limit(&rec, c, now) {
@@ -93,7 +98,7 @@ func (s *Session) limit(rec *store.Record, c *Changes, now time.Time) bool {
 	}
 	if t := c.Timeout.Absolute; t > 0 {
 		end := now.Add(min(t, s.m.policy.MaxAbsolute))
-		if !s.exists() || c.Principal != nil || end.Before(rec.Absolute) {
+		if !s.exists() || c.signsIn() || end.Before(rec.Absolute) {
 			rec.Absolute = end
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Locking says what happens when two requests use one session at once.
@@ -71,6 +73,9 @@ func DefaultPolicy() Policy {
 	}
 }
 
+// century is the longest timeout: sums with it do not overflow.
+const century = 100 * 365 * 24 * time.Hour
+
 func (p Policy) check() error {
 	switch {
 	case p.Locking < Lossy || p.Locking > Serialized:
@@ -79,6 +84,8 @@ func (p Policy) check() error {
 		return errors.New("wait must not be negative")
 	case p.Queue < 1:
 		return errors.New("queue must be at least 1")
+	case max(p.IdleTimeout, p.AbsoluteTimeout, p.MaxIdle, p.MaxAbsolute) > century:
+		return errors.New("timeouts must not be longer than a century")
 	case p.IdleTimeout < time.Second || p.AbsoluteTimeout < time.Second:
 		return errors.New("idle and absolute timeout must be at least one second")
 	case p.IdleTimeout > p.AbsoluteTimeout:
@@ -87,8 +94,8 @@ func (p Policy) check() error {
 		return errors.New("maximum timeouts must not be shorter than the timeouts themselves")
 	case p.MaxIdle > p.MaxAbsolute:
 		return fmt.Errorf("maximum idle timeout %v is longer than the maximum absolute timeout %v", p.MaxIdle, p.MaxAbsolute)
-	case p.MaxSize < len("{}"):
-		return errors.New("max size must be at least 2 bytes")
+	case p.MaxSize < len("{}") || p.MaxSize > store.MaxData:
+		return fmt.Errorf("max size must be 2 to %d bytes", store.MaxData)
 	}
 	return nil
 }

@@ -196,3 +196,19 @@ func TestSerialized(t *testing.T) {
 		})
 	})
 }
+
+func TestPolicyLimits(t *testing.T) {
+	for name, change := range map[string]func(*session.Policy){
+		"more data than stores take": func(p *session.Policy) { p.MaxSize = store.MaxData + 1 },
+		"no data":                    func(p *session.Policy) { p.MaxSize = 1 },
+		"timeouts that overflow": func(p *session.Policy) {
+			p.IdleTimeout, p.AbsoluteTimeout, p.MaxIdle, p.MaxAbsolute = 1<<62, 1<<62, 1<<62, 1<<62
+		},
+	} {
+		p := session.DefaultPolicy()
+		change(&p)
+		if _, err := session.NewManager("shop", p, session.Options{Backend: session.Fixed(nil), Mint: mint}); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

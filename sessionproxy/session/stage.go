@@ -30,10 +30,16 @@ func (s *Session) Stage(c Changes) error {
 		return err
 	}
 	s.pending = s.pending.then(c)
+	if len(s.pending.Steps) > maxSteps { // one replacement says the same, but for conflicts
+		s.pending.Steps = []Step{Replace(data)}
+	}
 	s.view = data
 	s.stagings++
 	return nil
 }
+
+// maxSteps bounds what a commit has to do again on newer data.
+const maxSteps = 256
 
 // refuses tells why a session takes no changes of that kind.
 func (s *Session) refuses(c *Changes) error {

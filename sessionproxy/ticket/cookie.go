@@ -55,6 +55,9 @@ func (c *Cookie) Validate() error {
 	case c.Partitioned && !always:
 		return errors.New("`partitioned` needs `secure always`: browsers drop the cookie otherwise")
 	}
+	if err := c.cookie("", always).Valid(); err != nil { // such a cookie would be cut, or not sent
+		return err
+	}
 	return nil
 }
 

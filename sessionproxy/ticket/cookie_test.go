@@ -49,6 +49,7 @@ func TestValidate(t *testing.T) {
 		{"a relative path", Cookie{Name: "s", Path: "a"}, false},
 		{"a path that adds an attribute", Cookie{Name: "s", Path: "/; Domain=x"}, false},
 		{"a domain that adds an attribute", Cookie{Name: "s", Domain: "x; Path=/"}, false},
+		{"a domain that is none", Cookie{Name: "s", Domain: "-"}, false},
 		{"a domain with a port", Cookie{Name: "s", Domain: "x:80"}, false},
 		{"__Host- with a domain", Cookie{Name: "__Host-s", Domain: "x.example", Secure: SecureAlways}, false},
 		{"__Host- with a path", Cookie{Name: "__Host-s", Path: "/a", Secure: SecureAlways}, false},

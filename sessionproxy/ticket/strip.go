@@ -52,7 +52,7 @@ func (c *Cookie) Read(h http.Header, secure bool) []string {
 }
 
 // maxValues bounds what a client can make us compare: no browser comes near.
-const maxValues = 64
+const maxValues = 512
 
 // Strip removes the cookies of those names from a request. Every byte of the
 // others stays as it was, but for the blanks around what was removed.

@@ -149,10 +149,16 @@ func (b *batch) delete(key store.Key) error {
 	return nil
 }
 
-// touch stages access times. The record need not be read: the incarnation
-// tells a reader whether the time belongs to it.
+// touch stages access times of the records that are still there.
 func (b *batch) touch(touches map[store.Key]touched) error {
 	for key, t := range touches {
+		current, err := b.current(key)
+		if err != nil {
+			return err
+		}
+		if current == nil || current.rec.Incarnation != t.incarnation {
+			continue
+		}
 		n, err := b.number(key.Manager)
 		if err != nil {
 			return err

@@ -219,3 +219,25 @@ func TestExpiryIndex(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// A touch that is still pending when its session is deleted leaves nothing.
+func TestATouchOfWhatIsGoneIsNotWritten(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	late := map[store.Key]touched{keyOf(1): {access: access{rec.Incarnation, rec.Accessed.Add(time.Hour)}, absolute: rec.Absolute}}
+	if err := s.Delete(t.Context(), keyOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.writer.flush(late); err != nil {
+		t.Fatal(err)
+	}
+	n, _ := s.managers.number("shop")
+	err := s.db.View(func(txn *badger.Txn) error {
+		_, err := txn.Get(accessKey(n, keyOf(1).ID))
+		return err
+	})
+	if !errors.Is(err, badger.ErrKeyNotFound) {
+		t.Fatalf("an access time is left behind (%v)", err)
+	}
+}

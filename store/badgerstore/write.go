@@ -9,7 +9,7 @@ import (
 
 // The largest records that are taken; a batch of one must fit a transaction.
 const (
-	maxData      = 256 << 10
+	maxData      = store.MaxData
 	maxPrincipal = 1<<16 - 1
 	maxManager   = 1 << 10
 )
