@@ -128,7 +128,7 @@ func acquireEndpoint(a endpointAddress) *endpointServer {
 	s := endpoints.byAddress[a.address]
 	if s == nil {
 		s = &endpointServer{endpointAddress: a}
-		s.endpoint = sessionproxy.NewEndpoint(a.url, a.hosts, func() { go s.closeIfIdle() })
+		s.endpoint = sessionproxy.NewEndpoint(a.url, a.hosts, metrics, func() { go s.closeIfIdle() })
 		endpoints.byAddress[a.address] = s
 	}
 	s.refs++

@@ -47,11 +47,11 @@ var callProblems = []struct {
 func (k *call) problem(err error) *Problem {
 	for _, p := range callProblems {
 		if errors.Is(err, p.err) {
-			k.h.metrics.problem(p.typ)
+			k.h.metrics.refusedCall(p.typ)
 			return &Problem{Status: p.status, Type: p.typ, Title: p.title, cause: err}
 		}
 	}
 	p := newProblem(err, "") // the store, or a lock
-	k.h.metrics.problem(p.Type)
+	k.h.metrics.refusedCall(p.Type)
 	return p
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // HeaderEndpoint tells the app the URL of its request's endpoint.
@@ -27,6 +29,7 @@ type Endpoint struct {
 	macs  sync.Pool // of hash.Hash, keyed
 	open  [16]openExchanges
 	idle  func() // called when the last capability has ended
+	calls *prometheus.CounterVec
 	count atomic.Int64
 }
 
@@ -45,10 +48,10 @@ type capability struct {
 // NewEndpoint returns an endpoint that apps reach at url. hosts are the valid
 // values of the Host header; none means any, as on a Unix socket. idle is
 // called each time that the last capability has ended, when not nil.
-func NewEndpoint(url string, hosts []string, idle func()) *Endpoint {
+func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *Endpoint {
 	secret := make([]byte, sha256.Size)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
-	e := &Endpoint{url: url, idle: idle}
+	e := &Endpoint{url: url, idle: idle, calls: metrics.foreign}
 	e.macs.New = func() any { return hmac.New(sha256.New, secret) }
 	for i := range e.open {
 		e.open[i].byNumb = make(map[uint64]*capability)
@@ -142,14 +145,17 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request) *Problem {
 	if reason := e.foreign(r); reason != "" {
+		e.calls.WithLabelValues("foreign").Inc()
 		return callProblem(http.StatusForbidden, reason)
 	}
 	text, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 	c, genuine := e.find(text)
 	switch {
 	case !genuine:
+		e.calls.WithLabelValues("unknown").Inc()
 		return callProblem(http.StatusNotFound, "there is no such endpoint")
 	case c == nil:
+		e.calls.WithLabelValues("ended").Inc()
 		return &Problem{Status: http.StatusGone, Type: TypeGone, Title: "the request of this endpoint has ended"}
 	}
 	return c.call(w, r, rest)

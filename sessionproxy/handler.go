@@ -128,7 +128,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	h.metrics.opened(string(s.State()))
 	rw := newWriter(w, r, h, s, &o)
 	h.inject(r.Header, s)
-	if h.Endpoint != nil {
+	if h.Endpoint != nil && h.Forward != ForwardID {
 		c, url := h.Endpoint.issue(h, rw.x)
 		defer h.Endpoint.revoke(c)
 		r.Header[HeaderEndpoint] = []string{url}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -109,6 +110,25 @@ func (r *rig) do(method, path string, header http.Header, app func(http.Response
 	}
 	req.Header = header.Clone()
 	return r.send(req)
+}
+
+// doBody is do with a request body.
+func (r *rig) doBody(method, path, body string, header http.Header, app func(http.ResponseWriter, *http.Request)) reply {
+	r.t.Helper()
+	r.run(func(w http.ResponseWriter, req *http.Request) error { app(w, req); return nil })
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header = header.Clone()
+	return r.send(req)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func increment(n string) string {
+	i, _ := strconv.Atoi(n)
+	return strconv.Itoa(i + 1)
 }
 
 // run makes app what the handler stands in front of.

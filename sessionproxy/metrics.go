@@ -13,6 +13,8 @@ type Metrics struct {
 	removed *prometheus.CounterVec
 	lossy   *prometheus.CounterVec
 	again   *prometheus.CounterVec
+	calls   *prometheus.CounterVec
+	foreign *prometheus.CounterVec
 }
 
 // NewMetrics makes the counters, all at zero.
@@ -29,13 +31,15 @@ func NewMetrics() *Metrics {
 		tickets: vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
 		removed: vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
 		lossy:   vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
+		calls:   vec("endpoint_problems_total", "Calls of the endpoint answered by a problem document, by type.", "manager", "type"),
+		foreign: vec("refused_calls_total", "Calls of the endpoint that reached no session, by kind.", "kind"),
 		again:   vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
 	}
 }
 
 // Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.again}
+	return []prometheus.Collector{m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.again, m.calls, m.foreign}
 }
 
 // managerMetrics are the counters of one manager, looked up beforehand.
@@ -47,6 +51,7 @@ type managerMetrics struct {
 	inbound, informational, trailer, echo       prometheus.Counter
 	setCookie, rolledBack, reapplied, overwrote prometheus.Counter
 	restarted                                   prometheus.Counter
+	refusedCall                                 func(typ string)
 }
 
 func (m *Metrics) of(manager string) *managerMetrics {
@@ -54,7 +59,9 @@ func (m *Metrics) of(manager string) *managerMetrics {
 	// The common state is looked up once, the others when they occur.
 	active := opened.WithLabelValues("active")
 	problems := m.refused.MustCurryWith(prometheus.Labels{"manager": manager})
+	calls := m.calls.MustCurryWith(prometheus.Labels{"manager": manager})
 	return &managerMetrics{
+		refusedCall: func(typ string) { calls.WithLabelValues(typ).Inc() },
 		opened: func(state string) {
 			if state == "active" {
 				active.Inc()

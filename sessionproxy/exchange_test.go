@@ -1,0 +1,294 @@
+package sessionproxy_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// TestOneTransaction: endpoint and headers are two views of one session.
+func TestOneTransaction(t *testing.T) {
+	const before = `{"a":1}`
+	for _, tc := range []struct {
+		name  string
+		app   func(e *endpointRig, ep string, w http.ResponseWriter) error
+		after string
+		check func(t *testing.T, got reply)
+	}{
+		{"both commit together", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			w.Header().Set("Session-Patch", `{"c":3}`)
+			return nil
+		}, `{"a":1,"b":2,"c":3}`, nil},
+		{"headers come after the endpoint", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			w.Header().Set("Session-Patch", `{"b":3}`)
+			return nil
+		}, `{"a":1,"b":3}`, nil},
+		{"a bad header drops both", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			w.Header().Set("Session-Patch", `{`)
+			return nil
+		}, before, func(t *testing.T, got reply) {
+			if got.status != 502 {
+				t.Errorf("status %d", got.status)
+			}
+		}},
+		{"500 drops both", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			w.WriteHeader(500)
+			return nil
+		}, before, nil},
+		{"the header's rollback drops both", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			w.Header().Set("Session-Action", "rollback")
+			return nil
+		}, before, nil},
+		{"the upstream dies between two writes", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			return errors.New("no upstream")
+		}, before, nil},
+		{"the endpoint's rollback drops what was staged before", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			e.call("POST", ep+"/rollback", "")
+			e.call("PUT", ep+"/data/c", `3`)
+			return nil
+		}, `{"a":1,"c":3}`, nil},
+		{"refreshing over writes is refused", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			if got := e.call("POST", ep+"/refresh", ""); got.status != 409 {
+				e.t.Errorf("refresh: %d", got.status)
+			}
+			return nil
+		}, `{"a":1,"b":2}`, nil},
+		{"an early commit stays, whatever follows", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			e.call("POST", ep+"/commit", "")
+			e.call("PUT", ep+"/data/c", `3`)
+			w.WriteHeader(500)
+			return nil
+		}, `{"a":1,"b":2}`, nil},
+		{"what follows an early commit is committed with the headers", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/b", `2`)
+			e.call("POST", ep+"/commit", "")
+			if got := e.call("GET", ep+"/data", ""); got.body != `{"a":1,"b":2}` {
+				e.t.Errorf("after the commit: %s", got.body)
+			}
+			e.call("PUT", ep+"/data/c", `3`)
+			w.Header().Set("Session-Add", `{"a":1}`)
+			return nil
+		}, `{"a":2,"b":2,"c":3}`, nil},
+		{"writes after the headers commit by themselves", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			w.WriteHeader(200)
+			_ = http.NewResponseController(w).Flush()
+			e.call("PUT", ep+"/data/b", `2`)
+			if got := e.call("GET", ep+"/data", ""); got.body != `{"a":1,"b":2}` {
+				e.t.Errorf("after a write in the stream: %s", got.body)
+			}
+			return errors.New("the stream breaks")
+		}, `{"a":1,"b":2}`, nil},
+		{"what would need a ticket after the headers is refused", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			w.WriteHeader(200)
+			_ = http.NewResponseController(w).Flush()
+			for _, got := range []answer{e.call("POST", ep+"/regenerate", ""), e.call("PUT", ep+"/principal", `"alice"`)} {
+				if got.status != 409 || problemOf(got) != sessionproxy.TypeConflict {
+					e.t.Errorf("%d %s", got.status, got.body)
+				}
+			}
+			return nil
+		}, before, nil},
+		{"signing in by the endpoint", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			e.call("PUT", ep+"/principal", `"alice"`)
+			return nil
+		}, "", func(t *testing.T, got reply) {
+			if got.cookie == nil {
+				t.Error("no new ticket")
+			}
+		}},
+		{"destroying by the endpoint", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			if got := e.call("DELETE", ep, ""); got.status != 204 {
+				e.t.Errorf("%d %s", got.status, got.body)
+			}
+			return nil
+		}, "", func(t *testing.T, got reply) {
+			if got.cookie == nil || got.cookie.MaxAge >= 0 {
+				t.Error("the cookie is not cleared")
+			}
+		}},
+		{"staging nothing new is no write", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
+			e.call("PUT", ep+"/data/a", `1`)
+			return nil
+		}, before, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEndpointRig(t, nil)
+			in := e.begin(before)
+			e.run(func(w http.ResponseWriter, r *http.Request) error { return tc.app(e, endpointOf(r), w) })
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.server.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = in.Clone()
+			got := e.send(req)
+			if tc.check != nil {
+				tc.check(t, got)
+			}
+			if tc.after == "" {
+				return
+			}
+			if after := e.data(in); after != tc.after {
+				t.Errorf("data is %s, want %s", after, tc.after)
+			}
+		})
+	}
+}
+
+// TestAnEarlyCommitBeginsASession: its cookie goes out whatever the status.
+func TestAnEarlyCommitBeginsASession(t *testing.T) {
+	for name, end := range map[string]func(w http.ResponseWriter) int{
+		"200": func(http.ResponseWriter) int { return 200 },
+		"500": func(w http.ResponseWriter) int { w.WriteHeader(500); return 500 },
+		"a bad write": func(w http.ResponseWriter) int {
+			w.Header().Set("Session-Patch", "{")
+			return 502
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpointRig(t, nil)
+			want := 0
+			got := e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
+				e.call("PUT", endpointOf(r)+"/data/a", `1`)
+				e.call("POST", endpointOf(r)+"/commit", "")
+				want = end(w)
+			})
+			if got.status != want || got.cookie == nil {
+				t.Fatalf("%d, cookie %v", got.status, got.cookie)
+			}
+			in := http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
+			if data := e.data(in); data != `{"a":1}` {
+				t.Fatalf("data is %s", data)
+			}
+		})
+	}
+	t.Run("after the headers none can begin", func(t *testing.T) {
+		e := newEndpointRig(t, nil)
+		e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			if got := e.call("PUT", endpointOf(r)+"/data/a", `1`); got.status != 409 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != `{}` {
+				t.Errorf("reading: %d %s", got.status, got.body)
+			}
+		})
+		if n := e.store.Len(); n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}
+
+func TestEndpointOfAReadOnlyRequest(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	in := e.begin(`{"a":1}`)
+	e.do("GET", "/readonly", in, func(_ http.ResponseWriter, r *http.Request) {
+		ep := endpointOf(r)
+		if got := e.call("GET", ep+"/data", ""); got.body != `{"a":1}` {
+			t.Errorf("%s", got.body)
+		}
+		for _, got := range []answer{
+			e.call("PUT", ep+"/data/a", `2`), e.call("DELETE", ep, ""), e.call("POST", ep+"/add", `{"a":1}`), e.call("POST", ep+"/regenerate", ""),
+		} {
+			if got.status != 403 || problemOf(got) != sessionproxy.TypeReadOnly {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		}
+		if got := e.call("POST", ep+"/touch", ""); got.status != 204 {
+			t.Errorf("touch: %d", got.status)
+		}
+	})
+}
+
+func TestForward(t *testing.T) {
+	for _, tc := range []struct {
+		forward          sessionproxy.Forward
+		data, meta, read bool
+	}{
+		{sessionproxy.ForwardData, true, true, true},
+		{sessionproxy.ForwardEndpoint, false, true, true},
+		{sessionproxy.ForwardID, false, false, true},
+	} {
+		e := newEndpointRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Forward = tc.forward })
+		in := e.begin(`{"a":1}`)
+		e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
+			_, data := r.Header["Session-Data"]
+			_, meta := r.Header["Session-Meta"]
+			if data != tc.data || meta != tc.meta || r.Header.Get("Session-Id") == "" || r.Header.Get("Session-State") != "active" {
+				t.Errorf("forward %d: %v", tc.forward, r.Header)
+			}
+			if tc.forward == sessionproxy.ForwardID {
+				if endpointOf(r) != "" {
+					t.Error("forward id sends an endpoint")
+				}
+				return
+			}
+			if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != `{"a":1}` {
+				t.Errorf("forward %d: %s", tc.forward, got.body)
+			}
+		})
+	}
+}
+
+// TestLargeDataIsReadAtTheEndpoint: beyond inline_limit there is no header.
+func TestLargeDataIsReadAtTheEndpoint(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	large := `{"x":"` + strings.Repeat("x", 5000) + `"}`
+	in := e.begin(large)
+	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
+		if _, ok := r.Header["Session-Data"]; ok {
+			t.Error("it is in a header")
+		}
+		if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != large {
+			t.Errorf("%d bytes", len(got.body))
+		}
+	})
+}
+
+// TestEarlyCommitReleasesTheLock: under serialized the next one has its turn.
+func TestEarlyCommitReleasesTheLock(t *testing.T) {
+	e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
+	in := e.begin(`{"n":1}`)
+	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
+		second := func() int {
+			req := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+			req.Header = in.Clone()
+			w := httptest.NewRecorder()
+			err := e.handler.Serve(w, req, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Session-Add", `{"n":10}`)
+				_, err := io.WriteString(w, "ok")
+				return err
+			})
+			var p *sessionproxy.Problem
+			if errors.As(err, &p) {
+				return p.Status
+			}
+			return w.Code
+		}
+		if got := second(); got != 503 {
+			t.Errorf("while the lock is held: %d", got)
+		}
+		e.call("PUT", endpointOf(r)+"/data/a", `1`)
+		e.call("POST", endpointOf(r)+"/commit", "")
+		if got := second(); got != 200 {
+			t.Errorf("after the early commit: %d", got)
+		}
+	})
+	if got := e.data(in); got != `{"n":11,"a":1}` {
+		t.Fatalf("data is %s", got)
+	}
+}
