@@ -1,0 +1,169 @@
+package sessionproxy_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
+)
+
+// streamRig is a handler whose clock is that of the test's bubble, so that
+// hours pass at once, and a session in it.
+func streamRig(t *testing.T) (h *sessionproxy.Handler, in http.Header) {
+	t.Helper()
+	ring, err := ticket.NewRing(ticket.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := session.DefaultPolicy()
+	policy.IdleTimeout = 10 * time.Minute
+	m, err := session.NewManager("shop", policy, session.Options{
+		Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: sessionproxy.Mint("shop"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err = sessionproxy.NewHandler(sessionproxy.Config{
+		Manager: m, Metrics: sessionproxy.NewMetrics(), EndStreams: true, InlineLimit: 4096,
+		Ring:   func() (*ticket.Ring, error) { return ring, nil },
+		Cookie: &ticket.Cookie{Name: cookieName}, Names: func() ticket.Names { return ticket.NewNames(cookieName) },
+		Secure: func(*http.Request) bool { return false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := serve(t, h, nil, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Data", `{"a":1}`) })
+	return h, http.Header{"Cookie": {w.Result().Cookies()[0].String()}}
+}
+
+func serve(t *testing.T, h *sessionproxy.Handler, header http.Header, app http.HandlerFunc) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	w := httptest.NewRecorder()
+	if err := h.Serve(w, r, func(w http.ResponseWriter, r *http.Request) error { app(w, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// stream serves an event stream until its context ends, and returns how long
+// it was open. tick is called every minute.
+func stream(t *testing.T, h *sessionproxy.Handler, in http.Header, tick func(w http.ResponseWriter)) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	header := in.Clone()
+	header.Set("Accept", "text/event-stream")
+	serve(t, h, header, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		for {
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(time.Minute):
+				tick(w)
+			}
+		}
+	})
+	return time.Since(begin)
+}
+
+func TestAnIdleStreamEndsWithItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		open := stream(t, h, in, func(http.ResponseWriter) {})
+		if open < 10*time.Minute || open > 11*time.Minute {
+			t.Fatalf("it was open for %v, and the idle timeout is 10m", open)
+		}
+	})
+}
+
+// Bytes that flow are activity, up to the absolute end.
+func TestAStreamThatFlowsKeepsItsSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		open := stream(t, h, in, func(w http.ResponseWriter) { _, _ = io.WriteString(w, "data: x\n\n") })
+		if open < 12*time.Hour-time.Minute || open > 12*time.Hour+time.Minute {
+			t.Fatalf("it was open for %v, and the absolute timeout is 12h", open)
+		}
+	})
+}
+
+func TestAStreamWithoutSessionIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := streamRig(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Hour)
+		defer cancel()
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		r.Header.Set("Accept", "text/event-stream")
+		begin := time.Now()
+		if err := h.Serve(httptest.NewRecorder(), r, func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			<-r.Context().Done()
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if open := time.Since(begin); open < 99*time.Hour {
+			t.Fatalf("it was cut off after %v", open)
+		}
+	})
+}
+
+// hijackable lets a recorder's connection be taken over.
+type hijackable struct {
+	*httptest.ResponseRecorder
+	conn net.Conn
+}
+
+func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, nil, nil }
+
+// Whoever takes the connection over may not look at the context: it is closed.
+func TestAConnectionThatWasTakenOverIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header = in.Clone()
+		r.Header.Set("Upgrade", "websocket")
+		if err := h.Serve(hijackable{httptest.NewRecorder(), ours}, r, func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return err
+			}
+			go func() {
+				logout := httptest.NewRequestWithContext(r.Context(), http.MethodGet, "/", nil)
+				logout.Header = in.Clone()
+				if err := h.Serve(httptest.NewRecorder(), logout, func(w http.ResponseWriter, _ *http.Request) error {
+					w.Header().Set("Session-Action", "destroy")
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+			}()
+			_, err = conn.Read(make([]byte, 1)) // ends when it is closed
+			if err == nil {
+				t.Error("it is not closed")
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
