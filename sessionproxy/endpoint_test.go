@@ -310,7 +310,7 @@ func TestForeignCallers(t *testing.T) {
 		}
 	}
 	other := sessionproxy.NewEndpoint(e.calls.URL, nil, sessionproxy.NewMetrics(), nil)
-	e.endpoint, other = other, e.endpoint
+	e.endpoint = other
 	if got := e.call("GET", ended+"/data", ""); got.status != 404 {
 		t.Errorf("a capability of another process: %d", got.status)
 	}
@@ -352,14 +352,14 @@ func TestBodiesOfCalls(t *testing.T) {
 		if got := e.call("PUT", endpointOf(r)+"/data/x", "\"\xff\""); got.status != 400 {
 			t.Errorf("no UTF-8: %d", got.status)
 		}
-		req, err := http.NewRequestWithContext(t.Context(), "PUT", endpointOf(r)+"/data/x", io.LimitReader(endless{}, 1<<24))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, endpointOf(r)+"/data/x", io.LimitReader(endless{}, 1<<24))
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp, err := e.calls.Client().Do(req)
 		if err == nil { // the connection may break first
 			_ = resp.Body.Close()
-			if resp.StatusCode != 413 {
+			if resp.StatusCode != http.StatusRequestEntityTooLarge {
 				t.Errorf("endless: %d", resp.StatusCode)
 			}
 		}

@@ -42,7 +42,7 @@ func TestOneTransaction(t *testing.T) {
 		}},
 		{"500 drops both", func(e *endpointRig, ep string, w http.ResponseWriter) error {
 			e.call("PUT", ep+"/data/b", `2`)
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			return nil
 		}, before, nil},
 		{"the header's rollback drops both", func(e *endpointRig, ep string, w http.ResponseWriter) error {
@@ -71,7 +71,7 @@ func TestOneTransaction(t *testing.T) {
 			e.call("PUT", ep+"/data/b", `2`)
 			e.call("POST", ep+"/commit", "")
 			e.call("PUT", ep+"/data/c", `3`)
-			w.WriteHeader(500)
+			w.WriteHeader(http.StatusInternalServerError)
 			return nil
 		}, `{"a":1,"b":2}`, nil},
 		{"what follows an early commit is committed with the headers", func(e *endpointRig, ep string, w http.ResponseWriter) error {
@@ -85,7 +85,7 @@ func TestOneTransaction(t *testing.T) {
 			return nil
 		}, `{"a":2,"b":2,"c":3}`, nil},
 		{"writes after the headers commit by themselves", func(e *endpointRig, ep string, w http.ResponseWriter) error {
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			e.call("PUT", ep+"/data/b", `2`)
 			if got := e.call("GET", ep+"/data", ""); got.body != `{"a":1,"b":2}` {
@@ -94,7 +94,7 @@ func TestOneTransaction(t *testing.T) {
 			return errors.New("the stream breaks")
 		}, `{"a":1,"b":2}`, nil},
 		{"what would need a ticket after the headers is refused", func(e *endpointRig, ep string, w http.ResponseWriter) error {
-			w.WriteHeader(200)
+			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
 			for _, got := range []answer{e.call("POST", ep+"/regenerate", ""), e.call("PUT", ep+"/principal", `"alice"`)} {
 				if got.status != 409 || problemOf(got) != sessionproxy.TypeConflict {
@@ -153,7 +153,7 @@ func TestOneTransaction(t *testing.T) {
 func TestAnEarlyCommitBeginsASession(t *testing.T) {
 	for name, end := range map[string]func(w http.ResponseWriter) int{
 		"200": func(http.ResponseWriter) int { return 200 },
-		"500": func(w http.ResponseWriter) int { w.WriteHeader(500); return 500 },
+		"500": func(w http.ResponseWriter) int { w.WriteHeader(http.StatusInternalServerError); return 500 },
 		"a bad write": func(w http.ResponseWriter) int {
 			w.Header().Set("Session-Patch", "{")
 			return 502

@@ -1,0 +1,301 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// asks is an app that reads its data at the endpoint, by a transport of its own.
+type asks struct {
+	t         *testing.T
+	transport *http.Transport
+	gate      chan chan struct{} // when set: the app tells that it has begun, and waits
+}
+
+func newAsks(t *testing.T) *asks {
+	a := &asks{t: t, transport: &http.Transport{}}
+	t.Cleanup(a.transport.CloseIdleConnections)
+	return a
+}
+
+func (a *asks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a.gate != nil && r.URL.Path == "/wait" {
+		open := make(chan struct{})
+		a.gate <- open
+		<-open
+	}
+	if r.URL.Path == "/begin" {
+		w.Header().Set("Session-Data", `{"secret":"s3cret"}`)
+		return
+	}
+	_, _ = io.WriteString(w, a.read(r.Header.Get("Session-Endpoint")+"/data"))
+}
+
+// read calls an endpoint, by TCP or by Unix socket.
+func (a *asks) read(target string) string {
+	client := &http.Client{Transport: a.transport}
+	if socket, ok := strings.CutPrefix(target, "http+unix://"); ok {
+		escaped, path, _ := strings.Cut(socket, "/")
+		name, err := url.PathUnescape(escaped)
+		if err != nil {
+			return err.Error()
+		}
+		client = &http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", name)
+			},
+		}}
+		target = "http://sessions/" + path
+	}
+	resp, err := client.Get(target)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return resp.Status + " " + string(body)
+}
+
+func openEndpoints() int {
+	endpoints.mu.Lock()
+	defer endpoints.mu.Unlock()
+	return len(endpoints.byAddress)
+}
+
+const readSecret = `200 OK {"secret":"s3cret"}`
+
+func TestEndpointAddresses(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s.sock")
+	for name, endpoint := range map[string]string{
+		"tcp": freeAddress(t), "a Unix socket": "unix/" + socket, "a Unix socket for a group": "unix/" + socket + "|0660",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.load(s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", "session shop\nreverse_proxy "+app(t, newAsks(t).ServeHTTP)))
+			v := s.visitor()
+			v.get("/begin")
+			v.expect("/", http.StatusOK, readSecret)
+			if strings.HasPrefix(endpoint, "unix/") {
+				want := os.FileMode(0o600)
+				if strings.HasSuffix(endpoint, "0660") {
+					want = 0o660
+				}
+				if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != want {
+					t.Errorf("mode %v, %v", info.Mode(), err)
+				}
+			}
+			s.stop()
+			if openEndpoints() != 0 {
+				t.Errorf("%d endpoints are left after the stop", openEndpoints())
+			}
+		})
+	}
+}
+
+// shortDir is one whose paths fit a Unix socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// TestEndpointAcrossReloads: the capability of a request in flight stays good
+// when the configuration changes, also when the address does.
+func TestEndpointAcrossReloads(t *testing.T) {
+	for name, move := range map[string]bool{"the same address": false, "another address": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			a := newAsks(t)
+			a.gate = make(chan chan struct{})
+			upstream := app(t, a.ServeHTTP)
+			first, second := freeAddress(t), freeAddress(t)
+			if !move {
+				second = first
+			}
+			config := func(endpoint, extra string) []byte {
+				return s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", extra+"\nsession shop\nreverse_proxy "+upstream)
+			}
+			s.load(config(first, ""))
+			v := s.visitor()
+			v.get("/begin")
+			var wg sync.WaitGroup
+			wg.Go(func() { v.expect("/wait", http.StatusOK, readSecret) })
+			open := <-a.gate
+			s.load(config(second, "header X-Reloaded 1"))
+			v.expect("/", http.StatusOK, readSecret) // the new configuration's
+			close(open)
+			wg.Wait()
+			for move && openEndpoints() > 1 { // the first one closes when its last request has ended
+				runtime.Gosched()
+			}
+			if conn, err := net.Dial("tcp", first); (err == nil) == move {
+				t.Errorf("the first address answers: %v", err == nil)
+			} else if err == nil {
+				_ = conn.Close()
+			}
+		})
+	}
+}
+
+// TestReloadsRefuseNoCall: one listener, whatever happens to configurations.
+func TestReloadsRefuseNoCall(t *testing.T) {
+	s := newSite(t)
+	upstream := app(t, newAsks(t).ServeHTTP)
+	endpoint := freeAddress(t)
+	config := func(n string) []byte {
+		return s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", "header X-Reload "+n+"\nsession shop\nreverse_proxy "+upstream)
+	}
+	s.load(config("0"))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		a := newAsks(t)
+		a.transport.DisableKeepAlives = true // a connection for each call
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if got := a.read("http://" + endpoint + "/guess/data"); !strings.HasPrefix(got, "404 ") {
+				t.Errorf("a call got %s", got)
+				return
+			}
+		}
+	})
+	for _, n := range []string{"1", "2", "3", "4", "5"} {
+		s.load(config(n))
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func TestEndpointIsRefused(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := shortDir(t)
+	live, err := net.Listen("unix", filepath.Join(dir, "live.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	routes := "session shop\nrespond old"
+	s.load(s.config("", "", routes))
+	for name, c := range map[string]struct{ options, routes, want string }{
+		"a port that is taken":          {"endpoint " + taken.Addr().String(), routes, "endpoint off"},
+		"a socket that somebody has":    {"endpoint unix/" + live.Addr().String(), routes, "another process answers there"},
+		"a file that is no socket":      {"endpoint unix/" + filepath.Join(dir, "file"), routes, "no socket"},
+		"forward endpoint, without one": {"endpoint off", "session shop {\n forward endpoint\n}\nrespond new", "forward endpoint needs the endpoint"},
+	} {
+		if err := load(s.config(s.store(s.dir, "async")+"\n"+c.options, "", c.routes)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.visitor().expect("/", http.StatusOK, "old")
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "precious" {
+		t.Errorf("the file became %q, %v", text, err)
+	}
+	if openEndpoints() != 0 {
+		t.Errorf("%d endpoints are left by configurations that failed", openEndpoints())
+	}
+}
+
+// TestAStaleSocketIsTakenOver: that of a process which has died.
+func TestAStaleSocketIsTakenOver(t *testing.T) {
+	path := filepath.Join(shortDir(t), "s.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = l.Close()
+	s := newSite(t)
+	s.load(s.config(s.store(s.dir, "async")+"\nendpoint unix/"+path, "", "session shop\nreverse_proxy "+app(t, newAsks(t).ServeHTTP)))
+	v := s.visitor()
+	v.get("/begin")
+	v.expect("/", http.StatusOK, readSecret)
+}
+
+func TestValidateOpensNoEndpoint(t *testing.T) {
+	s := newSite(t)
+	endpoint := freeAddress(t)
+	if err := validate(s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", "session shop\nrespond x")); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := net.Dial("tcp", endpoint); err == nil {
+		_ = conn.Close()
+		t.Error("it listens")
+	}
+	if openEndpoints() != 0 {
+		t.Errorf("%d endpoints are left", openEndpoints())
+	}
+}
+
+// TestLocksAreVisible: who has a session to itself, and how many wait.
+func TestLocksAreVisible(t *testing.T) {
+	s := newSite(t)
+	a := newAsks(t)
+	a.gate = make(chan chan struct{})
+	s.load(s.config("", "", "session shop {\n locking serialized\n}\nreverse_proxy "+app(t, a.ServeHTTP)))
+	v := s.visitor()
+	v.get("/begin")
+	locks := func(method string) (list []lockView, err error) {
+		w := httptest.NewRecorder()
+		if err := new(adminAPI).locks(w, httptest.NewRequest(method, "/sessions/locks", nil)); err != nil {
+			return nil, err
+		}
+		var got struct{ Locks []lockView }
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Locks == nil {
+			t.Fatalf("%s: %v", w.Body, err)
+		}
+		return got.Locks, nil
+	}
+	if list, err := locks(http.MethodGet); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { v.get("/wait") })
+	open := <-a.gate
+	wg.Go(func() { v.get("/second?token=x") })
+	var list []lockView
+	for len(list) == 0 || list[0].Waiting == 0 {
+		list, _ = locks(http.MethodGet)
+	}
+	if l := list[0]; len(list) != 1 || l.Manager != "shop" || len(l.Session) != 22 || l.Method != http.MethodGet || l.Path != "/wait" || l.Waiting != 1 || l.Age < 0 {
+		t.Errorf("%+v", list)
+	}
+	close(open)
+	wg.Wait()
+	if list, err := locks(http.MethodGet); err != nil || len(list) != 0 {
+		t.Errorf("afterwards: %v, %v", list, err)
+	}
+	if _, err := locks(http.MethodDelete); err == nil {
+		t.Error("DELETE is accepted")
+	}
+}
