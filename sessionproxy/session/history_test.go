@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,6 +139,9 @@ func (s *site) act(t *testing.T, c session.Credential, in input) (out output) {
 		return output{ended: true}
 	}
 	out.seen = parseCounts(t, h.Data())
+	for range rand.IntN(8) {
+		runtime.Gosched() // so that others come in between
+	}
 	var changes session.Changes
 	switch in.op {
 	case opIncrement:
