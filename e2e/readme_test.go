@@ -2,7 +2,11 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -38,31 +42,63 @@ func TestReadmeApps(t *testing.T) {
 		{"php", "app.php", []string{"php", "-S", "127.0.0.1:3000", "app.php"}},
 		{"go", "app.go", []string{"go", "run", "app.go"}},
 	} {
-		t.Run(tc.language, func(t *testing.T) {
-			t.Parallel()
-			name := need(t, tc.run[0])
-			dir, port := t.TempDir(), fmt.Sprint(freePort(t))
-			other := strings.NewReplacer("3000", port)
-			source := other.Replace(blocks(t, tc.language)[0])
-			if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(source), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			var args []string
-			for _, arg := range tc.run[1:] {
-				args = append(args, other.Replace(arg))
-			}
-			app := start(t, nil, dir, name, args...)
-			until(t, "the app serves", app, listens("tcp", "127.0.0.1:"+port))
-			caddyfile := strings.Replace(other.Replace(blocks(t, "caddyfile")[0]), "localhost:8080", "127.0.0.1:{PORT}", 1)
-			p := newProxy(t, "{\n\tadmin {ADMIN}\n\tsessions {\n\t\tendpoint {ENDPOINT}\n\t}\n}\n"+caddyfile)
-			c := p.client(t)
-			c.want("/", "visit 1")
-			c.want("/", "visit 2")
-			p.stop()
-			p.start()
-			c.want("/", "visit 3")
-		})
+		for i, source := range blocks(t, tc.language) {
+			t.Run(fmt.Sprint(tc.language, " ", i+1), func(t *testing.T) {
+				t.Parallel()
+				name := need(t, tc.run[0])
+				dir, port := t.TempDir(), fmt.Sprint(freePort(t))
+				other := strings.NewReplacer("3000", port)
+				if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(other.Replace(source)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				var args []string
+				for _, arg := range tc.run[1:] {
+					args = append(args, other.Replace(arg))
+				}
+				app := start(t, nil, dir, name, args...)
+				until(t, "the app serves", app, listens("tcp", "127.0.0.1:"+port))
+				caddyfile := strings.Replace(other.Replace(blocks(t, "caddyfile")[0]), "localhost:8080", "127.0.0.1:{PORT}", 1)
+				p := newProxy(t, "{\n\tadmin {ADMIN}\n\tsessions {\n\t\tendpoint {ENDPOINT}\n\t}\n}\n"+caddyfile)
+				c := p.client(t)
+				c.want("/", "visit 1")
+				c.want("/", "visit 2")
+				p.stop()
+				p.start()
+				c.want("/", "visit 3")
+			})
+		}
 	}
+}
+
+// TestReadmeCurl runs the README's calls of the endpoint in a shell, from an
+// app, and looks at what they print and at what is stored.
+func TestReadmeCurl(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	script := ""
+	for _, block := range blocks(t, "sh") {
+		if strings.Contains(block, "$SESSION_ENDPOINT") {
+			script += block
+		}
+	}
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/look" {
+			_, _ = io.WriteString(w, r.Header.Get("Session-Data"))
+			return
+		}
+		cmd := exec.CommandContext(r.Context(), "sh", "-ec", script)
+		cmd.Env = append(os.Environ(), "SESSION_ENDPOINT="+r.Header.Get("Session-Endpoint"))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		_, _ = w.Write(out)
+	}))
+	t.Cleanup(app.Close)
+	p := newProxy(t, globals+"http://:{PORT} {\n\tsession app\n\treverse_proxy "+strings.TrimPrefix(app.URL, "http://")+"\n}\n")
+	c := p.client(t)
+	c.want("/", `{}{"n":1}{"n":2,"gift":true}{"visits":1}`)
+	c.want("/look", `{"cart":{"n":2},"visits":1}`)
 }
 
 // TestConfigurationsAdapt: every Caddyfile that a reader can copy is accepted.
