@@ -25,14 +25,16 @@ func (d *discard) WriteHeader(int)             {}
 func BenchmarkServe(b *testing.B) {
 	data := `{"user":"alice","cart":{"items":[1,2,3],"total":42},"padding":"` + strings.Repeat("x", 220) + `"}`
 	for _, bc := range []struct {
-		name string
-		app  func(w http.ResponseWriter)
+		name     string
+		app      func(w http.ResponseWriter)
+		endpoint bool
 	}{
-		{"read", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }},
+		{"read", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, false},
+		{"read, with an endpoint", func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }, true},
 		{"patch", func(w http.ResponseWriter) {
 			w.Header()["Session-Patch"] = []string{`{"cart":{"total":43}}`}
 			w.WriteHeader(http.StatusOK)
-		}},
+		}, false},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			ring, err := ticket.NewRing(ticket.NewKey())
@@ -46,8 +48,12 @@ func BenchmarkServe(b *testing.B) {
 				b.Fatal(err)
 			}
 			names := ticket.NewNames("bench_session")
+			var endpoint *sessionproxy.Endpoint
+			if bc.endpoint {
+				endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, sessionproxy.NewMetrics(), nil)
+			}
 			h, err := sessionproxy.NewHandler(sessionproxy.Config{
-				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096,
+				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096, Endpoint: endpoint,
 				Ring:   func() (*ticket.Ring, error) { return ring, nil },
 				Cookie: &ticket.Cookie{Name: "bench_session", Path: "/"},
 				Names:  func() ticket.Names { return names },

@@ -158,11 +158,14 @@ func (k *call) putData() error {
 }
 
 func (k *call) patchData() error {
-	kind, _, err := mime.ParseMediaType(k.r.Header.Get("Content-Type"))
-	if err != nil {
-		kind = ""
+	kind := k.r.Header.Get("Content-Type")
+	if strings.Contains(kind, ";") {
+		var err error
+		if kind, _, err = mime.ParseMediaType(kind); err != nil {
+			kind = ""
+		}
 	}
-	switch kind {
+	switch strings.ToLower(kind) {
 	case "application/merge-patch+json", "application/json":
 		if k.root {
 			patch, err := parse(k, document.ParsePatch)
@@ -187,7 +190,7 @@ func (k *call) patchData() error {
 }
 
 func (k *call) deleteData() error {
-	if err := k.stage(session.Changes{Steps: []session.Step{session.Remove(k.at)}}); err != nil {
+	if _, _, err := k.stage(session.Changes{Steps: []session.Step{session.Remove(k.at)}}); err != nil {
 		return err
 	}
 	return k.done()
@@ -198,13 +201,11 @@ func (k *call) add() error {
 	if err != nil {
 		return err
 	}
-	if err := k.stage(session.Changes{Steps: []session.Step{session.Add(additions)}}); err != nil {
+	data, tag, err := k.stage(session.Changes{Steps: []session.Step{session.Add(additions)}})
+	if err != nil {
 		return err
 	}
-	return k.x.use(k.r.Context(), func(s *session.Session) error {
-		data, tag := s.Staged()
-		return k.reply(additions.Of(data), tag)
-	})
+	return k.reply(additions.Of(data), tag)
 }
 
 func (k *call) commit() error {
@@ -232,7 +233,7 @@ func (k *call) refresh() error {
 // verb is a call without a body.
 func verb(c session.Changes) func(*call) error {
 	return func(k *call) error {
-		if err := k.stage(c); err != nil {
+		if _, _, err := k.stage(c); err != nil {
 			return err
 		}
 		return k.done()
@@ -259,21 +260,19 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 
 // write stages steps and answers with the value at the call's path.
 func (k *call) write(steps ...session.Step) error {
-	if err := k.stage(session.Changes{Steps: steps}); err != nil {
+	data, tag, err := k.stage(session.Changes{Steps: steps})
+	if err != nil {
 		return err
 	}
-	return k.x.use(k.r.Context(), func(s *session.Session) error {
-		data, tag := s.Staged()
-		value, ok := document.At(data, k.at)
-		if !ok { // appended with "-", or gone again
-			value = data
-		}
-		return k.reply(value, tag)
-	})
+	value, ok := document.At(data, k.at)
+	if !ok { // appended with "-", or gone again
+		value = data
+	}
+	return k.reply(value, tag)
 }
 
 // stage adds changes if the conditions of the call hold.
-func (k *call) stage(c session.Changes) error {
+func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	return k.x.stage(k.r.Context(), c, func(s *session.Session) error {
 		data, tag := s.Staged()
 		_, there := document.At(data, k.at)

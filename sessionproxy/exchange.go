@@ -64,16 +64,29 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 }
 
 // stage adds changes, if allowed says that the data as it is may be changed.
-func (x *exchange) stage(ctx context.Context, c session.Changes, allowed func(*session.Session) error) error {
-	return x.use(ctx, func(s *session.Session) error {
+// It returns the data afterwards, and its tag.
+func (x *exchange) stage(ctx context.Context, c session.Changes, allowed func(*session.Session) error) (data []byte, tag string, err error) {
+	committed := false
+	err = x.use(ctx, func(s *session.Session) error {
 		if err := allowed(s); err != nil {
 			return err
 		}
 		if x.sent && (c.Regenerate || c.Principal != nil || s.State() != session.Active) {
 			return errNoBrowser
 		}
-		return s.Stage(c)
+		if err := s.Stage(c); err != nil {
+			return err
+		}
+		data, tag = s.Staged()
+		committed = x.sent
+		return nil
 	})
+	if err != nil || !committed || c.Destroy {
+		return data, tag, err
+	}
+	// The commit may have met newer data, and has made another version.
+	err = x.use(ctx, func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	return data, tag, err
 }
 
 // commitEarly commits what is staged before the response headers. Writes that

@@ -20,6 +20,8 @@ type fleet struct {
 
 	bare, bareTwin, async, sync *proxy
 	bareRoom, asyncRoom         *proxy // with equal room for garbage
+	closed                      *proxy // as async, without endpoint
+	upstreamPID                 int
 }
 
 // equalRoom makes Go collect garbage when the heap has a size, and not when
@@ -56,16 +58,18 @@ func (f *fleet) start() (err error) {
 		to         **proxy
 		name       string
 		durability string // empty: no sessions
+		endpoint   bool
 		env        []string
 	}{
-		{&f.bare, "bare", "", nil},
-		{&f.bareTwin, "bare-twin", "", nil},
-		{&f.async, "async", "async", nil},
-		{&f.sync, "sync", "sync", nil},
-		{&f.bareRoom, "bare-room", "", equalRoom},
-		{&f.asyncRoom, "async-room", "async", equalRoom},
+		{&f.bare, "bare", "", false, nil},
+		{&f.bareTwin, "bare-twin", "", false, nil},
+		{&f.async, "async", "async", true, nil},
+		{&f.sync, "sync", "sync", true, nil},
+		{&f.bareRoom, "bare-room", "", false, equalRoom},
+		{&f.asyncRoom, "async-room", "async", true, equalRoom},
+		{&f.closed, "closed", "async", false, nil},
 	} {
-		if *p.to, err = f.startProxy(p.name, p.durability, p.env); err != nil {
+		if *p.to, err = f.startProxy(p.name, p.durability, p.endpoint, p.env); err != nil {
 			return fmt.Errorf("starting the proxy %q: %w", p.name, err)
 		}
 	}
@@ -86,13 +90,14 @@ func (f *fleet) startUpstream() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	f.upstreamPID = cmd.Process.Pid
 	f.stops = append(f.stops, func() { _ = in.Close(); _ = cmd.Wait() })
 	_, err = fmt.Fscanln(out, &f.upstream)
 	return err
 }
 
-func (f *fleet) startProxy(name, durability string, env []string) (*proxy, error) {
-	p, err := newProxy(f, name, durability, env)
+func (f *fleet) startProxy(name, durability string, endpoint bool, env []string) (*proxy, error) {
+	p, err := newProxy(f, name, durability, endpoint, env)
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +113,16 @@ func (f *fleet) startProxy(name, durability string, env []string) (*proxy, error
 		return nil, err
 	}
 	p.shared = one[0]
-	alone, err := f.load(job{Address: p.serialized, Path: "/begin", Connections: 1, Requests: 1, Collect: true})
-	if err != nil {
-		return nil, err
+	for site, cookie := range map[string]*string{p.serialized: &p.counter, p.merging: &p.planner} {
+		alone, err := f.load(job{Address: site, Path: "/begin", Connections: 1, Requests: 1, Collect: true})
+		if err != nil {
+			return nil, err
+		}
+		if len(alone.Cookies) != 1 {
+			return nil, errors.New("a site began no session")
+		}
+		*cookie = alone.Cookies[0]
 	}
-	if len(alone.Cookies) != 1 {
-		return nil, errors.New("the serialized site began no session")
-	}
-	p.counter = alone.Cookies[0]
 	return p, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +20,10 @@ import (
 type job struct {
 	Address     string        `json:"address"`
 	Path        string        `json:"path"`    // {conn} and {n} (from 1) are replaced
+	Paths       []string      `json:"paths"`   // instead of Path: one for each connection
+	Method      string        `json:"method"`  // default GET
+	Type        string        `json:"type"`    // of the body
+	Body        string        `json:"body"`    // of every request
 	Cookies     []string      `json:"cookies"` // dealt out to the connections; none: no cookie
 	Connections int           `json:"connections"`
 	Duration    time.Duration `json:"duration"` // 0: until Requests are answered
@@ -103,16 +108,23 @@ func (j job) connect(number int) (*loadClient, error) {
 		return nil, err
 	}
 	c := &loadClient{number: number, conn: conn, in: bufio.NewReader(conn)}
-	path := strings.ReplaceAll(j.Path, "{conn}", strconv.Itoa(number))
-	head := "GET " + path + " HTTP/1.1\r\nHost: " + j.Address + "\r\n"
+	path := j.Path
+	if len(j.Paths) > 0 {
+		path = j.Paths[number%len(j.Paths)]
+	}
+	path = strings.ReplaceAll(path, "{conn}", strconv.Itoa(number))
+	head := cmp.Or(j.Method, "GET") + " " + path + " HTTP/1.1\r\nHost: " + j.Address + "\r\n"
+	if j.Body != "" {
+		head += "Content-Type: " + j.Type + "\r\nContent-Length: " + strconv.Itoa(len(j.Body)) + "\r\n"
+	}
 	for i := number; i < len(j.Cookies); i += j.Connections {
-		c.requests = append(c.requests, []byte(head+"Cookie: "+j.Cookies[i]+"\r\n\r\n"))
+		c.requests = append(c.requests, []byte(head+"Cookie: "+j.Cookies[i]+"\r\n\r\n"+j.Body))
 	}
 	if len(c.requests) == 0 {
 		if len(j.Cookies) > 0 { // fewer sessions than connections: they share
 			head += "Cookie: " + j.Cookies[number%len(j.Cookies)] + "\r\n"
 		}
-		c.requests = [][]byte{[]byte(head + "\r\n")}
+		c.requests = [][]byte{[]byte(head + "\r\n" + j.Body)}
 	}
 	return c, nil
 }

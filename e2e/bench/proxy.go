@@ -25,12 +25,14 @@ type proxy struct {
 	dir        string
 	address    string // of the site with the default policy, or of the bare one
 	serialized string // of the site whose policy is serialized
+	merging    string // of the one that unites changes
 	admin      *http.Client
 	output     output
 
 	cookies []string // of the sessions that the load is spread over
 	shared  string   // of the one session that all clients patch
 	counter string   // of the one session that all clients increment
+	planner string   // of the one session whose changes are united
 }
 
 const bareSite = `
@@ -49,14 +51,24 @@ http://:{PORT} {
 http://:{SERIALIZED} {
 	bind 127.0.0.1
 	session counter {
-		locking serialized
+		locking serialized {
+			queue 100000
+			wait 10m
+		}
+	}
+	reverse_proxy {UPSTREAM}
+}
+http://:{MERGING} {
+	bind 127.0.0.1
+	session planner {
+		locking optimistic
 	}
 	reverse_proxy {UPSTREAM}
 }
 `
 
 // newProxy starts a proxy and waits until it serves.
-func newProxy(f *fleet, name, durability string, env []string) (*proxy, error) {
+func newProxy(f *fleet, name, durability string, endpoint bool, env []string) (*proxy, error) {
 	p := &proxy{f: f, dir: filepath.Join(f.dir, name), done: make(chan struct{})}
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return nil, err
@@ -65,13 +77,16 @@ func newProxy(f *fleet, name, durability string, env []string) (*proxy, error) {
 	if durability != "" {
 		sites, app = sessionSites, "sessions {\n\t\tstore badger "+p.dir+"/store {\n\t\t\tdurability "+durability+"\n\t\t}\n\t\tendpoint 127.0.0.1:{ENDPOINT}\n\t}"
 	}
-	ports, err := freePorts(3)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	p.address, p.serialized = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
+	p.address, p.serialized, p.merging = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[3]
+	if !endpoint {
+		app = strings.Replace(app, "127.0.0.1:{ENDPOINT}", "off", 1)
+	}
 	socket := filepath.Join(p.dir, "admin.sock")
-	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{ENDPOINT}", ports[2], "{UPSTREAM}", f.upstream).Replace(
+	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{ENDPOINT}", ports[2], "{MERGING}", ports[3], "{UPSTREAM}", f.upstream).Replace(
 		"{\n\tadmin unix/" + socket + "\n\tpersist_config off\n\tauto_https off\n\t" + app + "\n}\n" + sites)
 	caddyfile := filepath.Join(p.dir, "Caddyfile")
 	if err := os.WriteFile(caddyfile, []byte(config), 0o600); err != nil {

@@ -70,7 +70,7 @@ func (r result) verdict() string {
 	switch {
 	case g == goal{}:
 		return ""
-	case ratio < g.Floor || g.CostLimit > 0 && cost > g.CostLimit:
+	case g.Floor > 0 && ratio < g.Floor || g.CostLimit > 0 && cost > g.CostLimit:
 		return "not acceptable"
 	case ratio < g.Ratio || g.Cost > 0 && cost > g.Cost:
 		return "short of the goal"

@@ -52,7 +52,7 @@ func grown(samples []sample) error {
 
 // many stores that many sessions in a fresh proxy, and reads each once.
 func many(ctx context.Context, f *fleet, n int) (samples []sample, err error) {
-	p, err := newProxy(f, "many", "async", nil)
+	p, err := newProxy(f, "many", "async", true, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,9 @@ func (f *fleet) get(address, path, cookie string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Cookie", cookie)
+	if cookie != "" {
+		req.Header.Set("Cookie", cookie)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err

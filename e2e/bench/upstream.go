@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -68,8 +69,59 @@ func upstream() http.Handler {
 		w.Header().Set("Session-Patch", fmt.Sprintf(`{"n":%d}`, data.N+1))
 		_, _ = io.WriteString(w, "ok")
 	})
+	mux.HandleFunc("/static", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, sessionData)
+	})
+	var held holders
+	mux.HandleFunc("/hold", held.hold)
+	mux.HandleFunc("/held", held.held)
+	mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	})
 	mux.HandleFunc("/data", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("Session-Data"))
 	})
 	return mux
+}
+
+// holders are requests that the app keeps open, each under a name, so that
+// others can call their endpoints.
+type holders struct {
+	mu    sync.Mutex
+	names map[string]chan string
+}
+
+func (h *holders) of(name string) chan string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.names == nil {
+		h.names = make(map[string]chan string)
+	}
+	if h.names[name] == nil {
+		h.names[name] = make(chan string, 1)
+	}
+	return h.names[name]
+}
+
+// hold keeps a request open until its client leaves.
+func (h *holders) hold(_ http.ResponseWriter, r *http.Request) {
+	h.of(r.URL.Query().Get("name")) <- r.Header.Get("Session-Endpoint")
+	<-r.Context().Done()
+}
+
+// held answers with the endpoint of a request that is held, once it is.
+func (h *holders) held(w http.ResponseWriter, r *http.Request) {
+	select {
+	case endpoint := <-h.of(r.URL.Query().Get("name")):
+		_, _ = io.WriteString(w, endpoint)
+	case <-r.Context().Done():
+	}
 }

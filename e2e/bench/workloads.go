@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 )
 
 // workload compares two sides in alternated rounds.
@@ -43,7 +46,11 @@ func workloads(f *fleet, set settings) (list []workload) {
 		{"WRITE, sync", "bare", f.side(f.bare, set, "/write"), f.side(f.sync, set, "/write"), goal{0.55, 0.45, 0, 0}},
 		{"bare, one connection: the pace of one after the other", "WRITE", write, f.alone(set), goal{}},
 		{"serialized, one session incremented", "WRITE", write, f.serialized(set, &increments), goal{0.50, 0, 0, 0}},
-		{"lossy, one session, 32 keys", "WRITE", write, f.lossy(set), goal{0.80, 0, 0, 0}},
+		{"lossy, one session, 32 keys", "WRITE", write, f.keys(set, f.async.address, f.async.shared), goal{0.80, 0, 0, 0}},
+		{"optimistic merge, one session, 32 keys", "WRITE", write, f.keys(set, f.async.merging, f.async.planner), goal{0.50, 0, 0, 0}},
+		{"READ with an endpoint that is not used", "no endpoint", f.side(f.closed, set, "/read"), f.side(f.async, set, "/read"), goal{0, 0, 1, 0}},
+		{"endpoint: GET data", "net/http", f.static(set, "GET"), f.endpoint(set, "GET", "", ""), goal{0.70, 0, 0, 0}},
+		{"endpoint: PATCH data", "net/http", f.static(set, "PATCH"), f.endpoint(set, "PATCH", "application/merge-patch+json", `{"n":1}`), goal{0.70, 0, 0, 0}},
 	} {
 		if strings.Contains(w.name, set.only) {
 			list = append(list, w)
@@ -84,7 +91,7 @@ func (f *fleet) side(p *proxy, set settings, path string) func() (figures, error
 		if cookies == nil {
 			cookies = f.async.cookies // bare: the same requests
 		}
-		fig, _, err := f.timed(p, job{Address: p.address, Path: path, Cookies: cookies, Connections: connections, Duration: set.Duration})
+		fig, _, err := f.timed(p.cmd.Process.Pid, job{Address: p.address, Path: path, Cookies: cookies, Connections: connections, Duration: set.Duration})
 		return fig, err
 	}
 }
@@ -93,7 +100,7 @@ func (f *fleet) side(p *proxy, set settings, path string) func() (figures, error
 // the last one has ended, as those do that wait for one session's lock.
 func (f *fleet) alone(set settings) func() (figures, error) {
 	return func() (figures, error) {
-		fig, _, err := f.timed(f.bare, job{Address: f.bare.address, Path: "/write", Connections: 1, Duration: set.Duration})
+		fig, _, err := f.timed(f.bare.cmd.Process.Pid, job{Address: f.bare.address, Path: "/write", Connections: 1, Duration: set.Duration})
 		return fig, err
 	}
 }
@@ -103,7 +110,7 @@ func (f *fleet) alone(set settings) func() (figures, error) {
 func (f *fleet) serialized(set settings, total *int) func() (figures, error) {
 	return func() (figures, error) {
 		p := f.async
-		fig, t, err := f.timed(p, job{Address: p.serialized, Path: "/increment", Cookies: []string{p.counter}, Connections: connections, Duration: set.Duration})
+		fig, t, err := f.timed(p.cmd.Process.Pid, job{Address: p.serialized, Path: "/increment", Cookies: []string{p.counter}, Connections: connections, Duration: set.Duration})
 		if err != nil {
 			return fig, err
 		}
@@ -119,16 +126,81 @@ func (f *fleet) serialized(set settings, total *int) func() (figures, error) {
 	}
 }
 
-// lossy has each client set a key of its own, in one session. The last value
-// of each has to be there.
-func (f *fleet) lossy(set settings) func() (figures, error) {
+// static is a bare server's answer of the same bytes.
+func (f *fleet) static(set settings, method string) func() (figures, error) {
 	return func() (figures, error) {
-		p := f.async
-		fig, t, err := f.timed(p, job{Address: p.address, Path: "/key?k={conn}&v={n}", Cookies: []string{p.shared}, Connections: connections, Duration: set.Duration})
+		j := job{Address: f.upstream, Path: "/static", Method: method, Connections: connections, Duration: set.Duration}
+		if method != http.MethodGet {
+			j.Type, j.Body = "application/merge-patch+json", `{"n":1}`
+		}
+		fig, _, err := f.timed(f.upstreamPID, j)
+		return fig, err
+	}
+}
+
+// endpoint is calls of an app, on as many requests as there are connections.
+func (f *fleet) endpoint(set settings, method, kind, body string) func() (figures, error) {
+	return func() (figures, error) {
+		paths, address, release, err := f.hold(f.async, connections)
+		if err != nil {
+			return figures{}, err
+		}
+		defer release()
+		for i := range paths {
+			paths[i] += "/data"
+		}
+		fig, _, err := f.timed(f.async.cmd.Process.Pid, job{
+			Address: address, Paths: paths, Method: method, Type: kind, Body: body, Connections: connections, Duration: set.Duration,
+		})
+		return fig, err
+	}
+}
+
+// hold has the app keep requests open, and returns the paths and the address
+// of their endpoints. release ends them.
+func (f *fleet) hold(p *proxy, n int) (paths []string, address string, release func(), err error) {
+	ctx, cancel := context.WithCancel(f.ctx)
+	var wg sync.WaitGroup
+	release = func() { cancel(); wg.Wait() }
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	for i := range n {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/hold?name=%d", p.address, i), nil)
+		if err != nil {
+			return nil, "", nil, err
+		}
+		req.Header.Set("Cookie", p.cookies[i])
+		wg.Go(func() {
+			if resp, err := http.DefaultClient.Do(req); err == nil { // it ends by being cancelled
+				_ = resp.Body.Close()
+			}
+		})
+		url, err := f.get(f.upstream, fmt.Sprintf("/held?name=%d", i), "")
+		if err != nil {
+			return nil, "", nil, err
+		}
+		rest := strings.TrimPrefix(string(url), "http://")
+		slash := strings.IndexByte(rest, '/')
+		if slash < 0 {
+			return nil, "", nil, fmt.Errorf("%q is no endpoint", url)
+		}
+		address, paths = rest[:slash], append(paths, rest[slash:])
+	}
+	return paths, address, release, nil
+}
+
+// keys has each client set a key of its own, in one session. The last value
+// of each has to be there.
+func (f *fleet) keys(set settings, address, cookie string) func() (figures, error) {
+	return func() (figures, error) {
+		fig, t, err := f.timed(f.async.cmd.Process.Pid, job{Address: address, Path: "/key?k={conn}&v={n}", Cookies: []string{cookie}, Connections: connections, Duration: set.Duration})
 		if err != nil {
 			return fig, err
 		}
-		data, err := f.data(p.address, p.shared)
+		data, err := f.data(address, cookie)
 		if err != nil {
 			return fig, err
 		}
@@ -146,9 +218,9 @@ type lossError string
 
 func (e lossError) Error() string { return "updates were lost: " + string(e) }
 
-// timed does a job, and measures the proxy's processor time meanwhile.
-func (f *fleet) timed(p *proxy, j job) (figures, tally, error) {
-	before, err := processorTime(p.cmd.Process.Pid)
+// timed does a job, and measures a process's processor time meanwhile.
+func (f *fleet) timed(pid int, j job) (figures, tally, error) {
+	before, err := processorTime(pid)
 	if err != nil {
 		return figures{}, tally{}, err
 	}
@@ -156,7 +228,7 @@ func (f *fleet) timed(p *proxy, j job) (figures, tally, error) {
 	if err != nil {
 		return figures{}, t, err
 	}
-	after, err := processorTime(p.cmd.Process.Pid)
+	after, err := processorTime(pid)
 	if err != nil {
 		return figures{}, t, err
 	}

@@ -40,10 +40,13 @@ type Timeout struct {
 	Idle, Absolute time.Duration
 }
 
-// then returns the changes followed by later ones.
+// then returns the changes followed by later ones. It may reuse the room of
+// c's steps: c is not to be used afterwards.
 func (c Changes) then(later Changes) Changes {
 	all := later
-	all.Steps = slices.Concat(c.Steps, later.Steps)
+	if all.Steps = c.Steps; len(later.Steps) > 0 {
+		all.Steps = append(all.Steps, later.Steps...)
+	}
 	all.Destroy = c.Destroy || later.Destroy
 	all.Regenerate = c.Regenerate || later.Regenerate
 	all.Touch = c.Touch || later.Touch
