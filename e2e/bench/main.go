@@ -123,6 +123,10 @@ func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*
 			return nil, fmt.Errorf("storing many sessions: %w", err)
 		}
 		rep.Many = samples
+		fmt.Fprintf(progress, "# %d parked requests\n", parkedRequests)
+		if rep.Parked, err = weigh(ctx, f); err != nil {
+			return nil, err
+		}
 	}
 	return rep, nil
 }

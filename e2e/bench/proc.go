@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -78,22 +78,28 @@ func (p *proxy) sample(ctx context.Context) (s sample, err error) {
 	if s.Disk, err = diskUse(filepath.Join(p.dir, "store")); err != nil {
 		return s, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/metrics", nil)
+	text, err := p.metrics(ctx)
 	if err != nil {
 		return s, err
+	}
+	n, err := find(text, "go_goroutines ")
+	s.Goroutines = int(n)
+	return s, err
+}
+
+// metrics returns what the proxy tells Prometheus.
+func (p *proxy) metrics(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/metrics", nil)
+	if err != nil {
+		return "", err
 	}
 	resp, err := p.admin.Do(req)
 	if err != nil {
-		return s, err
+		return "", err
 	}
 	defer resp.Body.Close()
-	var b strings.Builder
-	if _, err := bufio.NewReader(resp.Body).WriteTo(&b); err != nil {
-		return s, err
-	}
-	n, err := find(b.String(), "go_goroutines ")
-	s.Goroutines = int(n)
-	return s, err
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
 
 // find returns the number after a prefix of a line.

@@ -21,6 +21,7 @@ type report struct {
 	Workloads []result  `json:"workloads"`
 	Soak      []sample  `json:"soak,omitempty"`
 	Many      []sample  `json:"many_sessions,omitempty"`
+	Parked    *parked   `json:"parked,omitempty"`
 }
 
 // result is what the rounds of one workload gave.
@@ -113,6 +114,11 @@ func (r *report) print(out io.Writer) {
 	_ = w.Flush()
 	printSamples(out, "soak, reads and writes in turn", r.Soak)
 	printSamples(out, "a store of many sessions: empty, stored, each read once", r.Many)
+	if p := r.Parked; p != nil {
+		fmt.Fprintf(out, "\nheap and stacks of one of %d parked requests, KiB\n\n", p.Requests)
+		fmt.Fprintf(out, "waiting for a serialized session  %.1f  (in the app, through bare Caddy: %.1f)\n", p.Waiter, p.Held)
+		fmt.Fprintf(out, "an open WebSocket                 %.1f  (through bare Caddy: %.1f)\n", p.Socket, p.BareSocks)
+	}
 }
 
 func printSamples(out io.Writer, title string, samples []sample) {
