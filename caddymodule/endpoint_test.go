@@ -299,3 +299,20 @@ func TestLocksAreVisible(t *testing.T) {
 		t.Error("DELETE is accepted")
 	}
 }
+
+// TestManyConnections: idle callers keep nobody else out.
+func TestManyConnections(t *testing.T) {
+	s := newSite(t)
+	endpoint := freeAddress(t)
+	s.load(s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", "session shop\nreverse_proxy "+app(t, newAsks(t).ServeHTTP)))
+	v := s.visitor()
+	v.get("/begin")
+	for range 2000 {
+		conn, err := net.Dial("tcp", endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	v.expect("/", http.StatusOK, readSecret)
+}

@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 // measure runs everything that the settings ask for.
 func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*report, error) {
 	rep := newReport(set)
-	for _, w := range workloads(f, set) {
+	for _, w := range workloads(f, set) { //nolint:contextcheck // the fleet has it
 		fmt.Fprintf(progress, "# %s\n", w.name)
 		res, err := w.run(set.Rounds)
 		if err != nil {
