@@ -109,6 +109,16 @@ func script(t *testing.T, p *proxy) {
 			t.Fatalf("got %v", seen)
 		}
 	})
+	t.Run("the endpoint", func(t *testing.T) {
+		status, _, body := c.get("/endpoint")
+		var cart struct{ Items []string }
+		if err := json.Unmarshal([]byte(body), &cart); err != nil || status != http.StatusOK || len(cart.Items) != 1 || cart.Items[0] != "apple" {
+			t.Fatalf("the app read %d %s at its endpoint", status, body)
+		}
+		if data := c.seen("/raw")["HTTP_SESSION_DATA"]; !strings.Contains(data, `"cart":{"items":["apple"]}`) || !strings.Contains(data, `"ordered":true`) {
+			t.Fatalf("endpoint and header were not committed together: %s", data)
+		}
+	})
 	t.Run("a bad write is refused, and changes nothing", func(t *testing.T) {
 		before := c.seen("/raw")["HTTP_SESSION_DATA"]
 		status, header, body := c.get("/bad")

@@ -9,7 +9,12 @@ import { createServer } from "node:http";
 const ascii = (value) =>
   JSON.stringify(value).replace(/[\u007f-\uffff]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
 
-const server = createServer((request, response) => {
+const call = async (url, method, value) => {
+  const answer = await fetch(url, { method, body: value === undefined ? undefined : JSON.stringify(value) });
+  return answer.json();
+};
+
+const server = createServer(async (request, response) => {
   const session = JSON.parse(request.headers["session-data"]);
   const { pathname, searchParams: query } = new URL(request.url, "http://app");
   let body = "ok";
@@ -40,6 +45,16 @@ const server = createServer((request, response) => {
       response.statusCode = 500;
       response.setHeader("Session-Patch", ascii({ visits: -1 }));
       break;
+    case "/endpoint": {
+      // The same session, by the URL of this request: staged until the
+      // response's headers, which add to it.
+      const endpoint = request.headers["session-endpoint"];
+      await call(`${endpoint}/data/cart/items`, "PUT", []);
+      await call(`${endpoint}/data/cart/items/-`, "PUT", "apple");
+      body = JSON.stringify(await call(`${endpoint}/data/cart`, "GET"));
+      response.setHeader("Session-Patch", ascii({ ordered: true }));
+      break;
+    }
     case "/raw": {
       const seen = {};
       for (const [name, value] of Object.entries(request.headers)) {

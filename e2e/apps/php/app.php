@@ -5,6 +5,15 @@
 // What it knows of its visitor came in the header Session-Data; what it wants
 // remembered it answers in Session-Patch and its like.
 
+function call(string $url, string $method, mixed $value = null): mixed
+{
+    $options = ['method' => $method, 'header' => 'Content-Type: application/json'];
+    if ($value !== null) {
+        $options['content'] = json_encode($value);
+    }
+    return json_decode(file_get_contents($url, false, stream_context_create(['http' => $options])), true);
+}
+
 $session = json_decode($_SERVER['HTTP_SESSION_DATA'], true);
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 $body = 'ok';
@@ -36,6 +45,15 @@ switch ($path) {
     case '/fail':
         http_response_code(500);
         header('Session-Patch: ' . json_encode(['visits' => -1]));
+        break;
+    case '/endpoint':
+        // The same session, by the URL of this request: staged until the
+        // response's headers, which add to it.
+        $endpoint = $_SERVER['HTTP_SESSION_ENDPOINT'];
+        call("$endpoint/data/cart/items", 'PUT', []);
+        call("$endpoint/data/cart/items/-", 'PUT', 'apple');
+        $body = json_encode(call("$endpoint/data/cart", 'GET'));
+        header('Session-Patch: ' . json_encode(['ordered' => true]));
         break;
     case '/raw':
         $seen = array_filter($_SERVER, fn($name) => str_starts_with($name, 'HTTP_SESSION') || $name === 'HTTP_COOKIE', ARRAY_FILTER_USE_KEY);

@@ -8,7 +8,14 @@ import json
 import sys
 from socketserver import ThreadingMixIn
 from urllib.parse import parse_qs
+from urllib.request import Request, urlopen
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+
+def call(url, method, value=None):
+    body = None if value is None else json.dumps(value).encode()
+    with urlopen(Request(url, body, method=method)) as response:
+        return json.load(response)
 
 
 def app(environ, start_response):
@@ -35,6 +42,14 @@ def app(environ, start_response):
     elif path == "/fail":
         status = "500 Internal Server Error"
         headers.append(("Session-Patch", json.dumps({"visits": -1})))
+    elif path == "/endpoint":
+        # The same session, by the URL of this request: staged until the
+        # response's headers, which add to it.
+        endpoint = environ["HTTP_SESSION_ENDPOINT"]
+        call(endpoint + "/data/cart/items", "PUT", [])
+        call(endpoint + "/data/cart/items/-", "PUT", "apple")
+        body = json.dumps(call(endpoint + "/data/cart", "GET"))
+        headers.append(("Session-Patch", json.dumps({"ordered": True})))
     elif path == "/raw":
         seen = {k: v for k, v in environ.items() if k.startswith("HTTP_SESSION") or k == "HTTP_COOKIE"}
         body = json.dumps(seen)
