@@ -3,9 +3,7 @@ package sessionproxy
 import (
 	"encoding/json"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -91,23 +89,6 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 
 // locate reads the path below /data: the tokens of a JSON Pointer, each
 // percent-encoded as in any URL.
-func (k *call) locate(path string, deeper bool) error {
-	if !deeper {
-		return nil
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		token, err := url.PathUnescape(segment)
-		if err == nil {
-			token, err = document.DecodeToken(token)
-		}
-		if err != nil {
-			return malformed(err)
-		}
-		k.at = append(k.at, token)
-	}
-	return nil
-}
-
 func (k *call) getMeta() error {
 	return k.x.use(k.r.Context(), func(s *session.Session) error {
 		_, tag := s.Staged()
@@ -123,77 +104,6 @@ func (k *call) getMeta() error {
 		}
 		return k.reply(text, tag)
 	})
-}
-
-func (k *call) getData() error {
-	return k.x.use(k.r.Context(), func(s *session.Session) error {
-		data, tag := s.Staged()
-		value, ok := document.At(data, k.at)
-		if !ok {
-			return document.ErrNoPath
-		}
-		if same, err := noneMatch(k.r.Header, tag); same || err != nil {
-			if err == nil {
-				k.w.Header().Set("ETag", quoted(tag))
-				k.w.WriteHeader(http.StatusNotModified)
-			}
-			return err
-		}
-		return k.reply(value, tag)
-	})
-}
-
-func (k *call) putData() error {
-	value, err := k.json(document.ParseValue)
-	if err != nil {
-		return err
-	}
-	if k.root {
-		if value, err = document.Parse(value, 0); err != nil {
-			return malformed(err)
-		}
-		return k.write(session.Replace(value))
-	}
-	return k.write(session.Set(k.at, value))
-}
-
-func (k *call) patchData() error {
-	kind := k.r.Header.Get("Content-Type")
-	if strings.Contains(kind, ";") {
-		var err error
-		if kind, _, err = mime.ParseMediaType(kind); err != nil {
-			kind = ""
-		}
-	}
-	switch strings.ToLower(kind) {
-	case "application/merge-patch+json", "application/json":
-		if k.root {
-			patch, err := parse(k, document.ParsePatch)
-			if err != nil {
-				return err
-			}
-			return k.write(session.Patch(patch))
-		}
-		value, err := k.json(document.ParseValue)
-		if err != nil {
-			return err
-		}
-		return k.write(session.PatchAt(k.at, value))
-	case "application/json-patch+json":
-		patch, err := parse(k, document.ParseJSONPatch)
-		if err != nil {
-			return err
-		}
-		return k.write(session.JSONPatch(patch.Within(k.at)))
-	}
-	return errMediaType
-}
-
-func (k *call) deleteData() error {
-	if _, _, err := k.stage(session.Changes{Steps: []session.Step{session.Remove(k.at)}}); err != nil {
-		return err
-	}
-	return k.done()
 }
 
 func (k *call) add() error {
@@ -259,18 +169,6 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 }
 
 // write stages steps and answers with the value at the call's path.
-func (k *call) write(steps ...session.Step) error {
-	data, tag, err := k.stage(session.Changes{Steps: steps})
-	if err != nil {
-		return err
-	}
-	value, ok := document.At(data, k.at)
-	if !ok { // appended with "-", or gone again
-		value = data
-	}
-	return k.reply(value, tag)
-}
-
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	return k.x.stage(k.r.Context(), c, func(s *session.Session) error {

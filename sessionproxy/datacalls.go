@@ -1,0 +1,111 @@
+package sessionproxy
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+func (k *call) locate(path string, deeper bool) error {
+	if !deeper {
+		return nil
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		token, err := url.PathUnescape(segment)
+		if err == nil {
+			token, err = document.DecodeToken(token)
+		}
+		if err != nil {
+			return malformed(err)
+		}
+		k.at = append(k.at, token)
+	}
+	return nil
+}
+
+func (k *call) getData() error {
+	return k.x.use(k.r.Context(), func(s *session.Session) error {
+		data, tag := s.Staged()
+		value, ok := document.At(data, k.at)
+		if !ok {
+			return document.ErrNoPath
+		}
+		if same, err := noneMatch(k.r.Header, tag); same || err != nil {
+			if err == nil {
+				k.w.Header().Set("ETag", quoted(tag))
+				k.w.WriteHeader(http.StatusNotModified)
+			}
+			return err
+		}
+		return k.reply(value, tag)
+	})
+}
+
+func (k *call) putData() error {
+	value, err := k.json(document.ParseValue)
+	if err != nil {
+		return err
+	}
+	if k.root {
+		if value, err = document.Parse(value, 0); err != nil {
+			return malformed(err)
+		}
+		return k.write(session.Replace(value))
+	}
+	return k.write(session.Set(k.at, value))
+}
+
+func (k *call) patchData() error {
+	kind := k.r.Header.Get("Content-Type")
+	if strings.Contains(kind, ";") {
+		var err error
+		if kind, _, err = mime.ParseMediaType(kind); err != nil {
+			kind = ""
+		}
+	}
+	switch strings.ToLower(kind) {
+	case "application/merge-patch+json", "application/json":
+		if k.root {
+			patch, err := parse(k, document.ParsePatch)
+			if err != nil {
+				return err
+			}
+			return k.write(session.Patch(patch))
+		}
+		value, err := k.json(document.ParseValue)
+		if err != nil {
+			return err
+		}
+		return k.write(session.PatchAt(k.at, value))
+	case "application/json-patch+json":
+		patch, err := parse(k, document.ParseJSONPatch)
+		if err != nil {
+			return err
+		}
+		return k.write(session.JSONPatch(patch.Within(k.at)))
+	}
+	return errMediaType
+}
+
+func (k *call) deleteData() error {
+	if _, _, err := k.stage(session.Changes{Steps: []session.Step{session.Remove(k.at)}}); err != nil {
+		return err
+	}
+	return k.done()
+}
+
+func (k *call) write(steps ...session.Step) error {
+	data, tag, err := k.stage(session.Changes{Steps: steps})
+	if err != nil {
+		return err
+	}
+	value, ok := document.At(data, k.at)
+	if !ok { // appended with "-", or gone again
+		value = data
+	}
+	return k.reply(value, tag)
+}
