@@ -87,8 +87,6 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 	return nil
 }
 
-// locate reads the path below /data: the tokens of a JSON Pointer, each
-// percent-encoded as in any URL.
 func (k *call) getMeta() error {
 	return k.x.use(k.r.Context(), func(s *session.Session) error {
 		_, tag := s.Staged()
@@ -168,8 +166,6 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 	return verb(c)(k)
 }
 
-// write stages steps and answers with the value at the call's path.
-// stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	return k.x.stage(k.r.Context(), c, func(s *session.Session) error {
 		data, tag := s.Staged()

@@ -10,6 +10,8 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
+// locate reads the path below /data: the tokens of a JSON Pointer, each
+// percent-encoded as in any URL.
 func (k *call) locate(path string, deeper bool) error {
 	if !deeper {
 		return nil
@@ -98,6 +100,8 @@ func (k *call) deleteData() error {
 	return k.done()
 }
 
+// write stages steps and answers with the value at the call's path.
+// stage adds changes if the conditions of the call hold.
 func (k *call) write(steps ...session.Step) error {
 	data, tag, err := k.stage(session.Changes{Steps: steps})
 	if err != nil {
