@@ -166,6 +166,7 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 	return verb(c)(k)
 }
 
+// stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	return k.x.stage(k.r.Context(), c, func(s *session.Session) error {
 		data, tag := s.Staged()

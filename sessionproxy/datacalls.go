@@ -101,7 +101,6 @@ func (k *call) deleteData() error {
 }
 
 // write stages steps and answers with the value at the call's path.
-// stage adds changes if the conditions of the call hold.
 func (k *call) write(steps ...session.Step) error {
 	data, tag, err := k.stage(session.Changes{Steps: steps})
 	if err != nil {
