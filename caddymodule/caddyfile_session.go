@@ -34,6 +34,7 @@ func init() {
 //			replay_limit <size>      # optimistic
 //		}
 //		read_only <request matcher>
+//		passive <request matcher>
 //		idle_timeout <duration>
 //		absolute_timeout <duration>
 //		max_timeout <idle> <absolute>
@@ -97,6 +98,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 	return map[string]func() error{
 		"locking":          func() error { return s.parseLocking(h) },
 		"read_only":        func() error { return parseMatcher(h, &s.ReadOnlyRaw) },
+		"passive":          func() error { return parseMatcher(h, &s.PassiveRaw) },
 		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
 		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
 		"max_timeout":      func() error { return s.parseMaxTimeout(h) },

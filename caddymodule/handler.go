@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -56,6 +57,11 @@ type Handler struct {
 	// Default: none.
 	ReadOnlyRaw caddyhttp.RawMatcherSets `json:"read_only,omitempty" caddy:"namespace=http.matchers"`
 
+	// Passive says which requests do not count as activity, such as those of
+	// a page that asks for news by itself: they keep nobody signed in. A
+	// write counts, and so does `Session-Action: touch`. Default: none.
+	PassiveRaw caddyhttp.RawMatcherSets `json:"passive,omitempty" caddy:"namespace=http.matchers"`
+
 	// Ticket says how the browser carries the session's ticket.
 	Ticket *Ticket `json:"ticket,omitempty"`
 
@@ -63,6 +69,7 @@ type Handler struct {
 	logger   *zap.Logger
 	readOnly caddyhttp.MatcherSets
 	replay   caddyhttp.MatcherSets
+	passive  caddyhttp.MatcherSets
 	serve    *sessionproxy.Handler
 	warnOnce *sync.Once // about `secure auto` on clear connections
 }
@@ -97,6 +104,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.ReadOnlyRaw != nil {
 		if err := loadMatchers(ctx, h, "ReadOnlyRaw", &h.readOnly); err != nil {
 			return fmt.Errorf("loading matchers of read_only: %w", err)
+		}
+	}
+	if h.PassiveRaw != nil {
+		if err := loadMatchers(ctx, h, "PassiveRaw", &h.passive); err != nil {
+			return fmt.Errorf("loading matchers of passive: %w", err)
 		}
 	}
 	if h.Locking.ReplayableRaw != nil {
@@ -143,10 +155,14 @@ func (h *Handler) build() error {
 		config.Endpoint = h.app.endpoint.endpoint
 	}
 	if len(h.replay) > 0 {
-		config.Restart.Replayable = h.isReplayable
+		config.Restart.Replayable = func(r *http.Request) bool { return h.matches(r, "replayable", h.replay, false) }
+	}
+	if len(h.passive) > 0 {
+		config.Passive = func(r *http.Request) bool { return h.matches(r, "passive", h.passive, false) }
 	}
 	if len(h.readOnly) > 0 {
-		config.ReadOnly = h.isReadOnly
+		// A matcher that fails counts as matching: then nothing is written by mistake.
+		config.ReadOnly = func(r *http.Request) bool { return h.matches(r, "read_only", h.readOnly, true) }
 	}
 	h.serve, err = sessionproxy.NewHandler(config)
 	return err
@@ -158,7 +174,7 @@ func (h *Handler) Validate() error { return h.check() }
 // check needs no Provision, so that a Caddyfile's mistakes are told with their line.
 func (h *Handler) check() error {
 	if h.Off {
-		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.Ticket != nil {
+		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.Ticket != nil {
 			return errors.New("session off takes no other option")
 		}
 		return nil

@@ -106,24 +106,13 @@ func (h *Handler) secure(r *http.Request) bool {
 	return false
 }
 
-// isReadOnly reports whether a matcher of read_only matches. A matcher that
-// fails counts as matching: then nothing is written by mistake.
-func (h *Handler) isReadOnly(r *http.Request) bool {
-	match, err := h.readOnly.AnyMatchWithError(r)
+// matches reports whether one of the option's matchers matches. failing is the
+// answer when a matcher cannot tell.
+func (h *Handler) matches(r *http.Request, option string, sets caddyhttp.MatcherSets, failing bool) bool {
+	match, err := sets.AnyMatchWithError(r)
 	if err != nil {
-		h.logger.Error("matching read_only", zap.String("manager", h.Manager), zap.Error(err))
-		return true
-	}
-	return match
-}
-
-// isReplayable reports whether a matcher of replayable matches. One that fails
-// counts as not matching.
-func (h *Handler) isReplayable(r *http.Request) bool {
-	match, err := h.replay.AnyMatchWithError(r)
-	if err != nil {
-		h.logger.Error("matching replayable", zap.String("manager", h.Manager), zap.Error(err))
-		return false
+		h.logger.Error("matching "+option, zap.String("manager", h.Manager), zap.Error(err))
+		return failing
 	}
 	return match
 }

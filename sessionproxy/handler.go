@@ -33,6 +33,8 @@ type Config struct {
 	Restart Restart
 	// EndStreams cuts off WebSockets and event streams whose session ends.
 	EndStreams bool
+	// Passive reports whether a request does not count as activity; nil means none.
+	Passive func(*http.Request) bool
 	// InlineLimit is the most data that is forwarded in a header, in bytes.
 	InlineLimit int
 	// CommitAny commits whatever the status; otherwise 500 and above roll back.
@@ -103,6 +105,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 		return h.refuse(newProblem(err, ""))
 	}
 	o.request.ReadOnly = h.ReadOnly != nil && h.ReadOnly(r)
+	o.request.Passive = h.Passive != nil && h.Passive(r)
 	o.request.Holder = session.Holder{Method: r.Method, Path: r.URL.Path}
 	switch {
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):

@@ -71,6 +71,13 @@ func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
 		return Outcome{}, nil
 	case c.Destroy:
 		return s.destroy(ctx)
+	case c.Touch && s.passive && s.exists():
+		s.passive = false
+		if err := s.touch(ctx, s.opened); err != nil {
+			return Outcome{}, err
+		}
+	}
+	switch {
 	case c.None() && !s.m.policy.CreateAlways:
 		return s.unchanged(ctx)
 	}

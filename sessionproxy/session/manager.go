@@ -75,6 +75,9 @@ type Request struct {
 	// ReadOnly opens the session without lock; it is not touched, and
 	// writes are refused.
 	ReadOnly bool
+	// Passive does not count the opening as activity. A write does, and so
+	// does Changes.Touch.
+	Passive bool
 	// Exclusive takes the session's lock whatever the policy.
 	Exclusive bool
 	// Attempt counts the openings for one request; zero means the first.
@@ -97,7 +100,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (*Session, error) {
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, attempt: max(r.Attempt, 1)}
+	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1)}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()
 		if errors.Is(err, ErrUnavailable) {

@@ -157,3 +157,34 @@ func TestStoreFailure(t *testing.T) {
 		}
 	})
 }
+
+// A passive request keeps nobody signed in, unless it says so, or writes.
+func TestPassive(t *testing.T) {
+	for name, tc := range map[string]struct {
+		changes session.Changes
+		alive   bool
+	}{
+		"reading":  {session.Changes{}, false},
+		"touching": {session.Changes{Touch: true}, true},
+		"writing":  {patch(t, `{"a":1}`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			c := s.begin(`{}`)
+			end := s.open(c).Meta().Expires
+			s.clock.advance(20 * time.Minute)
+			h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, Passive: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := h.Meta().Expires; !got.Equal(end) {
+				t.Errorf("it expires %v later because of a passive request", got.Sub(end))
+			}
+			s.commit(h, tc.changes)
+			s.clock.advance(20 * time.Minute)
+			if alive := s.open(c).State() == session.Active; alive != tc.alive {
+				t.Errorf("alive: %v, want %v", alive, tc.alive)
+			}
+		})
+	}
+}

@@ -37,6 +37,7 @@ type Session struct {
 	opened      time.Time
 	attempt     int
 	readOnly    bool
+	passive     bool // the request is no activity
 	replaced    bool // the ticket was genuine, but a login has replaced it
 	renewTicket bool
 
@@ -125,7 +126,7 @@ func (s *Session) begin(state State) {
 
 // touch counts the request as activity.
 func (s *Session) touch(ctx context.Context, now time.Time) error {
-	if s.readOnly || now.Sub(s.rec.Accessed) < touchStep(&s.rec) {
+	if s.readOnly || s.passive || now.Sub(s.rec.Accessed) < touchStep(&s.rec) {
 		return nil
 	}
 	// The browser is told a new expiry once per twentieth of the timeout. A fixed

@@ -133,7 +133,7 @@ func (s *Session) Again(ctx context.Context) (*Session, error) {
 		return nil, unavailable("opening session again", err)
 	}
 	n := &Session{
-		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly,
+		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly, passive: s.passive,
 		key: s.key, cred: s.cred, state: s.state, opened: s.m.now(), attempt: s.attempt,
 	}
 	if !s.created && !s.exists() {

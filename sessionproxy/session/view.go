@@ -51,7 +51,7 @@ func (s *Session) Meta() Meta {
 // expires is when the session ends if this request is the last one.
 func (s *Session) expires() time.Time {
 	rec := s.rec
-	if !s.readOnly && s.opened.After(rec.Accessed) {
+	if !s.readOnly && !s.passive && s.opened.After(rec.Accessed) {
 		rec.Accessed = s.opened
 	}
 	return rec.Expires()
