@@ -20,7 +20,7 @@ type fleet struct {
 
 	bare, bareTwin, async, sync *proxy
 	bareRoom, asyncRoom         *proxy // with equal room for garbage
-	closed                      *proxy // as async, without endpoint
+	open, closed                *proxy // as async but only read; with endpoint, and without
 	upstreamPID                 int
 }
 
@@ -67,6 +67,7 @@ func (f *fleet) start() (err error) {
 		{&f.sync, "sync", "sync", true, nil},
 		{&f.bareRoom, "bare-room", "", false, equalRoom},
 		{&f.asyncRoom, "async-room", "async", true, equalRoom},
+		{&f.open, "open", "async", true, nil},
 		{&f.closed, "closed", "async", false, nil},
 	} {
 		if *p.to, err = f.startProxy(p.name, p.durability, p.endpoint, p.env); err != nil {

@@ -48,7 +48,7 @@ func workloads(f *fleet, set settings) (list []workload) {
 		{"serialized, one session incremented", "WRITE", write, f.serialized(set, &increments), goal{0.50, 0, 0, 0}},
 		{"lossy, one session, 32 keys", "WRITE", write, f.keys(set, f.async.address, f.async.shared), goal{0.80, 0, 0, 0}},
 		{"optimistic merge, one session, 32 keys", "WRITE", write, f.keys(set, f.async.merging, f.async.planner), goal{0.50, 0, 0, 0}},
-		{"READ with an endpoint that is not used", "no endpoint", f.side(f.closed, set, "/read"), f.side(f.async, set, "/read"), goal{0, 0, 1, 0}},
+		{"READ with an endpoint that is not used", "no endpoint", f.side(f.closed, set, "/read"), f.side(f.open, set, "/read"), goal{0, 0, 1, 0}},
 		{"endpoint: GET data", "net/http", f.static(set, "GET"), f.endpoint(set, "GET", "", ""), goal{0.70, 0, 0, 0}},
 		{"endpoint: PATCH data", "net/http", f.static(set, "PATCH"), f.endpoint(set, "PATCH", "application/merge-patch+json", `{"n":1}`), goal{0.70, 0, 0, 0}},
 	} {

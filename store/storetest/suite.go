@@ -41,6 +41,7 @@ func Run(t *testing.T, e Engine) {
 		{"list", testList},
 		{"update", testUpdate},
 		{"concurrent saves", testConcurrentSaves},
+		{"histories", testHistories},
 		{"cancelled", testCancelled},
 		{"closed", testClosed},
 		{"reopen", testReopen},
