@@ -88,20 +88,25 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 }
 
 func (k *call) getMeta() error {
-	return k.x.use(k.r.Context(), func(s *session.Session) error {
-		_, tag := s.Staged()
-		var meta map[string]json.RawMessage
+	var meta map[string]json.RawMessage
+	var tag string
+	err := k.x.use(k.r.Context(), func(s *session.Session) error {
+		_, tag = s.Staged()
 		if err := json.Unmarshal([]byte(metaValue(s.Meta())), &meta); err != nil {
 			return err
 		}
 		meta["id"] = document.AppendString(nil, s.ID().String())
 		meta["state"] = document.AppendString(nil, string(s.State()))
-		text, err := json.Marshal(meta)
-		if err != nil {
-			return err
-		}
-		return k.reply(text, tag)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(meta)
+	if err != nil {
+		return err
+	}
+	return k.reply(text, tag)
 }
 
 func (k *call) add() error {

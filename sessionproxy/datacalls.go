@@ -30,21 +30,26 @@ func (k *call) locate(path string, deeper bool) error {
 }
 
 func (k *call) getData() error {
-	return k.x.use(k.r.Context(), func(s *session.Session) error {
-		data, tag := s.Staged()
-		value, ok := document.At(data, k.at)
-		if !ok {
-			return document.ErrNoPath
+	var data []byte
+	var tag string
+	// The answer is written afterwards: a caller that does not read it must
+	// not keep the request from ending.
+	err := k.x.use(k.r.Context(), func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	if err != nil {
+		return err
+	}
+	value, ok := document.At(data, k.at)
+	if !ok {
+		return document.ErrNoPath
+	}
+	if same, err := noneMatch(k.r.Header, tag); same || err != nil {
+		if err == nil {
+			k.w.Header().Set("ETag", quoted(tag))
+			k.w.WriteHeader(http.StatusNotModified)
 		}
-		if same, err := noneMatch(k.r.Header, tag); same || err != nil {
-			if err == nil {
-				k.w.Header().Set("ETag", quoted(tag))
-				k.w.WriteHeader(http.StatusNotModified)
-			}
-			return err
-		}
-		return k.reply(value, tag)
-	})
+		return err
+	}
+	return k.reply(value, tag)
 }
 
 func (k *call) putData() error {
