@@ -154,7 +154,7 @@ func (s *endpointServer) listen() error {
 		return fmt.Errorf("listening on session endpoint %s: %w; set another one by `endpoint <address>` in the sessions option, or `endpoint off`", s.address, err)
 	}
 	s.server = &http.Server{
-		Handler: s.endpoint, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		Handler: s.endpoint, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: readTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: zap.NewStdLog(zap.NewNop()),
 	}
 	server := s.server

@@ -33,6 +33,7 @@ var callProblems = []struct {
 	title  string
 }{
 	{errPrecondition, http.StatusPreconditionFailed, TypeConflict, "the session's data is not what the call demands"},
+	{session.ErrIfVersion, http.StatusPreconditionFailed, TypeConflict, "the session's data is not what the call demands"},
 	{errMediaType, http.StatusUnsupportedMediaType, TypeMisplaced, "the call does not take a body of that kind"},
 	{session.ErrTooLarge, http.StatusRequestEntityTooLarge, TypeTooLarge, "the session data is too large"},
 	{errBadWrite, http.StatusBadRequest, TypeBadWrite, "the call is malformed"},

@@ -173,7 +173,8 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
-	return k.x.stage(k.r.Context(), c, func(s *session.Session) error {
+	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
+	return k.x.stage(k.r.Context(), c, conditional, func(s *session.Session) error {
 		data, tag := s.Staged()
 		_, there := document.At(data, k.at)
 		if k.root && s.State() != session.Active {

@@ -24,7 +24,9 @@ func (w *writer) decide(status int) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
 			out = w.x.rollBack()
-			if w.mayRestart(err) {
+			restart := w.mayRestart(err)
+			w.x.end() // the app's further calls are of no request
+			if restart {
 				w.restart(h)
 				return
 			}

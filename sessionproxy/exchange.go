@@ -2,7 +2,6 @@ package sessionproxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -65,7 +64,9 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 
 // stage adds changes, if allowed says that the data as it is may be changed.
 // It returns the data afterwards, and its tag.
-func (x *exchange) stage(ctx context.Context, c session.Changes, allowed func(*session.Session) error) (data []byte, tag string, err error) {
+// conditional says that the answer of allowed depends on the data: after the
+// headers the commit then holds it to that very version.
+func (x *exchange) stage(ctx context.Context, c session.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
 	committed := false
 	err = x.use(ctx, func(s *session.Session) error {
 		if err := allowed(s); err != nil {
@@ -73,6 +74,10 @@ func (x *exchange) stage(ctx context.Context, c session.Changes, allowed func(*s
 		}
 		if x.sent && (c.Regenerate || c.Principal != nil || s.State() != session.Active) {
 			return errNoBrowser
+		}
+		if x.sent && conditional {
+			version := s.Meta().Version.String()
+			c.IfVersion = &version
 		}
 		if err := s.Stage(c); err != nil {
 			return err
@@ -184,13 +189,5 @@ func (x *exchange) alive(ctx context.Context, active bool) (time.Duration, error
 	if x.ended {
 		return 0, session.ErrObsolete
 	}
-	s, err := x.s.Again(ctx)
-	if err != nil {
-		if errors.Is(err, session.ErrGone) {
-			return 0, err
-		}
-		return time.Second, nil // a store in trouble ends no stream
-	}
-	defer s.Rollback()
-	return s.Alive(ctx, active)
+	return x.s.Alive(ctx, active)
 }

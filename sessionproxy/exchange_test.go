@@ -1,11 +1,13 @@
 package sessionproxy_test
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
@@ -290,5 +292,94 @@ func TestEarlyCommitReleasesTheLock(t *testing.T) {
 	})
 	if got := e.data(in); got != `{"n":11,"a":1}` {
 		t.Fatalf("data is %s", got)
+	}
+}
+
+// TestAReplacedResponseWritesNothingMore: its app may still run, but is of no
+// request any more.
+func TestAReplacedResponseWritesNothingMore(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	in := e.begin(`{"a":1}`)
+	got := e.do("GET", "/", in, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Session-Patch", "{")
+		w.WriteHeader(http.StatusOK)
+		if got := e.call("PUT", endpointOf(r)+"/data/leak", `1`); got.status != http.StatusGone {
+			t.Errorf("a call after the response was replaced: %d %s", got.status, got.body)
+		}
+	})
+	e.refuses(got, http.StatusBadGateway, sessionproxy.TypeBadWrite)
+	if data := e.data(in); data != `{"a":1}` {
+		t.Fatalf("data is %s", data)
+	}
+}
+
+// TestConditionsInAStream: what If-Match was checked against is what changes.
+func TestConditionsInAStream(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	in := e.begin(`{"n":0}`)
+	done := 0
+	e.do("GET", "/", in, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		for range 4 {
+			wg.Go(func() {
+				for range 25 {
+					data := e.call("GET", endpointOf(r)+"/data/n", "")
+					got := e.call("PUT", endpointOf(r)+"/data/n", increment(data.body), "If-Match", data.tag())
+					switch got.status {
+					case http.StatusOK:
+						mu.Lock()
+						done++
+						mu.Unlock()
+					case http.StatusPreconditionFailed:
+					default:
+						t.Errorf("%d %s", got.status, got.body)
+					}
+					e.meddle(in, `{"other":1}`)
+				}
+			})
+		}
+		wg.Wait()
+	})
+	var stored struct{ N int }
+	if err := json.Unmarshal([]byte(e.data(in)), &stored); err != nil || stored.N != done {
+		t.Fatalf("%d writes were acknowledged, %d are stored (%v)", done, stored.N, err)
+	}
+}
+
+// TestAnEarlyCommitOfAnAppThatDies: what it began still needs its cookie.
+func TestAnEarlyCommitOfAnAppThatDies(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	e.run(func(_ http.ResponseWriter, r *http.Request) error {
+		e.call("PUT", endpointOf(r)+"/data/a", `1`)
+		e.call("POST", endpointOf(r)+"/commit", "")
+		return errors.New("no upstream")
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.send(req)
+	if got.status != http.StatusBadGateway || got.cookie == nil {
+		t.Fatalf("%d, cookie %v", got.status, got.cookie)
+	}
+	if data := e.data(http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}); data != `{"a":1}` {
+		t.Fatalf("data is %s", data)
+	}
+}
+
+// TestManyAdditionsNeverConflict: however many one request stages.
+func TestManyAdditionsNeverConflict(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	in := e.begin(`{"n":0}`)
+	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
+		for range 300 {
+			e.call("POST", endpointOf(r)+"/add", `{"n":1}`)
+		}
+		e.meddle(in, `{"n":1000}`)
+	})
+	if data := e.data(in); data != `{"n":1300}` {
+		t.Fatalf("data is %s", data)
 	}
 }

@@ -141,6 +141,9 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	}
 	defer func() {
 		rw.leave()
+		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
+			_ = rw.carry(rw.Header(), rw.x.rollBack())
+		}
 		if err == nil && rw.passes() {
 			return
 		}

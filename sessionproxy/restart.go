@@ -61,7 +61,10 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		return err
 	}
 	if !whole {
-		return h.attempt(w, r, next, o)
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		o.cancel = cancel
+		return h.attempt(w, r.WithContext(ctx), next, o)
 	}
 	for o.request.Attempt = 1; ; o.request.Attempt++ {
 		o.restarts = o.request.Attempt <= h.Restart.Times

@@ -25,8 +25,11 @@ type watcher struct {
 	over   atomic.Bool
 }
 
-// lookEvery is how often an open response's activity is counted at most.
-const lookEvery = 10 * time.Second
+// An open response's activity is counted, and its session looked at, this often.
+const (
+	lookEvery = 10 * time.Second // at least
+	lookLeast = 250 * time.Millisecond
+)
 
 func isEventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
@@ -42,8 +45,11 @@ func mayStream(r *http.Request) bool {
 // watch begins to watch a response that stays open, once its session has been
 // committed. Called with mu held.
 func (w *writer) watch(status int, h http.Header) {
-	if !w.h.EndStreams || !w.passes() || w.cancel == nil {
+	if !w.h.EndStreams || !w.passes() {
 		return
+	}
+	if w.cancel == nil { // nobody said that it would stream: it is cut off at its next byte
+		w.cancel = func() { w.cut.Store(true) }
 	}
 	if status == http.StatusSwitchingProtocols || w.r.Method == http.MethodConnect || isEventStream(h) {
 		w.startWatch(w.cancel)
@@ -58,6 +64,7 @@ func (w *writer) startWatch(cancel func()) {
 		return
 	}
 	w.watcher = t
+	t.timer.Reset(0) // it may have ended since it was opened
 }
 
 // end cuts the response off.
@@ -90,8 +97,10 @@ func (t *watcher) look() {
 	switch {
 	case errors.Is(err, session.ErrGone):
 		t.end()
-	case err == nil:
-		t.timer.Reset(max(min(left, lookEvery), time.Second))
+	case err == nil: // twice before the end, so that what flows is counted in time
+		t.timer.Reset(max(min(left/2, lookEvery), lookLeast))
+	default: // a store in trouble ends no stream
+		t.timer.Reset(lookEvery)
 	}
 }
 

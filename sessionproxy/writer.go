@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -59,6 +60,7 @@ type writer struct {
 	informed bool            // an informational response has gone to the client
 	stream   *session.Stream // of a response that ends with its session
 	watcher  *watcher
+	cut      atomic.Bool // its session has ended
 
 	// cancel ends the request's work upstream, if that can be needed.
 	cancel   context.CancelFunc
@@ -128,7 +130,9 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.begin() {
 		return w.drop(p)
 	}
-	w.active()
+	if w.active(); w.cut.Load() {
+		return 0, errReplaced
+	}
 	return w.ResponseWriter.Write(p)
 }
 

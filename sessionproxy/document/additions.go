@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -154,4 +155,34 @@ func sumsOf(sums []sum, object []byte) []edit {
 		edits = append(edits, e)
 	}
 	return edits
+}
+
+// Plus returns both additions in one. It reports false if one adds to a number
+// where the other adds inside an object, or to a sum beyond ±2^53.
+func (a Additions) Plus(b Additions) (Additions, bool) {
+	sums, ok := plus(a.sums, b.sums)
+	return Additions{sums: sums}, ok
+}
+
+func plus(a, b []sum) ([]sum, bool) {
+	all := slices.Clone(a)
+	for _, s := range b {
+		i := slices.IndexFunc(all, func(o sum) bool { return bytes.Equal(o.name, s.name) })
+		if i < 0 {
+			all = append(all, s)
+			continue
+		}
+		o := &all[i]
+		if o.within != s.within {
+			return nil, false
+		}
+		var ok bool
+		if o.inside, ok = plus(o.inside, s.inside); !ok {
+			return nil, false
+		}
+		if o.n += s.n; o.n > maxExact || o.n < -maxExact {
+			return nil, false
+		}
+	}
+	return all, true
 }

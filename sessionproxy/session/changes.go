@@ -89,6 +89,19 @@ func (c *Changes) adds() (n int) {
 	return n
 }
 
+// foldAdds makes one addition of the last two steps, if they are additions: an
+// app may add as often as it likes.
+func (c *Changes) foldAdds() {
+	n := len(c.Steps)
+	if c.adds() < 2 {
+		return
+	}
+	sum, ok := c.Steps[n-2].(addition).Plus(c.Steps[n-1].(addition).Additions)
+	if ok {
+		c.Steps = append(c.Steps[:n-2:n-2], Add(sum))
+	}
+}
+
 // replaces reports whether all of the data is set.
 func (c *Changes) replaces() bool {
 	return slices.ContainsFunc(c.Steps, func(s Step) bool { _, ok := s.(replace); return ok })

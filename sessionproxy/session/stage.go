@@ -30,6 +30,7 @@ func (s *Session) Stage(c Changes) error {
 		return err
 	}
 	s.pending = s.pending.then(c)
+	s.pending.foldAdds()
 	if len(s.pending.Steps) > maxSteps { // one replacement says the same, but for conflicts
 		s.pending.Steps = []Step{Replace(data)}
 	}
@@ -156,23 +157,31 @@ func (s *Session) Again(ctx context.Context) (*Session, error) {
 }
 
 // Alive tells how long the session lives if nothing more happens; active
-// counts as activity. It is for what stays open after the commit.
+// counts as activity. It is for what stays open after the commit, whatever
+// ticket opens the session by then. A session that has ended is ErrGone.
 func (s *Session) Alive(ctx context.Context, active bool) (time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.m.now()
-	switch {
-	case !s.exists():
-		return 0, ErrGone
-	case active:
-		if err := s.touch(ctx, now); err != nil {
-			return 0, err
-		}
-		if now.After(s.rec.Accessed) && !s.readOnly {
-			s.rec.Accessed = now
-		}
+	st, _, err := s.m.backend.Borrow()
+	if err != nil {
+		return 0, unavailable("looking after session", err)
 	}
-	return s.rec.Deadline().Sub(now), nil
+	defer s.m.backend.Return()
+	rec, err := st.Load(ctx, s.key)
+	switch {
+	case errors.Is(err, store.ErrGone) || err == nil && s.exists() && rec.Incarnation != s.rec.Incarnation:
+		return 0, ErrGone
+	case err != nil:
+		return 0, s.loadError(ctx, err)
+	}
+	now := s.m.now()
+	if active && !s.readOnly && !s.passive && now.Sub(rec.Accessed) >= touchStep(&rec) {
+		if err := st.Touch(ctx, store.Touch{Key: s.key, Incarnation: rec.Incarnation, Accessed: now}); err != nil {
+			return 0, unavailable("looking after session", err)
+		}
+		rec.Accessed = now
+	}
+	return rec.Deadline().Sub(now), nil
 }
 
 // Watch has cancel called when the session ends: see Streams. It returns nil
