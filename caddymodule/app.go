@@ -5,6 +5,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -107,6 +108,19 @@ func (a *App) listen() error {
 	return a.endpoint.listen()
 }
 
+// permit gives the endpoint's socket this configuration's permissions: it may
+// have been opened by an earlier one.
+func (a *App) permit() error {
+	if a.endpoint == nil {
+		return nil
+	}
+	address, err := a.Endpoint.parse()
+	if err != nil || address.network != "unix" {
+		return err
+	}
+	return os.Chmod(address.address, address.mode)
+}
+
 func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
 	if a.StoreRaw == nil {
 		a.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
@@ -130,6 +144,9 @@ func (a *App) Start() error {
 	}
 	a.backend.Return()
 	if err := a.listen(); err != nil {
+		return err
+	}
+	if err := a.permit(); err != nil {
 		return err
 	}
 	_, err := a.keys.Ring()

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -104,6 +105,18 @@ func TestEndpointAddresses(t *testing.T) {
 				t.Errorf("%d endpoints are left after the stop", openEndpoints())
 			}
 		})
+	}
+}
+
+// TestReloadChangesTheSocketsPermissions: the listener stays.
+func TestReloadChangesTheSocketsPermissions(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s.sock")
+	s := newSite(t)
+	for _, mode := range []os.FileMode{0o600, 0o660} {
+		s.load(s.config(s.store(s.dir, "async")+fmt.Sprintf("\nendpoint unix/%s|%04o", socket, mode), "", "session shop\nrespond x"))
+		if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("mode %v, %v, want %v", info.Mode(), err, mode)
+		}
 	}
 }
 

@@ -122,6 +122,9 @@ func (k *call) add() error {
 }
 
 func (k *call) commit() error {
+	if err := k.x.use(k.r.Context(), k.allowed); err != nil {
+		return err
+	}
 	if err := k.x.commitEarly(k.r.Context()); err != nil {
 		return err
 	}
@@ -129,7 +132,13 @@ func (k *call) commit() error {
 }
 
 func (k *call) rollback() error {
-	if err := k.x.use(k.r.Context(), func(s *session.Session) error { s.Unstage(); return nil }); err != nil {
+	if err := k.x.use(k.r.Context(), func(s *session.Session) error {
+		if err := k.allowed(s); err != nil {
+			return err
+		}
+		s.Unstage()
+		return nil
+	}); err != nil {
 		return err
 	}
 	return k.done()
@@ -174,14 +183,17 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
-	return k.x.stage(k.r.Context(), c, conditional, func(s *session.Session) error {
-		data, tag := s.Staged()
-		_, there := document.At(data, k.at)
-		if k.root && s.State() != session.Active {
-			there = len(data) > len("{}")
-		}
-		return preconditions(k.r.Header, tag, there)
-	})
+	return k.x.stage(k.r.Context(), c, conditional, k.allowed)
+}
+
+// allowed evaluates the conditions of the call.
+func (k *call) allowed(s *session.Session) error {
+	data, tag := s.Staged()
+	_, there := document.At(data, k.at)
+	if k.root && s.State() != session.Active {
+		there = len(data) > len("{}")
+	}
+	return preconditions(k.r.Header, tag, there)
 }
 
 // done answers a call that has no value to show.

@@ -235,6 +235,8 @@ func TestEndpointConditions(t *testing.T) {
 			{"there is data", "PUT", "/data", "If-None-Match", `*`, 412},
 			{"adding to another version", "POST", "/add", "If-Match", `"x"`, 412},
 			{"removing another version", "DELETE", "/data", "If-Match", `"x"`, 412},
+			{"committing another version", "POST", "/commit", "If-Match", `"x"`, 412},
+			{"dropping another version", "POST", "/rollback", "If-Match", `"x"`, 412},
 			{"destroying another version", "DELETE", "", "If-Match", `"x"`, 412},
 		} {
 			if got := e.call(tc.method, ep+tc.path, `{}`, tc.header, tc.value); got.status != tc.status {

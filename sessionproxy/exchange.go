@@ -2,6 +2,7 @@ package sessionproxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -128,6 +129,8 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 			x.s = s
 		case c.None():
 			return x.early, nil // nothing is lost
+		case c.Destroy && errors.Is(err, session.ErrGone):
+			return x.early.Then(session.Outcome{ClearTicket: true}), nil // twice is once
 		default:
 			return session.Outcome{}, err
 		}

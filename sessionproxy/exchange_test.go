@@ -123,6 +123,16 @@ func TestOneTransaction(t *testing.T) {
 				t.Error("the cookie is not cleared")
 			}
 		}},
+		{"destroying twice is once", func(e *endpointRig, ep string, w http.ResponseWriter) error {
+			e.call("DELETE", ep, "")
+			e.call("POST", ep+"/commit", "")
+			w.Header().Set("Session-Action", "destroy")
+			return nil
+		}, "", func(t *testing.T, got reply) {
+			if got.status != http.StatusOK || got.cookie == nil || got.cookie.MaxAge >= 0 {
+				t.Errorf("%d, cookie %v", got.status, got.cookie)
+			}
+		}},
 		{"staging nothing new is no write", func(e *endpointRig, ep string, _ http.ResponseWriter) error {
 			e.call("PUT", ep+"/data/a", `1`)
 			return nil

@@ -167,3 +167,58 @@ func TestAConnectionThatWasTakenOverIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// A logout while the app was still thinking: the stream ends as it begins.
+func TestAStreamOfASessionThatHasEndedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		header := in.Clone()
+		header.Set("Accept", "text/event-stream")
+		var open time.Duration
+		serve(t, h, header, func(w http.ResponseWriter, r *http.Request) {
+			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			begin := time.Now()
+			<-r.Context().Done()
+			open = time.Since(begin)
+		})
+		if open > time.Second {
+			t.Fatalf("it was open for %v", open)
+		}
+	})
+}
+
+// A request that did not ask for a stream got one: it ends at its next byte.
+func TestAStreamThatNobodyAskedForIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: 1\n\n")
+			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+			if _, err := io.WriteString(w, "data: 2\n\n"); err == nil {
+				t.Error("it goes on after the logout")
+			}
+		})
+	})
+}
+
+// A new ticket of the same session ends no stream of it.
+func TestAStreamOutlivesARotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, in := streamRig(t)
+		header := in.Clone()
+		header.Set("Accept", "text/event-stream")
+		serve(t, h, header, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "regenerate") })
+			select {
+			case <-r.Context().Done():
+				t.Error("it was cut off")
+			case <-time.After(time.Minute):
+			}
+		})
+	})
+}
