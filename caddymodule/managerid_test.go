@@ -47,16 +47,23 @@ func TestManagerIDOfASite(t *testing.T) {
 	}
 }
 
+// seeSiteKeys is told of the site of each test_site_keys directive.
+var seeSiteKeys func(keys []string)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("test_site_keys", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+		h.Next()
+		keys, err := siteKeys(h)
+		seeSiteKeys(keys)
+		return new(Handler), err
+	})
+}
+
 // TestSiteKeysOfThisCaddy guards what is read by reflection: it fails when a
 // version of Caddy has moved it.
 func TestSiteKeysOfThisCaddy(t *testing.T) {
 	var got [][]string
-	httpcaddyfile.RegisterHandlerDirective("test_site_keys", func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		h.Next()
-		keys, err := siteKeys(h)
-		got = append(got, keys)
-		return new(Handler), err
-	})
+	seeSiteKeys = func(keys []string) { got = append(got, keys) }
 	_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(`
 a.example, b.example:8080 {
 	route {
