@@ -48,12 +48,13 @@ func (w *writer) watch(status int, h http.Header) {
 	if !w.h.EndStreams || !w.passes() {
 		return
 	}
+	if status != http.StatusSwitchingProtocols && w.r.Method != http.MethodConnect && !isEventStream(h) {
+		return
+	}
 	if w.cancel == nil { // nobody said that it would stream: it is cut off at its next byte
 		w.cancel = func() { w.cut.Store(true) }
 	}
-	if status == http.StatusSwitchingProtocols || w.r.Method == http.MethodConnect || isEventStream(h) {
-		w.startWatch(w.cancel)
-	}
+	w.startWatch(w.cancel)
 }
 
 func (w *writer) startWatch(cancel func()) {
