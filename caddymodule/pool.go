@@ -91,7 +91,7 @@ func openDatabase(p StoreProvider) (*database, error) {
 		lifetime.Unlock()
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
-	return &database{provider: p, store: st, local: session.NewLocal(), lifetime: lifetime}, nil
+	return &database{provider: p, store: st, local: session.NewLocal(st), lifetime: lifetime}, nil
 }
 
 // Destruct closes the store. The pool calls it when the last reference is gone.

@@ -26,6 +26,9 @@ type Record struct {
 	Nonce, PreviousNonce [16]byte
 	PreviousUntil        time.Time
 
+	// Rotated is when the current nonce was given.
+	Rotated time.Time
+
 	// Incarnation tells this life of the key from any other; it is chosen
 	// at the creation (NewIncarnation) and never changes.
 	Incarnation uint64
@@ -44,6 +47,14 @@ func (r *Record) Expires() time.Time {
 // TouchSlack added to the idle timeout.
 func (r *Record) Deadline() time.Time {
 	return earlier(r.Accessed.Add(r.Idle+TouchSlack(r.Idle)), r.Absolute)
+}
+
+// EndsBy is the reason for which the record ends at its deadline.
+func (r *Record) EndsBy() Reason {
+	if r.Absolute.After(r.Deadline()) {
+		return Idle
+	}
+	return Absolute
 }
 
 // Alive reports whether the record is before its deadline.

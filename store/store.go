@@ -32,29 +32,32 @@ type Store interface {
 	// be shared with other callers: read it, keep it, never change it.
 	Load(ctx context.Context, key Key) (Record, error)
 
-	// Save writes rec under key if cond still holds, as one atomic step.
-	// rec.Version is the version that the record gets; the caller chooses it
+	// Save writes w under key if cond still holds, as one atomic step.
+	// w.Version is the version that the record gets; the caller chooses it
 	// with [Version.Next]. Data is owned by the store from then on: the
 	// caller must not change it.
 	//
 	//   - Create succeeds only if there is no live record; otherwise ErrConflict.
 	//   - Condition v succeeds only if the live record has exactly the
-	//     version v and the incarnation of rec. A newer version is
+	//     version v and the incarnation of w. A newer version is
 	//     ErrConflict; no live record, or another incarnation, is ErrGone. A
 	//     save therefore never brings a deleted session back.
-	//   - If the stored version already equals rec.Version, nonce included,
+	//   - If the stored version already equals w.Version, nonce included,
 	//     this very save has happened before and Save returns nil: a save
 	//     whose outcome was unknown can be repeated.
+	//   - ErrLimit if w.Limit does not let the principal have the session.
 	//
 	// A nil error means that the record is as durable as the store promises
-	// and visible to every later Load. rec.Accessed never moves an access
+	// and visible to every later Load. w.Accessed never moves an access
 	// time that a Touch has advanced further back.
-	Save(ctx context.Context, key Key, rec Record, cond Condition) error
+	Save(ctx context.Context, key Key, w Write, cond Condition) error
 
-	// Delete removes the record and everything filed with it. It is
+	// Delete ends the session: it removes the record and everything filed
+	// with it, and files what end.Listeners are to be told. It is
 	// unconditional and wins over any concurrent save. Deleting what is
-	// absent is not an error.
-	Delete(ctx context.Context, key Key) error
+	// absent is not an error. What has expired is left to the sweep: it
+	// ended for another reason.
+	Delete(ctx context.Context, key Key, end End) error
 
 	// Touch moves access times forward, apart from data: it never writes
 	// data, never changes the version, never moves an access time back,
@@ -79,10 +82,10 @@ type Updater interface {
 	// Update calls change with the live record, after all writes accepted
 	// before it, and saves what it returns; it returns the record saved.
 	// No live record is ErrGone, and change is not called. An error of
-	// change is returned as it is and nothing is written. change may be called
-	// several times, must be quick, must not block and must not call the
-	// store; it must set a new Version.
-	Update(ctx context.Context, key Key, change func(Record) (Record, error)) (Record, error)
+	// change is returned as it is and nothing is written, and ErrLimit is
+	// as for Save. change may be called several times, must be quick, must
+	// not block and must not call the store; it must set a new Version.
+	Update(ctx context.Context, key Key, change func(Record) (Write, error)) (Record, error)
 }
 
 // MaxData is the largest Data that every store takes, in bytes.
@@ -94,6 +97,8 @@ var (
 	ErrGone = errors.New("session record is gone")
 	// ErrConflict says that the stored version is not the expected one.
 	ErrConflict = errors.New("session record has another version")
+	// ErrLimit says that the principal has as many sessions as it may have.
+	ErrLimit = errors.New("principal has too many sessions")
 	// ErrUnknown says that a write was sent and not confirmed: it may be
 	// repeated with the same version.
 	ErrUnknown = errors.New("outcome of the write is unknown")
@@ -101,24 +106,6 @@ var (
 	// out of disk space, or broken. Nothing was changed.
 	ErrUnavailable = errors.New("session store is unavailable")
 )
-
-// Condition says what must be true of the stored record for a Save to happen.
-type Condition struct {
-	create  bool
-	version Version
-}
-
-// Create is the condition that there is no live record yet.
-func Create() Condition { return Condition{create: true} }
-
-// IfVersion is the condition that the live record has exactly version v.
-func IfVersion(v Version) Condition { return Condition{version: v} }
-
-// IsCreate reports whether the condition is Create.
-func (c Condition) IsCreate() bool { return c.create }
-
-// Version returns the version that an IfVersion condition expects.
-func (c Condition) Version() Version { return c.version }
 
 // Touch says that a session was used at a time.
 type Touch struct {

@@ -15,7 +15,7 @@ type Backend interface {
 
 // Fixed returns a Backend for a store that stays open longer than every
 // manager that uses it.
-func Fixed(s store.Store) Backend { return &fixed{store: s, local: NewLocal()} }
+func Fixed(s store.Store) Backend { return &fixed{store: s, local: NewLocal(s)} }
 
 type fixed struct {
 	store store.Store

@@ -90,16 +90,20 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	if !s.exists() {
 		return out, nil
 	}
-	err := s.store.Delete(ctx, s.key)
+	end := store.End{Reason: store.Destroyed, Listeners: hear(s.m.hearers, EventDelete)}
+	err := s.store.Delete(ctx, s.key, end)
 	if errors.Is(err, store.ErrUnknown) {
-		err = s.store.Delete(ctx, s.key)
+		err = s.store.Delete(ctx, s.key, end)
 	}
 	if err != nil {
 		s.destroyed = false
 		return Outcome{}, unavailable("destroying session", err)
 	}
 	out.Destroyed = true
-	s.local.Streams.End(s.key)
+	if len(end.Listeners) > 0 {
+		s.local.Listeners.Wake()
+	}
+	s.local.Streams.End(s.key) // a store that is Observable has done so
 	return out, nil
 }
 
@@ -128,7 +132,7 @@ func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 	}
 	switch {
 	case err == nil:
-		return s.saved(c, &next, now), nil
+		return s.saved(c, &next.Record, now), nil
 	case errors.Is(err, store.ErrConflict) && s.exists():
 		return s.reapply(ctx, c, nonce)
 	default:

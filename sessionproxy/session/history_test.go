@@ -187,11 +187,11 @@ func TestHistories(t *testing.T) {
 // careless is a store that does not look at versions.
 type careless struct{ store.Store }
 
-func (c careless) Save(ctx context.Context, key store.Key, rec store.Record, cond store.Condition) error {
+func (c careless) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) error {
 	if current, err := c.Load(ctx, key); err == nil && !cond.IsCreate() {
 		cond = store.IfVersion(current.Version)
 	}
-	return c.Store.Save(ctx, key, rec, cond)
+	return c.Store.Save(ctx, key, w, cond)
 }
 
 // TestTheCheckerFindsLostUpdates: under lossy, and with a store that forgets

@@ -20,6 +20,7 @@ type Manager struct {
 	backend Backend
 	mint    func() Credential
 	now     func() time.Time
+	hearers []Subscription
 }
 
 // Options are a manager's surroundings.
@@ -29,6 +30,9 @@ type Options struct {
 	// Mint makes the credential of a new session: a random number that
 	// was never used, and a random nonce. Required.
 	Mint func() Credential
+	// Listeners hear of the manager's sessions. Whoever owns the backend
+	// gives them to Local.Listeners besides, so that they are told.
+	Listeners []Subscription
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -57,7 +61,7 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now}, nil
+	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: o.Listeners}, nil
 }
 
 // ID names the manager.

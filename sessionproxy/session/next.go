@@ -19,12 +19,12 @@ func (c *Changes) begins(data []byte) bool {
 	return c.replaces() || !sameBytes(data, emptyData) || c.Principal != nil && *c.Principal != ""
 }
 
-// next computes the record that follows current, and whether it differs.
+// next computes what is written over current, and whether that differs.
 // nonce is the one of the new ticket, if the changes want one.
-func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (store.Record, bool, error) {
+func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (store.Write, bool, error) {
 	data, err := s.dataOn(c, current)
 	if err != nil {
-		return store.Record{}, false, err
+		return store.Write{}, false, err
 	}
 	rec := *current
 	var changed bool
@@ -50,13 +50,13 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 		changed = changed || s.exists()
 	}
 	if !changed {
-		return store.Record{}, false, nil
+		return store.Write{}, false, nil
 	}
 	rec.Version = current.Version.Next()
 	if now.After(rec.Accessed) {
 		rec.Accessed = now
 	}
-	return rec, true, nil
+	return store.Write{Record: rec}, true, nil
 }
 
 // dataOn computes the new data: from what the app was shown, or, when that is

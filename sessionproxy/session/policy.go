@@ -54,6 +54,17 @@ type Policy struct {
 	// MaxIdle and MaxAbsolute cap what an app may ask for a single session.
 	MaxIdle, MaxAbsolute time.Duration
 
+	// RotateEvery replaces the ticket of a session in use when it is that
+	// old; zero means never. The old one is good for RotateGrace more, for
+	// requests that are under way.
+	RotateEvery, RotateGrace time.Duration
+
+	// MaxPerPrincipal is how many sessions somebody may be signed in to at
+	// once; zero means any number. Beyond it the session that began first
+	// ends, if EvictOldest says so; otherwise the sign-in is refused.
+	MaxPerPrincipal int
+	EvictOldest     bool
+
 	// MaxSize limits the data, in bytes of its compact ASCII form.
 	MaxSize int
 	// CreateAlways begins a session for every visitor, not at the first write.
@@ -69,7 +80,8 @@ func DefaultPolicy() Policy {
 		Wait: 10 * time.Second, Queue: 32,
 		IdleTimeout: 30 * time.Minute, AbsoluteTimeout: 12 * time.Hour,
 		MaxIdle: 30 * time.Minute, MaxAbsolute: 12 * time.Hour,
-		MaxSize: 64 << 10,
+		RotateGrace: 10 * time.Second,
+		MaxSize:     64 << 10,
 	}
 }
 
@@ -94,6 +106,12 @@ func (p Policy) check() error {
 		return errors.New("maximum timeouts must not be shorter than the timeouts themselves")
 	case p.MaxIdle > p.MaxAbsolute:
 		return fmt.Errorf("maximum idle timeout %v is longer than the maximum absolute timeout %v", p.MaxIdle, p.MaxAbsolute)
+	case p.RotateEvery < 0 || p.RotateGrace < 0 || p.RotateEvery > 0 && p.RotateEvery < time.Second:
+		return errors.New("tickets can be rotated every second or more rarely, with a grace that is not negative")
+	case p.RotateEvery > 0 && p.RotateGrace >= p.RotateEvery:
+		return fmt.Errorf("rotation grace %v is not shorter than the rotation every %v", p.RotateGrace, p.RotateEvery)
+	case p.MaxPerPrincipal < 0 || p.EvictOldest && p.MaxPerPrincipal == 0:
+		return errors.New("sessions per principal must be at least 1")
 	case p.MaxSize < len("{}") || p.MaxSize > store.MaxData:
 		return fmt.Errorf("max size must be 2 to %d bytes", store.MaxData)
 	}

@@ -17,17 +17,17 @@ var errNothingLeft = errors.New("nothing left to change")
 // pass that fails means that another request succeeded.
 func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outcome, error) {
 	out := Outcome{Reapplied: true}
-	change := func(current store.Record) (store.Record, error) {
+	change := func(current store.Record) (store.Write, error) {
 		if err := s.mayReapply(c, &current); err != nil {
-			return store.Record{}, err
+			return store.Write{}, err
 		}
 		next, changed, err := s.next(c, &current, nonce, s.m.now())
 		if err != nil {
-			return store.Record{}, err
+			return store.Write{}, err
 		}
 		out.Overwrote = c.overwrites(s.rec.Data, current.Data, s.m.policy.MaxSize)
 		if !changed {
-			return store.Record{}, errNothingLeft
+			return store.Write{}, errNothingLeft
 		}
 		return next, nil
 	}
@@ -43,7 +43,7 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 	return done, nil
 }
 
-func (s *Session) update(ctx context.Context, change func(store.Record) (store.Record, error)) (store.Record, error) {
+func (s *Session) update(ctx context.Context, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	if u, ok := s.store.(store.Updater); ok {
 		return u.Update(ctx, s.key, change)
 	}
@@ -62,7 +62,7 @@ func (s *Session) update(ctx context.Context, change func(store.Record) (store.R
 			err = s.store.Save(ctx, s.key, next, cond)
 		}
 		if !errors.Is(err, store.ErrConflict) {
-			return next, err
+			return next.Record, err
 		}
 	}
 }

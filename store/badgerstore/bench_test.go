@@ -77,7 +77,7 @@ func BenchmarkSave(b *testing.B) {
 					for pb.Next() {
 						n := rec
 						n.Version = rec.Version.Next()
-						if err := s.Save(context.Background(), benchKey(k), n, store.IfVersion(rec.Version)); err != nil {
+						if err := s.Save(context.Background(), benchKey(k), store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 							b.Error(err)
 							return
 						}

@@ -17,11 +17,11 @@ func TestCloseWaitsAndLeavesNothing(t *testing.T) {
 	inside, gate := make(chan struct{}), make(chan struct{})
 	updated, closed := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := s.Update(context.Background(), keyOf(1), func(r store.Record) (store.Record, error) {
+		_, err := s.Update(context.Background(), keyOf(1), func(r store.Record) (store.Write, error) {
 			close(inside)
 			<-gate
 			r.Version = rec.Version.Next()
-			return r, nil
+			return store.Write{Record: r}, nil
 		})
 		updated <- err
 	}()

@@ -33,7 +33,7 @@ func TestCrashChild(t *testing.T) {
 			for i := 1; ; i++ {
 				n := rec
 				n.Data, n.Version = fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", i%3000)), rec.Version.Next()
-				if err := s.Save(t.Context(), key, n, store.IfVersion(rec.Version)); err != nil {
+				if err := s.Save(t.Context(), key, store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 					panic(err)
 				}
 				rec = n

@@ -24,7 +24,7 @@ func record(data string) store.Record {
 func create(t testing.TB, s *Store, key store.Key, data string) store.Record {
 	t.Helper()
 	rec := record(data)
-	if err := s.Save(t.Context(), key, rec, store.Create()); err != nil {
+	if err := s.Save(t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
 		t.Fatal(err)
 	}
 	return rec

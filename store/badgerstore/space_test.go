@@ -29,10 +29,10 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	n := rec
 	n.Version = rec.Version.Next()
 	for name, err := range map[string]error{
-		"save":   s.Save(t.Context(), keyOf(1), n, store.IfVersion(rec.Version)),
-		"create": s.Save(t.Context(), keyOf(4), record("y"), store.Create()),
+		"save":   s.Save(t.Context(), keyOf(1), store.Write{Record: n}, store.IfVersion(rec.Version)),
+		"create": s.Save(t.Context(), keyOf(4), store.Write{Record: record("y")}, store.Create()),
 		"update": func() error {
-			_, err := s.Update(t.Context(), keyOf(1), func(r store.Record) (store.Record, error) { return n, nil })
+			_, err := s.Update(t.Context(), keyOf(1), func(r store.Record) (store.Write, error) { return store.Write{Record: n}, nil })
 			return err
 		}(),
 	} {
@@ -43,7 +43,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	if got, err := s.Load(t.Context(), keyOf(1)); err != nil || got.Version != rec.Version {
 		t.Fatalf("reading: %+v, %v", got, err)
 	}
-	if err := s.Delete(t.Context(), keyOf(1)); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatalf("logging out: %v", err)
 	}
 	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(2), Incarnation: kept.Incarnation, Accessed: kept.Accessed.Add(10 * time.Minute)}); err != nil {

@@ -31,7 +31,7 @@ func TestWrittenAccessTimesStayWithinTheSlack(t *testing.T) {
 	defer shut(t, s)
 	rec := record("x")
 	rec.Accessed = clock.Now()
-	if err := s.Save(t.Context(), keyOf(1), rec, store.Create()); err != nil {
+	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: rec}, store.Create()); err != nil {
 		t.Fatal(err)
 	}
 	writes := 0
@@ -98,7 +98,7 @@ func TestAStaleReadIsNotInstalled(t *testing.T) {
 	}
 	n := rec
 	n.Data, n.Version = []byte("new"), rec.Version.Next()
-	if err := s.Save(t.Context(), keyOf(1), n, store.IfVersion(rec.Version)); err != nil {
+	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 		t.Fatal(err)
 	}
 	shard.forget(keyOf(1)) // as if it had been evicted
@@ -134,7 +134,7 @@ func TestReadersNeverSeeTheirPast(t *testing.T) {
 	for range 500 {
 		n := rec
 		n.Version = rec.Version.Next()
-		if err := s.Save(t.Context(), keyOf(1), n, store.IfVersion(rec.Version)); err != nil {
+		if err := s.Save(t.Context(), keyOf(1), store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 			t.Error(err)
 			break
 		}
@@ -185,7 +185,7 @@ func TestExpiryIndex(t *testing.T) {
 		n := *rec
 		n.Version = rec.Version.Next()
 		change(&n)
-		if err := s.Save(t.Context(), keyOf(1), n, store.IfVersion(rec.Version)); err != nil {
+		if err := s.Save(t.Context(), keyOf(1), store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 			t.Fatal(err)
 		}
 		*rec = n
@@ -209,7 +209,7 @@ func TestExpiryIndex(t *testing.T) {
 			t.Fatalf("%s: the engine drops it at %d, not %d", step.name, until, want)
 		}
 	}
-	if err := s.Delete(t.Context(), keyOf(1)); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatal(err)
 	}
 	if got := filed(); len(got) != 0 {
@@ -226,7 +226,7 @@ func TestATouchOfWhatIsGoneIsNotWritten(t *testing.T) {
 	defer shut(t, s)
 	rec := create(t, s, keyOf(1), "x")
 	late := map[store.Key]touched{keyOf(1): {access: access{rec.Incarnation, rec.Accessed.Add(time.Hour)}, absolute: rec.Absolute}}
-	if err := s.Delete(t.Context(), keyOf(1)); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.writer.flush(late); err != nil {

@@ -15,21 +15,21 @@ const (
 )
 
 // Save implements store.Store.
-func (s *Store) Save(ctx context.Context, key store.Key, rec store.Record, cond store.Condition) error {
+func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	if err := s.writable(key, &rec); err != nil {
+	if err := s.writable(key, &w.Record); err != nil {
 		return err
 	}
 	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
-		return b.save(key, rec, cond)
+		return b.save(key, w.Record, cond)
 	}})
 }
 
 // Update implements store.Updater.
-func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Record, error)) (store.Record, error) {
+func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	if err := s.enter(ctx); err != nil {
 		return store.Record{}, err
 	}
@@ -42,9 +42,9 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 		rec, err := b.update(key, func(current store.Record) (store.Record, error) {
 			next, err := change(current)
 			if err == nil {
-				err = s.writable(key, &next)
+				err = s.writable(key, &next.Record)
 			}
-			return next, err
+			return next.Record, err
 		})
 		saved = rec
 		return err
@@ -57,7 +57,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 
 // Delete implements store.Store. It is done even when disk space is short:
 // somebody wants to log out, and the reserve has room for it.
-func (s *Store) Delete(ctx context.Context, key store.Key) error {
+func (s *Store) Delete(ctx context.Context, key store.Key, _ store.End) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

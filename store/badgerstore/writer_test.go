@@ -18,9 +18,9 @@ func TestManyLargeUpdatesOfOneRecord(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	create(t, s, keyOf(1), "")
-	grow := func(r store.Record) (store.Record, error) {
+	grow := func(r store.Record) (store.Write, error) {
 		r.Data, r.Version = bytes.Repeat([]byte{'x'}, maxData-len(r.Data)%2-1), r.Version.Next()
-		return r, nil
+		return store.Write{Record: r}, nil
 	}
 	entered, gate := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
@@ -28,7 +28,7 @@ func TestManyLargeUpdatesOfOneRecord(t *testing.T) {
 		if _, err := s.Update(t.Context(), keyOf(2), nil); !errors.Is(err, store.ErrGone) {
 			t.Errorf("got %v", err)
 		}
-		_, err := s.Update(t.Context(), keyOf(1), func(r store.Record) (store.Record, error) {
+		_, err := s.Update(t.Context(), keyOf(1), func(r store.Record) (store.Write, error) {
 			close(entered)
 			<-gate
 			return grow(r)
@@ -115,7 +115,7 @@ func TestAPanicInAChangeEndsOnlyThatChange(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	rec := create(t, s, keyOf(1), "x")
-	_, err := s.Update(t.Context(), keyOf(1), func(store.Record) (store.Record, error) { panic("oops") })
+	_, err := s.Update(t.Context(), keyOf(1), func(store.Record) (store.Write, error) { panic("oops") })
 	if err == nil || !strings.Contains(err.Error(), "panic") {
 		t.Fatalf("got %v", err)
 	}

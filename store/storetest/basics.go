@@ -14,7 +14,7 @@ func testLoad(t *testing.T, r *rig) {
 		rec := r.record(`{"a":"` + string(make([]byte, 5000)) + `"}`)
 		rec.Principal = "Zoë\x00"
 		rec.PreviousNonce, rec.PreviousUntil = [16]byte{9}, r.clock.Now().Add(time.Minute)
-		if err := r.store.Save(t.Context(), keyOf("shop", 2), rec, store.Create()); err != nil {
+		if err := r.store.Save(t.Context(), keyOf("shop", 2), store.Write{Record: rec}, store.Create()); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.load(keyOf("shop", 2)); !same(got, rec) {
@@ -58,7 +58,7 @@ func testSave(t *testing.T, r *rig) {
 			key := keyOf("shop", byte(i+1))
 			rec := r.create(key, "old")
 			n, cond := tc.save(rec)
-			if err := r.store.Save(t.Context(), key, n, cond); !errors.Is(err, tc.want) {
+			if err := r.store.Save(t.Context(), key, store.Write{Record: n}, cond); !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
 			want := rec
@@ -72,7 +72,7 @@ func testSave(t *testing.T, r *rig) {
 	}
 	t.Run("what is absent is not brought back", func(t *testing.T) {
 		rec := r.record("x")
-		if err := r.store.Save(t.Context(), keyOf("shop", 100), next(rec, "y"), store.IfVersion(rec.Version)); !isGone(err) {
+		if err := r.store.Save(t.Context(), keyOf("shop", 100), store.Write{Record: next(rec, "y")}, store.IfVersion(rec.Version)); !isGone(err) {
 			t.Fatalf("got %v", err)
 		}
 		r.gone(keyOf("shop", 100))
@@ -81,14 +81,14 @@ func testSave(t *testing.T, r *rig) {
 		key := keyOf("shop", 101)
 		first := r.create(key, "1")
 		second, third := next(first, "2"), next(next(first, "2"), "3")
-		if err := r.store.Save(t.Context(), key, second, store.IfVersion(first.Version)); err != nil {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: second}, store.IfVersion(first.Version)); err != nil {
 			t.Fatal(err)
 		}
 		third.Version = second.Version.Next()
-		if err := r.store.Save(t.Context(), key, third, store.IfVersion(second.Version)); err != nil {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: third}, store.IfVersion(second.Version)); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.store.Save(t.Context(), key, second, store.IfVersion(first.Version)); !errors.Is(err, store.ErrConflict) {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: second}, store.IfVersion(first.Version)); !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -96,17 +96,17 @@ func testSave(t *testing.T, r *rig) {
 
 func testDelete(t *testing.T, r *rig) {
 	key := keyOf("shop", 1)
-	if err := r.store.Delete(t.Context(), key); err != nil {
+	if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatalf("deleting what is absent: %v", err)
 	}
 	rec := r.create(key, "x")
 	r.create(keyOf("cart", 1), "y")
-	if err := r.store.Delete(t.Context(), key); err != nil {
+	if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatal(err)
 	}
 	r.gone(key)
 	r.load(keyOf("cart", 1))
-	if err := r.store.Save(t.Context(), key, next(rec, "z"), store.IfVersion(rec.Version)); !isGone(err) {
+	if err := r.store.Save(t.Context(), key, store.Write{Record: next(rec, "z")}, store.IfVersion(rec.Version)); !isGone(err) {
 		t.Fatalf("a save brought it back: %v", err)
 	}
 	if err := r.store.Touch(t.Context(), store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: r.clock.Now().Add(time.Hour)}); err != nil {
@@ -150,7 +150,7 @@ func testTouch(t *testing.T, r *rig) {
 	}
 	t.Run("a save does not move it back", func(t *testing.T) {
 		n := next(rec, "y") // loaded before the touches
-		if err := r.store.Save(t.Context(), key, n, store.IfVersion(rec.Version)); err != nil {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: n}, store.IfVersion(rec.Version)); err != nil {
 			t.Fatal(err)
 		}
 		rec = n
@@ -167,7 +167,7 @@ func testExpiry(t *testing.T, r *rig) {
 		r.load(key)
 		step(time.Millisecond)
 		r.gone(key)
-		if err := r.store.Save(t.Context(), key, next(rec, "y"), store.IfVersion(rec.Version)); !isGone(err) {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: next(rec, "y")}, store.IfVersion(rec.Version)); !isGone(err) {
 			t.Fatalf("saving what has expired: %v", err)
 		}
 		if err := r.store.Touch(t.Context(), store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: r.clock.Now()}); err != nil {
@@ -194,7 +194,7 @@ func testExpiry(t *testing.T, r *rig) {
 		key := keyOf("shop", 3)
 		rec := r.record("x")
 		rec.Absolute = r.clock.Now().Add(time.Minute)
-		if err := r.store.Save(t.Context(), key, rec, store.Create()); err != nil {
+		if err := r.store.Save(t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.store.Touch(t.Context(), store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: r.clock.Now().Add(time.Hour)}); err != nil {
@@ -212,13 +212,16 @@ func testUpdate(t *testing.T, r *rig) {
 	}
 	key := keyOf("shop", 1)
 	called := false
-	change := func(rec store.Record) (store.Record, error) { called = true; return next(rec, "changed"), nil }
+	change := func(rec store.Record) (store.Write, error) {
+		called = true
+		return store.Write{Record: next(rec, "changed")}, nil
+	}
 	if _, err := u.Update(t.Context(), key, change); !isGone(err) || called {
 		t.Fatalf("updating what is absent: %v, called: %v", err, called)
 	}
 	rec := r.create(key, "x")
 	mine := errors.New("mine")
-	if _, err := u.Update(t.Context(), key, func(store.Record) (store.Record, error) { return store.Record{}, mine }); !errors.Is(err, mine) {
+	if _, err := u.Update(t.Context(), key, func(store.Record) (store.Write, error) { return store.Write{}, mine }); !errors.Is(err, mine) {
 		t.Fatalf("got %v", err)
 	}
 	if got := r.load(key); !same(got, rec) {

@@ -121,18 +121,18 @@ func (r *rig) make(t *testing.T, key store.Key, c *call, seen *store.Record) (ou
 	case callCreate:
 		rec := r.record("created")
 		c.life, c.version = rec.Incarnation, rec.Version
-		if out.err = r.store.Save(ctx, key, rec, store.Create()); out.err == nil {
+		if out.err = r.store.Save(ctx, key, store.Write{Record: rec}, store.Create()); out.err == nil {
 			*seen = rec
 		}
 	case callSave:
 		rec := *seen
 		c.life, c.cond, c.version = rec.Incarnation, rec.Version, rec.Version.Next()
 		rec.Version = c.version
-		if out.err = r.store.Save(ctx, key, rec, store.IfVersion(c.cond)); out.err == nil {
+		if out.err = r.store.Save(ctx, key, store.Write{Record: rec}, store.IfVersion(c.cond)); out.err == nil {
 			*seen = rec
 		}
 	case callDelete:
-		out.err = r.store.Delete(ctx, key)
+		out.err = r.store.Delete(ctx, key, store.End{Reason: store.Destroyed})
 	}
 	return out
 }

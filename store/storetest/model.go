@@ -79,7 +79,7 @@ func (m *machine) create(rt *rapid.T) {
 		Nonce:    [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 	}
 	m.known[key] = append(m.known[key], rec)
-	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, rec, store.Create()) })
+	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, store.Write{Record: rec}, store.Create()) })
 }
 
 func (m *machine) save(rt *rapid.T) {
@@ -91,12 +91,14 @@ func (m *machine) save(rt *rapid.T) {
 		rec.Idle = time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second
 	}
 	m.known[key] = append(m.known[key], rec)
-	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, rec, store.IfVersion(old.Version)) })
+	m.both(rt, func(s store.Store) error {
+		return s.Save(m.t.Context(), key, store.Write{Record: rec}, store.IfVersion(old.Version))
+	})
 }
 
 func (m *machine) delete(rt *rapid.T) {
 	key := m.key(rt)
-	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key) })
+	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key, store.End{Reason: store.Destroyed}) })
 }
 
 func (m *machine) touch(rt *rapid.T) {

@@ -21,7 +21,7 @@ func testList(t *testing.T, r *rig) {
 	r.create(keyOf("cart", 1), "other")
 	short := r.record("short")
 	short.Absolute = r.clock.Now().Add(time.Second)
-	if err := r.store.Save(t.Context(), keyOf("shop", 255), short, store.Create()); err != nil {
+	if err := r.store.Save(t.Context(), keyOf("shop", 255), store.Write{Record: short}, store.Create()); err != nil {
 		t.Fatal(err)
 	}
 	r.clock.Advance(time.Second)
@@ -67,7 +67,7 @@ func testList(t *testing.T, r *rig) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.store.Delete(t.Context(), store.Key{Manager: "shop", ID: info.ID}); err != nil {
+			if err := r.store.Delete(t.Context(), store.Key{Manager: "shop", ID: info.ID}, store.End{Reason: store.Destroyed}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -93,7 +93,7 @@ func testConcurrentSaves(t *testing.T, r *rig) {
 					t.Error(err)
 					return
 				}
-				err = r.store.Save(t.Context(), key, next(rec, strconv.Itoa(n+1)), store.IfVersion(rec.Version))
+				err = r.store.Save(t.Context(), key, store.Write{Record: next(rec, strconv.Itoa(n+1))}, store.IfVersion(rec.Version))
 				switch {
 				case err == nil:
 					done++
@@ -114,9 +114,9 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 	return map[string]func(context.Context) error{
 		"load": func(ctx context.Context) error { _, err := s.Load(ctx, key); return err },
 		"save": func(ctx context.Context) error {
-			return s.Save(ctx, key, next(rec, "new"), store.IfVersion(rec.Version))
+			return s.Save(ctx, key, store.Write{Record: next(rec, "new")}, store.IfVersion(rec.Version))
 		},
-		"delete": func(ctx context.Context) error { return s.Delete(ctx, key) },
+		"delete": func(ctx context.Context) error { return s.Delete(ctx, key, store.End{Reason: store.Destroyed}) },
 		"touch": func(ctx context.Context) error {
 			return s.Touch(ctx, store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: rec.Accessed.Add(time.Minute)})
 		},
@@ -166,7 +166,7 @@ func testReopen(t *testing.T, r *rig) {
 	key := keyOf("shop", 1)
 	rec := r.create(key, "x")
 	gone := r.create(keyOf("shop", 2), "gone")
-	if err := r.store.Delete(t.Context(), keyOf("shop", 2)); err != nil {
+	if err := r.store.Delete(t.Context(), keyOf("shop", 2), store.End{Reason: store.Destroyed}); err != nil {
 		t.Fatal(err)
 	}
 	rec.Accessed = rec.Accessed.Add(time.Second)
@@ -178,7 +178,7 @@ func testReopen(t *testing.T, r *rig) {
 		t.Fatalf("got %+v, want %+v", got, rec)
 	}
 	r.gone(keyOf("shop", 2))
-	if err := r.store.Save(t.Context(), keyOf("shop", 2), next(gone, "y"), store.IfVersion(gone.Version)); !isGone(err) {
+	if err := r.store.Save(t.Context(), keyOf("shop", 2), store.Write{Record: next(gone, "y")}, store.IfVersion(gone.Version)); !isGone(err) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -100,7 +100,7 @@ func (r *rig) record(data string) store.Record {
 func (r *rig) create(key store.Key, data string) store.Record {
 	r.t.Helper()
 	rec := r.record(data)
-	if err := r.store.Save(r.t.Context(), key, rec, store.Create()); err != nil {
+	if err := r.store.Save(r.t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
 		r.t.Fatalf("creating: %v", err)
 	}
 	return rec

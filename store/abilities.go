@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// Sweeper is the ability of a store to find the sessions that have expired,
+// without looking at those that live.
+type Sweeper interface {
+	// Sweep ends sessions that are past their deadline, the earliest first,
+	// and removes them; the reason is Idle or Absolute, whichever came first.
+	// listeners names who is told of the end of a manager's sessions. It
+	// looks at no more than n sessions, in steps that hold nobody up for
+	// long; more says that there may be others at once. A call that fails,
+	// or is cancelled, has swept what it has swept.
+	Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error)
+}
+
+// Order is one of listing sessions.
+type Order string
+
+const (
+	// ByCreated lists the session that began last first.
+	ByCreated Order = "created"
+	// ByExpires lists the one that ends first, first. Use that was not filed
+	// yet is not considered: a session that is in use may stand earlier than
+	// where it belongs, and never later.
+	ByExpires Order = "expires"
+)
+
+// Query asks for a part of a listing.
+type Query struct {
+	Manager string
+	// Principal restricts it to sessions that somebody is signed in to; empty means all.
+	Principal string
+	Order     Order
+	// Limit is how many sessions are wanted, at least 1.
+	Limit int
+	// Cursor is Page.Next of the part before; empty means from the start.
+	Cursor string
+}
+
+// Page is a part of a listing.
+type Page struct {
+	Sessions []Info
+	// Next is the cursor for the part that follows; empty at the end.
+	Next string
+}
+
+// ErrBadCursor says that a cursor is not one of this listing.
+var ErrBadCursor = errors.New("not a cursor of this listing")
+
+// Pager is the ability of a store to list sessions in an order, and by who is
+// signed in, without looking at others. Principals are indexed in the same
+// atomic step as the record.
+type Pager interface {
+	// Page returns live sessions, or an error wrapping ErrBadCursor. It is
+	// no snapshot, as List is none.
+	Page(ctx context.Context, q Query) (Page, error)
+}
+
+// Count is how many sessions a manager has in a store, those included that
+// have expired and are not swept yet.
+type Count struct {
+	Manager  string
+	Sessions int64
+}
+
+// Counter is the ability of a store to count without looking at each session.
+type Counter interface {
+	// Counts returns the managers that the store knows, in order of their names.
+	Counts(ctx context.Context) ([]Count, error)
+}
+
+// Archiver is the ability of a store to be copied while it is used.
+type Archiver interface {
+	// Backup writes everything, as of one moment, in a form that only
+	// Restore reads. The text of sessions is in it, in clear.
+	Backup(ctx context.Context, w io.Writer) error
+
+	// Restore reads a whole backup into a store without sessions, and
+	// returns how many it has brought. The backup is checked to its end
+	// before anything is stored: an error that wraps ErrBadBackup or
+	// ErrNotEmpty has changed nothing. What has expired is brought, too, so
+	// that listeners are told of it by the sweep.
+	Restore(ctx context.Context, r io.Reader) (sessions int64, err error)
+}
+
+var (
+	// ErrBadBackup says that a backup is damaged, cut off, of another kind
+	// or of a newer version.
+	ErrBadBackup = errors.New("not a backup that can be restored")
+	// ErrNotEmpty says that a store has sessions, so that none can be restored into it.
+	ErrNotEmpty = errors.New("the session store is not empty")
+)
+
+// Stats are what a store knows of itself: counts since it was opened, sizes
+// now. What does not apply to an engine is zero.
+type Stats struct {
+	Batches      int64     `json:"batches"`       // transactions written
+	Writes       int64     `json:"writes"`        // operations in them
+	Damaged      int64     `json:"damaged"`       // records that failed their checksum
+	Swept        int64     `json:"swept"`         // sessions that were found expired and ended
+	SweptThrough time.Time `json:"swept_through"` // no session that ended before is unswept
+	CacheBytes   int64     `json:"cache_bytes"`   // of memory, for copies of records
+	DiskBytes    int64     `json:"disk_bytes"`
+	FreeBytes    int64     `json:"free_bytes"` // of disk space, as last looked at
+}
+
+// Reporter is the ability of a store to tell how it is.
+type Reporter interface {
+	Stats() Stats
+}

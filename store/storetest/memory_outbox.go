@@ -1,0 +1,133 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// file adds one delivery for each listener of a notice. Callers hold mu.
+func (m *Memory) file(key store.Key, n store.Notice, reason store.Reason, rec store.Record) {
+	for _, listener := range n.Listeners {
+		m.filed++
+		d := &store.Delivery{
+			ID: fmt.Sprintf("%08d", m.filed), Listener: listener, Kind: n.Kind, Reason: reason,
+			Key: key, At: m.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
+		}
+		if n.Kind == store.NoticeEnded {
+			d.Data = bytes.Clone(rec.Data)
+		}
+		m.letters = append(m.letters, d)
+	}
+}
+
+// Deliveries implements store.Outbox.
+func (m *Memory) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
+	leave, err := m.enter(ctx, "deliveries", store.Key{})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer leave()
+	now, seen := m.now(), make(map[store.Key]bool)
+	for _, d := range m.letters {
+		if d.Listener != listener || d.Dead || seen[d.Key] {
+			continue
+		}
+		seen[d.Key] = true
+		if d.Next.After(now) {
+			if next.IsZero() || d.Next.Before(next) {
+				next = d.Next
+			}
+			continue
+		}
+		if len(due) < n {
+			due = append(due, *d)
+		}
+	}
+	if len(due) > 0 {
+		next = time.Time{}
+	}
+	return due, next, nil
+}
+
+// Settle implements store.Outbox.
+func (m *Memory) Settle(ctx context.Context, done ...store.Settlement) error {
+	leave, err := m.enter(ctx, "settle", store.Key{})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, s := range done {
+		i := slices.IndexFunc(m.letters, func(d *store.Delivery) bool { return d.ID == s.ID })
+		if i < 0 {
+			continue
+		}
+		if s.Delivered {
+			m.letters = slices.Delete(m.letters, i, i+1)
+			continue
+		}
+		d := m.letters[i]
+		d.Attempts++
+		d.Next, d.Dead, d.Error = s.Next, s.Dead, s.Error[:min(len(s.Error), store.MaxDeliveryError)]
+	}
+	return nil
+}
+
+// DeadLetters implements store.Outbox.
+func (m *Memory) DeadLetters(ctx context.Context, after string, n int) (dead []store.Delivery, err error) {
+	leave, err := m.enter(ctx, "dead_letters", store.Key{})
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for _, d := range m.letters {
+		if d.Dead && d.ID > after && len(dead) < n {
+			dead = append(dead, *d)
+		}
+	}
+	return dead, nil
+}
+
+// Revive implements store.Outbox.
+func (m *Memory) Revive(ctx context.Context, id string) error {
+	leave, err := m.enter(ctx, "revive", store.Key{})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, d := range m.letters {
+		if d.Dead && d.ID == id {
+			d.Dead, d.Next = false, time.Time{}
+			return nil
+		}
+	}
+	return store.ErrGone
+}
+
+// Backlog implements store.Outbox.
+func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
+	leave, err := m.enter(ctx, "backlog", store.Key{})
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for _, d := range m.letters {
+		i := slices.IndexFunc(all, func(b store.Backlog) bool { return b.Listener == d.Listener })
+		if i < 0 {
+			i, all = len(all), append(all, store.Backlog{Listener: d.Listener})
+		}
+		b := &all[i]
+		if d.Dead {
+			b.Dead++
+			continue
+		}
+		if b.Waiting++; b.Oldest.IsZero() {
+			b.Oldest = d.At
+		}
+	}
+	return all, nil
+}
