@@ -29,6 +29,8 @@ type fleet struct {
 // an advantage.
 var equalRoom = []string{"GOGC=off", "GOMEMLIMIT=400MiB"}
 
+// newFleet builds the proxy and starts the upstream; startProxies is what the
+// workloads need besides.
 func newFleet(ctx context.Context) (*fleet, error) {
 	f := &fleet{ctx: ctx}
 	if err := f.start(); err != nil {
@@ -54,23 +56,25 @@ func (f *fleet) start() (err error) {
 	if err := f.startUpstream(); err != nil {
 		return fmt.Errorf("starting the upstream: %w", err)
 	}
+	return nil
+}
+
+// startProxies starts the proxies that the workloads compare.
+func (f *fleet) startProxies() (err error) {
 	for _, p := range []struct {
-		to         **proxy
-		name       string
-		durability string // empty: no sessions
-		endpoint   bool
-		env        []string
+		to **proxy
+		spec
 	}{
-		{&f.bare, "bare", "", false, nil},
-		{&f.bareTwin, "bare-twin", "", false, nil},
-		{&f.async, "async", "async", true, nil},
-		{&f.sync, "sync", "sync", true, nil},
-		{&f.bareRoom, "bare-room", "", false, equalRoom},
-		{&f.asyncRoom, "async-room", "async", true, equalRoom},
-		{&f.open, "open", "async", true, nil},
-		{&f.closed, "closed", "async", false, nil},
+		{&f.bare, spec{name: "bare"}},
+		{&f.bareTwin, spec{name: "bare-twin"}},
+		{&f.async, spec{name: "async", durability: "async"}},
+		{&f.sync, spec{name: "sync", durability: "sync"}},
+		{&f.bareRoom, spec{name: "bare-room", env: equalRoom}},
+		{&f.asyncRoom, spec{name: "async-room", durability: "async", env: equalRoom}},
+		{&f.open, spec{name: "open", durability: "async"}},
+		{&f.closed, spec{name: "closed", durability: "async", noEndpoint: true}},
 	} {
-		if *p.to, err = f.startProxy(p.name, p.durability, p.endpoint, p.env); err != nil {
+		if *p.to, err = f.startProxy(p.spec); err != nil {
 			return fmt.Errorf("starting the proxy %q: %w", p.name, err)
 		}
 	}
@@ -97,13 +101,13 @@ func (f *fleet) startUpstream() error {
 	return err
 }
 
-func (f *fleet) startProxy(name, durability string, endpoint bool, env []string) (*proxy, error) {
-	p, err := newProxy(f, name, durability, endpoint, env)
+func (f *fleet) startProxy(s spec) (*proxy, error) {
+	p, err := newProxy(f, s)
 	if err != nil {
 		return nil, err
 	}
 	f.stops = append(f.stops, p.stop)
-	if durability == "" {
+	if s.durability == "" {
 		return p, nil
 	}
 	if p.cookies, err = p.begin(sessions); err != nil {

@@ -7,6 +7,7 @@
 //	go run ./e2e/bench            # about ten minutes
 //	go run ./e2e/bench -short     # about a minute
 //	go run ./e2e/bench -json FILE # the figures of every round besides
+//	go run ./e2e/bench -trials    # a million sessions, a sweep, and 30 minutes of churn
 //
 // It fails when an update was lost, when a request failed, when something
 // grows that must not, or when a ratio is far below what is acceptable.
@@ -34,6 +35,9 @@ type settings struct {
 	Duration time.Duration `json:"round_duration"` // of one side of a round
 	Soak     int           `json:"soak_requests"`
 	Many     int           `json:"many_sessions"` // sessions whose memory is measured
+	Large    int           `json:"large_store"`
+	Expiring int           `json:"expiring_sessions"`
+	Churn    time.Duration `json:"churn"`
 	only     string
 }
 
@@ -69,7 +73,11 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags.DurationVar(&set.Duration, "time", set.Duration, "time of one side of a round")
 	flags.IntVar(&set.Soak, "soak", set.Soak, "requests of the soak; 0 leaves it out")
 	flags.IntVar(&set.Many, "sessions", set.Many, "sessions whose memory is measured; 0 leaves it out")
-	flags.StringVar(&set.only, "only", "", "only the workloads whose name contains this")
+	long := flags.Bool("trials", false, "long runs of one proxy each, instead of the workloads")
+	flags.IntVar(&set.Large, "large", 1_000_000, "sessions of the large store, in -trials")
+	flags.IntVar(&set.Expiring, "expiring", 100_000, "sessions that expire at once, in -trials")
+	flags.DurationVar(&set.Churn, "churn", 30*time.Minute, "how long sessions come and go, in -trials")
+	flags.StringVar(&set.only, "only", "", "only the workloads, or trials, whose name contains this")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -81,7 +89,13 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		return err
 	}
 	defer f.close()
-	rep, err := measure(ctx, f, set, out)
+	var rep *report
+	if *long {
+		rep = newReport(set)
+		rep.Trials, err = runTrials(f, set, out)
+	} else {
+		rep, err = measure(ctx, f, set, out)
+	}
 	if err != nil {
 		return err
 	}
@@ -96,6 +110,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 
 // measure runs everything that the settings ask for.
 func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*report, error) {
+	if err := f.startProxies(); err != nil { //nolint:contextcheck // the fleet has it
+		return nil, err
+	}
 	rep := newReport(set)
 	for _, w := range workloads(f, set) { //nolint:contextcheck // the fleet has it
 		fmt.Fprintf(progress, "# %s\n", w.name)

@@ -68,7 +68,7 @@ func weigh(ctx context.Context, f *fleet) (*parked, error) {
 }
 
 func weighOne(ctx context.Context, f *fleet, name, durability string, into *float64, do func(*proxy) ([]net.Conn, error)) error {
-	p, err := newProxy(f, name, durability, true, nil)
+	p, err := newProxy(f, spec{name: name, durability: durability})
 	if err != nil {
 		return err
 	}

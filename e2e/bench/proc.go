@@ -87,6 +87,17 @@ func (p *proxy) sample(ctx context.Context) (s sample, err error) {
 	return s, err
 }
 
+// anonymous returns the MiB of memory that the proxy has for itself, files
+// that are mapped left out.
+func (p *proxy) anonymous() (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	kib, err := find(string(status), "RssAnon:")
+	return int(kib) / 1024, err
+}
+
 // metrics returns what the proxy tells Prometheus.
 func (p *proxy) metrics(ctx context.Context) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/metrics", nil)

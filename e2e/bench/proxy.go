@@ -27,7 +27,8 @@ type proxy struct {
 	serialized string // of the site whose policy is serialized
 	merging    string // of the one that unites changes
 	admin      *http.Client
-	output     output
+	socket     string // of the admin endpoint
+	env        []string
 
 	cookies []string // of the sessions that the load is spread over
 	shared  string   // of the one session that all clients patch
@@ -67,50 +68,82 @@ http://:{MERGING} {
 }
 `
 
+// spec says what a proxy is to be.
+type spec struct {
+	name       string
+	durability string // empty: no sessions
+	noEndpoint bool
+	env        []string
+	sites      string // instead of the usual ones; {SITE1} … are the ports behind {PORT}
+	sweep      string // sweep_interval, if not the default
+}
+
+func (s *spec) app() string {
+	if s.durability == "" {
+		return ""
+	}
+	lines := []string{"sessions {", "store badger {DIR}/store {", "durability " + s.durability, "}", "endpoint 127.0.0.1:{ENDPOINT}"}
+	if s.noEndpoint {
+		lines[4] = "endpoint off"
+	}
+	if s.sweep != "" {
+		lines = append(lines, "sweep_interval "+s.sweep)
+	}
+	return strings.Join(append(lines, "}"), "\n")
+}
+
 // newProxy starts a proxy and waits until it serves.
-func newProxy(f *fleet, name, durability string, endpoint bool, env []string) (*proxy, error) {
-	p := &proxy{f: f, dir: filepath.Join(f.dir, name), done: make(chan struct{})}
+func newProxy(f *fleet, s spec) (*proxy, error) {
+	p := &proxy{f: f, dir: filepath.Join(f.dir, s.name), env: s.env}
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return nil, err
 	}
-	sites, app := bareSite, ""
-	if durability != "" {
-		sites, app = sessionSites, "sessions {\n\t\tstore badger "+p.dir+"/store {\n\t\t\tdurability "+durability+"\n\t\t}\n\t\tendpoint 127.0.0.1:{ENDPOINT}\n\t}"
+	sites := s.sites
+	switch {
+	case sites != "":
+	case s.durability == "":
+		sites = bareSite
+	default:
+		sites = sessionSites
 	}
 	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
 	p.address, p.serialized, p.merging = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1], "127.0.0.1:"+ports[3]
-	if !endpoint {
-		app = strings.Replace(app, "127.0.0.1:{ENDPOINT}", "off", 1)
-	}
-	socket := filepath.Join(p.dir, "admin.sock")
-	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{ENDPOINT}", ports[2], "{MERGING}", ports[3], "{UPSTREAM}", f.upstream).Replace(
-		"{\n\tadmin unix/" + socket + "\n\tpersist_config off\n\tauto_https off\n\t" + app + "\n}\n" + sites)
-	caddyfile := filepath.Join(p.dir, "Caddyfile")
-	if err := os.WriteFile(caddyfile, []byte(config), 0o600); err != nil {
+	p.socket = filepath.Join(p.dir, "admin.sock")
+	config := strings.NewReplacer("{PORT}", ports[0], "{SERIALIZED}", ports[1], "{ENDPOINT}", ports[2], "{MERGING}", ports[3],
+		"{SITE1}", ports[1], "{SITE2}", ports[3], "{UPSTREAM}", f.upstream, "{DIR}", p.dir).Replace(
+		"{\n\tadmin unix/" + p.socket + "\n\tpersist_config off\n\tauto_https off\n\t" + s.app() + "\n}\n" + sites)
+	if err := os.WriteFile(filepath.Join(p.dir, "Caddyfile"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p.admin = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	return p, p.start()
+}
+
+// start starts the program, or starts it again, and waits until it serves.
+func (p *proxy) start() error {
+	p.admin = &http.Client{Timeout: 10 * time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
+			return new(net.Dialer).DialContext(ctx, "unix", p.socket)
 		},
 	}}
-	p.cmd = exec.CommandContext(f.ctx, f.binary, "run", "--config", caddyfile, "--adapter", "caddyfile")
-	p.cmd.Dir = p.dir
-	p.cmd.Env = append(append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir), env...)
-	p.output.ready = make(chan struct{})
-	p.cmd.Stderr = &p.output
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
+	cmd := exec.CommandContext(p.f.ctx, p.f.binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+	cmd.Dir = p.dir
+	cmd.Env = append(append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir), p.env...)
+	out := &output{ready: make(chan struct{})}
+	ready, done := out.ready, make(chan struct{})
+	cmd.Stderr = out
+	if err := cmd.Start(); err != nil {
+		return err
 	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	p.cmd, p.done = cmd, done
+	go func() { _ = cmd.Wait(); close(done) }()
 	select {
-	case <-p.output.ready:
-		return p, nil
-	case <-p.done:
-		return nil, errors.New(p.output.text())
+	case <-ready:
+		return nil
+	case <-done:
+		return errors.New(out.text())
 	}
 }
 

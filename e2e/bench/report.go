@@ -22,6 +22,7 @@ type report struct {
 	Soak      []sample  `json:"soak,omitempty"`
 	Many      []sample  `json:"many_sessions,omitempty"`
 	Parked    *parked   `json:"parked,omitempty"`
+	Trials    []*trial  `json:"trials,omitempty"`
 }
 
 // result is what the rounds of one workload gave.
@@ -91,11 +92,20 @@ func (r *report) failure() error {
 			errs = append(errs, fmt.Errorf("%s: a ratio of %.2f is far below %.2f", w.Name, ratio, w.Goal.Floor))
 		}
 	}
+	for _, t := range r.Trials {
+		errs = append(errs, t.failure())
+	}
 	return errors.Join(errs...)
 }
 
 // print writes the tables.
 func (r *report) print(out io.Writer) {
+	if len(r.Trials) > 0 {
+		for _, t := range r.Trials {
+			t.print(out)
+		}
+		return
+	}
 	fmt.Fprintf(out, "\n%s, %d CPUs, %d connections, %d sessions of %d B; medians of %d rounds of %v, (least–greatest)\n\n",
 		r.Go, r.CPUs, connections, sessions, len(sessionData), r.Settings.Rounds, r.Settings.Duration)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -52,7 +52,7 @@ func grown(samples []sample) error {
 
 // many stores that many sessions in a fresh proxy, and reads each once.
 func many(ctx context.Context, f *fleet, n int) (samples []sample, err error) {
-	p, err := newProxy(f, "many", "async", true, nil)
+	p, err := newProxy(f, spec{name: "many", durability: "async"})
 	if err != nil {
 		return nil, err
 	}

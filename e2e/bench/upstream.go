@@ -55,6 +55,10 @@ func upstream() http.Handler {
 		w.Header().Set("Session-Data", sessionData)
 		_, _ = io.WriteString(w, "ok")
 	})
+	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Session-Data", fmt.Sprintf(`{"upload":%q}`, r.URL.Query().Get("name")))
+		_, _ = io.WriteString(w, "ok")
+	})
 	mux.HandleFunc("/key", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		w.Header().Set("Session-Patch", fmt.Sprintf(`{"k%s":%s}`, q.Get("k"), q.Get("v")))
