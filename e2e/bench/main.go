@@ -110,7 +110,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 
 // measure runs everything that the settings ask for.
 func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*report, error) {
-	if err := f.startProxies(); err != nil { //nolint:contextcheck // the fleet has it
+	if err := f.startProxies(); err != nil {
 		return nil, err
 	}
 	rep := newReport(set)
