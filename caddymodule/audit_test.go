@@ -130,6 +130,9 @@ func TestAuditGoesWhereTheLogBlockSays(t *testing.T) {
 	v.get("/end")
 	s.visitor().get("/", "Cookie", "shop_session=nonsense")
 	s.stop()
+	if n := len(audit.loggers); n != 0 {
+		t.Errorf("%d configurations that have gone are written to", n)
+	}
 	for name, c := range map[string]struct{ ended, refused int }{
 		"one.log": {1, 0}, "two.log": {1, 1}, "default.log": {0, 0},
 	} {
