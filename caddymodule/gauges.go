@@ -105,7 +105,9 @@ func backlogs(all []*database) map[string]store.Backlog {
 			continue // the store tells of its troubles itself
 		}
 		for name := range db.local.Listeners.All() {
-			sum[name] = sum[name] // nothing waits, as far as is known
+			if _, ok := sum[name]; !ok {
+				sum[name] = store.Backlog{} // nothing waits, as far as is known
+			}
 		}
 		for _, b := range waiting {
 			s := sum[b.Listener]

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -9,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
 // scrape returns what Caddy exports of ours, by name and labels.
@@ -206,5 +209,34 @@ func TestGauges(t *testing.T) {
 	}
 	if values, _ := s.visitor().scrape(); fmt.Sprint(values[`caddy_sessions_dead_letters{listener="shop/webhook/1"}`]) != "0" {
 		t.Error("a closed store tells of its listeners")
+	}
+}
+
+// TestGaugesOfSeveralStores adds up what two open stores tell.
+func TestGaugesOfSeveralStores(t *testing.T) {
+	now := time.Now()
+	var all []*database
+	for i := range 2 {
+		at := now.Add(time.Duration(-i) * time.Hour) // the second one is behind
+		m := &memory{Memory: storetest.NewMemory(func() time.Time { return at }), stats: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3}}
+		rec := store.Record{Data: []byte("{}"), Created: at, Accessed: at, Idle: time.Hour, Absolute: at.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
+		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
+		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
+			t.Fatal(err)
+		}
+		db := &database{store: m, local: session.NewLocal(m)}
+		db.local.Listeners.Use(map[string][]session.Subscription{"shop": {{Name: "shop/idle/2"}}})
+		all = append(all, db)
+	}
+	got := backlogs(all)
+	want := map[string]store.Backlog{"shop/webhook/1": {Waiting: 2, Oldest: now.Add(-time.Hour)}, "shop/idle/2": {}}
+	if !maps.Equal(got, want) {
+		t.Errorf("waiting: %+v, want %+v", got, want)
+	}
+	if s, ok := statsOf(all); !ok || s != (store.Stats{DiskBytes: 20, FreeBytes: 4, Swept: 6}) {
+		t.Errorf("stats: %+v, %v", s, ok)
+	}
+	if _, ok := statsOf(nil); ok {
+		t.Error("no store tells of itself")
 	}
 }

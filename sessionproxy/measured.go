@@ -51,7 +51,7 @@ func (c *storeCall) took(since time.Time, err error) {
 
 // storeOutcome names in one word why a store's call did not do as asked.
 func storeOutcome(err error) string {
-	var refused *changeRefused
+	var refused *changeError
 	switch {
 	case errors.As(err, &refused):
 		return "refused"
@@ -114,22 +114,22 @@ func (s *measured) Touch(ctx context.Context, touches ...store.Touch) error {
 	return err
 }
 
-// changeRefused is an error of the function that an update runs: no failure of the store.
-type changeRefused struct{ error }
+// changeError is an error of the function that an update runs: no failure of the store.
+type changeError struct{ error }
 
-func (c *changeRefused) Unwrap() error { return c.error }
+func (c *changeError) Unwrap() error { return c.error }
 
 func (s *measured) updateBy(ctx context.Context, u store.Updater, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	began := time.Now()
 	rec, err := u.Update(ctx, key, func(current store.Record) (store.Write, error) {
 		w, err := change(current)
 		if err != nil {
-			err = &changeRefused{err}
+			err = &changeError{err}
 		}
 		return w, err
 	})
 	s.update.took(began, err)
-	if refused, ok := err.(*changeRefused); ok { //nolint:errorlint // an Updater returns it as it is
+	if refused, ok := err.(*changeError); ok { //nolint:errorlint // an Updater returns it as it is
 		err = refused.error
 	}
 	return rec, err

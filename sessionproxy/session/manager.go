@@ -16,12 +16,12 @@ import (
 // Manager holds the policy for one app. Safe for concurrent use.
 type Manager struct {
 	id      string
+	tracer  Trace
 	policy  Policy
 	backend Backend
 	mint    func() Credential
 	now     func() time.Time
 	hearers []Subscription
-	tracer  Trace
 }
 
 // Options are a manager's surroundings.
