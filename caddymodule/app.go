@@ -48,6 +48,8 @@ type App struct {
 	managers *registry
 	endpoint *endpointServer // nil if it is disabled
 	released sync.Once       // the reference to it
+	audited  func()          // ends the use of auditor; nil before Start
+	auditor  *zap.Logger
 }
 
 // appID names the app in a configuration.
@@ -63,7 +65,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // running server; only one that this process has open already is shared now,
 // so that a reload that does not fit it is refused before anything starts.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger = ctx.Logger()
+	a.logger, a.auditor = ctx.Logger(), ctx.Logger(auditModule{})
 	a.managers = newRegistry()
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -149,8 +151,11 @@ func (a *App) Start() error {
 	if err := a.permit(); err != nil {
 		return err
 	}
-	_, err := a.keys.Ring()
-	return err
+	if _, err := a.keys.Ring(); err != nil {
+		return err
+	}
+	a.audited = audit.use(a.auditor)
+	return nil
 }
 
 // Stop does nothing: requests that are still running need the store. It is
@@ -159,6 +164,9 @@ func (a *App) Stop() error { return nil }
 
 // Cleanup gives back what this app acquired.
 func (a *App) Cleanup() error {
+	if a.audited != nil {
+		a.audited()
+	}
 	if a.endpoint != nil {
 		a.released.Do(a.endpoint.release)
 	}

@@ -57,7 +57,7 @@ func (b *backend) Borrow() (store.Store, *session.Local, error) {
 		return nil, nil, err
 	}
 	b.users++
-	return b.db.store, b.db.local, nil
+	return b.db.lent, b.db.local, nil
 }
 
 // Return ends a Borrow. The last user of a configuration that is gone gives

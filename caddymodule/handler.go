@@ -135,6 +135,7 @@ func (h *Handler) build() error {
 	}
 	manager, err := session.NewManager(h.Manager, policy, session.Options{
 		Backend: h.app.backend, Mint: sessionproxy.Mint(h.Manager),
+		Trace: metrics.Trace(h.Manager, spans(h.Manager)),
 	})
 	if err != nil {
 		return err
@@ -147,6 +148,7 @@ func (h *Handler) build() error {
 		Manager: manager, Ring: h.app.keys.Ring, Cookie: cookie, Names: h.app.managers.Names,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
+		Refused:    func(kind string) { audit.refuse(h.Manager, kind) },
 		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
 		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit},
 		EndStreams: h.OnEnd == endClose,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -147,6 +148,16 @@ func (s *site) visitor() *visitor {
 	transport := &http.Transport{}
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return &visitor{Client: &http.Client{Jar: jar, Transport: transport}, t: s.t, base: "http://" + s.address}
+}
+
+// url is that of the site, for the cookies of the visitor.
+func (v *visitor) url() *url.URL {
+	v.t.Helper()
+	u, err := url.Parse(v.base)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return u
 }
 
 // get asks for a path and returns the response, read, and its body.

@@ -14,9 +14,12 @@ import (
 // zero.
 var metrics = sessionproxy.NewMetrics()
 
+// collectors are all that a configuration registers.
+var collectors = append(metrics.Collectors(), newGauges())
+
 // registerMetrics makes the counters visible in a configuration's registry.
 func registerMetrics(registry prometheus.Registerer) error {
-	for _, c := range metrics.Collectors() {
+	for _, c := range collectors {
 		err := registry.Register(c)
 		if already := (prometheus.AlreadyRegisteredError{}); err != nil && !errors.As(err, &already) {
 			return fmt.Errorf("registering session metrics: %w", err)

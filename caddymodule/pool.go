@@ -48,6 +48,7 @@ var lifetimes sync.Map
 type database struct {
 	provider StoreProvider
 	store    OpenStore
+	lent     store.Store // the same, measured, for requests
 	local    *session.Local
 	lifetime *sync.Mutex
 }
@@ -91,7 +92,10 @@ func openDatabase(p StoreProvider) (*database, error) {
 		lifetime.Unlock()
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
-	return &database{provider: p, store: st, local: session.NewLocal(st), lifetime: lifetime}, nil
+	local := session.NewLocal(st)
+	local.Watch(metrics.See)
+	local.Watch(audit.see)
+	return &database{provider: p, store: st, lent: metrics.Store(st), local: local, lifetime: lifetime}, nil
 }
 
 // Destruct closes the store. The pool calls it when the last reference is gone.

@@ -70,6 +70,9 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	if !strings.Contains(all, "urn:sessionproxy:bad-write") {
 		t.Error("the app's malformed write is not in the log")
 	}
+	if !strings.Contains(all, `"event":"session_refused"`) {
+		t.Error("the bad ticket is not in the audit records")
+	}
 	if strings.Count(all, "travel over clear HTTP") != 1 {
 		t.Errorf("%d warnings about clear HTTP, want 1", strings.Count(all, "travel over clear HTTP"))
 	}

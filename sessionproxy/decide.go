@@ -30,9 +30,13 @@ func (w *writer) decide(status int) {
 				w.restart(h)
 				return
 			}
+			w.h.metrics.countRefused(err)
 			w.replace(h, newProblem(err, w.id.String()))
 			_ = w.carry(h, out) // of an early commit: whatever the status
 			return
+		}
+		if w.attempt > 1 && !out.Reapplied {
+			w.h.metrics.conflictRestarted.Inc()
 		}
 	} else {
 		out = w.x.rollBack()
@@ -158,23 +162,6 @@ func scrubHeader(h http.Header) (removed int) {
 // isNoTrailer reports whether a header may not follow the body: our own, and
 // cookies, which have no place there (RFC 9110 §6.5.1).
 func isNoTrailer(name string) bool { return isReserved(name) || strings.EqualFold(name, "Set-Cookie") }
-
-func (m *managerMetrics) count(out session.Outcome) {
-	switch {
-	case out.Created:
-		m.created.Inc()
-	case out.Destroyed:
-		m.destroyed.Inc()
-	case out.Saved:
-		m.saved.Inc()
-	}
-	switch {
-	case out.Overwrote:
-		m.overwrote.Inc()
-	case out.Reapplied:
-		m.reapplied.Inc()
-	}
-}
 
 // contentLength returns the length that a response announces, or -1.
 func contentLength(h http.Header) int64 {

@@ -26,11 +26,11 @@ type exchange struct {
 	early session.Outcome  // of commits before the headers
 	begun bool             // there was such a commit
 
-	count func(session.Outcome)
+	metrics *managerMetrics
 }
 
-func newExchange(s *session.Session, count func(session.Outcome)) *exchange {
-	return &exchange{s: s, open: true, count: count}
+func newExchange(s *session.Session, metrics *managerMetrics) *exchange {
+	return &exchange{s: s, open: true, metrics: metrics}
 }
 
 // use calls f with the session as this request sees it now. Before the
@@ -57,10 +57,12 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 		return err
 	}
 	out, err := x.s.Commit(ctx, session.Changes{})
-	if err == nil {
-		x.count(out)
+	if err != nil {
+		x.metrics.countRefused(err)
+		return err
 	}
-	return err
+	x.metrics.count(out)
+	return nil
 }
 
 // stage adds changes, if allowed says that the data as it is may be changed.
@@ -109,9 +111,10 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 	out, err := x.s.Commit(ctx, session.Changes{})
 	x.open = false
 	if err != nil {
+		x.metrics.countRefused(err)
 		return err
 	}
-	x.count(out)
+	x.metrics.count(out)
 	x.early, x.begun = x.early.Then(out), true
 	return nil
 }
@@ -140,7 +143,7 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 	if err != nil {
 		return session.Outcome{}, err
 	}
-	x.count(out)
+	x.metrics.count(out)
 	return x.early.Then(out), nil
 }
 

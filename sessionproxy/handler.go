@@ -41,6 +41,9 @@ type Config struct {
 	CommitAny bool
 	// Observe is called with each opened session, before the app.
 	Observe func(*http.Request, View)
+	// Refused hears of tickets and headers that are refused, by kind: one of
+	// the words RefusedForged and so on. nil means nobody.
+	Refused func(kind string)
 	Metrics *Metrics
 }
 
@@ -79,7 +82,7 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
 		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
 	}
-	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways}, nil
+	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways}, nil
 }
 
 // opening is what a request's session is opened with.
@@ -130,7 +133,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	}
 	h.metrics.opened(string(s.State()))
 	rw := newWriter(w, r, h, s, &o)
-	h.inject(r.Header, s)
+	h.metrics.injected.Add(float64(h.inject(r.Header, s)))
 	if h.Endpoint != nil && h.Forward != ForwardID {
 		c, url := h.Endpoint.issue(h, rw.x)
 		defer h.Endpoint.revoke(c)
@@ -186,13 +189,15 @@ func (h *Handler) count(c interface{ Add(float64) }, n int) {
 	}
 }
 
-// inject sets the request headers for the app.
-func (h *Handler) inject(header http.Header, s *session.Session) {
+// inject sets the request headers for the app. It returns how many bytes
+// their values have.
+func (h *Handler) inject(header http.Header, s *session.Session) (size int) {
 	values := [...]string{s.ID().String(), string(s.State()), "", ""}
 	header[HeaderID] = values[0:1:1]
 	header[HeaderState] = values[1:2:2]
+	size = len(values[0]) + len(values[1])
 	if h.Forward == ForwardID {
-		return
+		return size
 	}
 	values[2] = metaValue(s.Meta())
 	header[HeaderMeta] = values[2:3:3]
@@ -200,6 +205,7 @@ func (h *Handler) inject(header http.Header, s *session.Session) {
 		values[3] = string(data)
 		header[HeaderData] = values[3:4:4]
 	}
+	return size + len(values[2]) + len(values[3])
 }
 
 // commitContext outlives the client: what the app answered is stored even if

@@ -218,13 +218,20 @@ func (r *rig) refuses(got reply, status int, typ string) {
 
 func (r *rig) counter(name string, labels ...string) float64 {
 	r.t.Helper()
-	families, err := r.metrics.Gather()
+	return sampled(r.t, r.metrics, "caddy_sessions_"+name, labels...)
+}
+
+// sampled adds up the counters of a name with these labels, or how many
+// samples its histograms have.
+func sampled(t *testing.T, from prometheus.Gatherer, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := from.Gather()
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	total := 0.0
 	for _, f := range families {
-		if f.GetName() != "caddy_sessions_"+name {
+		if f.GetName() != name {
 			continue
 		}
 	metric:
@@ -238,7 +245,7 @@ func (r *rig) counter(name string, labels ...string) float64 {
 					continue metric
 				}
 			}
-			total += m.GetCounter().GetValue()
+			total += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return total

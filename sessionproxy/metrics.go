@@ -1,20 +1,32 @@
 package sessionproxy
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
 
 // Metrics are the counters of all handlers of a process. Make them once and
 // register them with every registry that wants them: counts survive a
-// reload only if the collectors do.
+// reload only if the collectors do. Labels are ids of managers, names of
+// listeners and words of this program: nothing that a client chooses.
 type Metrics struct {
-	opened  *prometheus.CounterVec
-	commits *prometheus.CounterVec
-	refused *prometheus.CounterVec
-	tickets *prometheus.CounterVec
-	removed *prometheus.CounterVec
-	lossy   *prometheus.CounterVec
-	again   *prometheus.CounterVec
-	calls   *prometheus.CounterVec
-	foreign *prometheus.CounterVec
+	opened     *prometheus.CounterVec
+	commits    *prometheus.CounterVec
+	refused    *prometheus.CounterVec
+	tickets    *prometheus.CounterVec
+	removed    *prometheus.CounterVec
+	lossy      *prometheus.CounterVec
+	conflicts  *prometheus.CounterVec
+	again      *prometheus.CounterVec
+	calls      *prometheus.CounterVec
+	foreign    *prometheus.CounterVec
+	injected   *prometheus.CounterVec
+	ended      *prometheus.CounterVec
+	rotated    *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	lockWait   *prometheus.HistogramVec
+	store      *prometheus.HistogramVec
 }
 
 // NewMetrics makes the counters, all at zero.
@@ -24,66 +36,47 @@ func NewMetrics() *Metrics {
 			Namespace: "caddy", Subsystem: "sessions", Name: name, Help: help,
 		}, labels)
 	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: "caddy", Subsystem: "sessions", Name: name, Help: help, Buckets: buckets,
+		}, labels)
+	}
 	return &Metrics{
-		opened:  vec("opened_total", "Sessions opened for a request, by state.", "manager", "state"),
-		commits: vec("commits_total", "Commits that changed something, by what they did.", "manager", "outcome"),
-		refused: vec("problems_total", "Responses replaced by a problem document, by type.", "manager", "type"),
-		tickets: vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
-		removed: vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
-		lossy:   vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
-		calls:   vec("endpoint_problems_total", "Calls of the endpoint answered by a problem document, by type.", "manager", "type"),
-		foreign: vec("refused_calls_total", "Calls of the endpoint that reached no session, by kind.", "kind"),
-		again:   vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
+		opened:     vec("opened_total", "Sessions opened for a request, by state.", "manager", "state"),
+		commits:    vec("commits_total", "Commits that changed something, by what they did.", "manager", "outcome"),
+		refused:    vec("problems_total", "Responses replaced by a problem document, by type.", "manager", "type"),
+		tickets:    vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
+		removed:    vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
+		lossy:      vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
+		conflicts:  vec("conflicts_total", "Requests whose commit met another request's, by how that was settled.", "manager", "outcome"),
+		calls:      vec("endpoint_problems_total", "Calls of the endpoint answered by a problem document, by type.", "manager", "type"),
+		foreign:    vec("refused_calls_total", "Calls of the endpoint that reached no session, by kind.", "kind"),
+		again:      vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
+		injected:   vec("injected_bytes_total", "Bytes of session headers given to apps.", "manager"),
+		ended:      vec("ended_total", "Sessions that have ended, by reason.", "manager", "reason"),
+		rotated:    vec("rotated_total", "Tickets replaced by new ones.", "manager"),
+		deliveries: vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
+		lockWait: histogram("lock_wait_seconds", "How long requests waited for a lock that another one had.",
+			[]float64{.001, .004, .016, .064, .25, 1, 4, 16}, "manager"),
+		store: histogram("store_seconds", "How long calls of the session store took, by what came of them. Of loads, one in 16 is measured.",
+			prometheus.ExponentialBuckets(2e-6, 4, 11), "op", "outcome"), // to 2 s
 	}
 }
 
 // Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.again, m.calls, m.foreign}
+	return []prometheus.Collector{
+		m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.conflicts, m.again, m.calls, m.foreign,
+		m.injected, m.ended, m.rotated, m.deliveries, m.lockWait, m.store,
+	}
 }
 
-// managerMetrics are the counters of one manager, looked up beforehand.
-type managerMetrics struct {
-	opened                                      func(state string)
-	created, saved, destroyed                   prometheus.Counter
-	problem                                     func(typ string)
-	malformed, forged, ambiguous                prometheus.Counter
-	inbound, informational, trailer, echo       prometheus.Counter
-	setCookie, rolledBack, reapplied, overwrote prometheus.Counter
-	restarted                                   prometheus.Counter
-	refusedCall                                 func(typ string)
-}
-
-func (m *Metrics) of(manager string) *managerMetrics {
-	opened := m.opened.MustCurryWith(prometheus.Labels{"manager": manager})
-	// The common state is looked up once, the others when they occur.
-	active := opened.WithLabelValues("active")
-	problems := m.refused.MustCurryWith(prometheus.Labels{"manager": manager})
-	calls := m.calls.MustCurryWith(prometheus.Labels{"manager": manager})
-	return &managerMetrics{
-		refusedCall: func(typ string) { calls.WithLabelValues(typ).Inc() },
-		opened: func(state string) {
-			if state == "active" {
-				active.Inc()
-				return
-			}
-			opened.WithLabelValues(state).Inc()
-		},
-		created:       m.commits.WithLabelValues(manager, "created"),
-		saved:         m.commits.WithLabelValues(manager, "saved"),
-		destroyed:     m.commits.WithLabelValues(manager, "destroyed"),
-		problem:       func(typ string) { problems.WithLabelValues(typ).Inc() },
-		malformed:     m.tickets.WithLabelValues(manager, "malformed"),
-		forged:        m.tickets.WithLabelValues(manager, "forged"),
-		ambiguous:     m.tickets.WithLabelValues(manager, "ambiguous"),
-		inbound:       m.removed.WithLabelValues(manager, "request"),
-		informational: m.removed.WithLabelValues(manager, "informational"),
-		trailer:       m.removed.WithLabelValues(manager, "trailer"),
-		echo:          m.removed.WithLabelValues(manager, "response"),
-		setCookie:     m.removed.WithLabelValues(manager, "set_cookie"),
-		rolledBack:    m.removed.WithLabelValues(manager, "rolled_back"),
-		reapplied:     m.lossy.WithLabelValues(manager, "no"),
-		restarted:     m.again.WithLabelValues(manager),
-		overwrote:     m.lossy.WithLabelValues(manager, "yes"),
+// See counts an event of a session; it is for session.Local.Watch.
+func (m *Metrics) See(e session.Event) {
+	switch e.Kind {
+	case session.EventDelete:
+		m.ended.WithLabelValues(e.Manager, string(e.Reason)).Inc()
+	case session.EventRotate:
+		m.rotated.WithLabelValues(e.Manager).Inc()
 	}
 }

@@ -48,6 +48,7 @@ type writer struct {
 	before    []field // the response headers as they were before the app
 	secure    bool
 	presented bool // the request bore a ticket cookie, good or bad
+	attempt   int  // more than 1 after a conflict
 
 	// mu guards decided, and the header map while an informational
 	// response goes out: the transport sends those from a goroutine of its own.
@@ -77,7 +78,7 @@ type field struct {
 
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
-		ResponseWriter: w, r: r, h: h, x: newExchange(s, h.metrics.count), id: s.ID(),
+		ResponseWriter: w, r: r, h: h, x: newExchange(s, h.metrics), id: s.ID(), attempt: o.request.Attempt,
 		secure: o.secure, presented: o.presented, cancel: o.cancel, restarts: o.restarts,
 	}
 	rw.before = rw.few[:0]

@@ -52,7 +52,9 @@ func (o Outcome) Then(later Outcome) Outcome {
 // Errors wrap ErrConflict, ErrGone, ErrReadOnly, ErrTooLarge, ErrBadWrite,
 // ErrUnavailable or ErrObsolete; nothing was changed then, save that after
 // ErrUnavailable because of an unconfirmed write it may have been.
-func (s *Session) Commit(ctx context.Context, c Changes) (Outcome, error) {
+func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error) {
+	ctx, t := s.traceCommit(ctx)
+	defer func() { t.end(s, out.did(), err) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {

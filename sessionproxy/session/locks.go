@@ -70,7 +70,7 @@ func (l *Locks) Acquire(ctx context.Context, key store.Key, holder Holder, wait 
 	s.mu.Lock()
 	held, taken := s.held[key]
 	if !taken {
-		s.held[key] = &line{holder: holder, since: time.Now()}
+		s.take(key, holder)
 		s.mu.Unlock()
 		return nil
 	}
@@ -101,6 +101,23 @@ func (l *Locks) Acquire(ctx context.Context, key store.Key, holder Holder, wait 
 		}
 		return fmt.Errorf("%w: waited %v for it", ErrLocked, wait)
 	}
+}
+
+// Try takes the lock of key if nobody has it.
+func (l *Locks) Try(key store.Key, holder Holder) bool {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.held[key]; taken {
+		return false
+	}
+	s.take(key, holder)
+	return true
+}
+
+// take notes the holder of a lock that was free. Called with mu held.
+func (s *lockShard) take(key store.Key, holder Holder) {
+	s.held[key] = &line{holder: holder, since: time.Now()}
 }
 
 // leave gives up a place in the queue. It reports true if the lock had been
@@ -145,6 +162,17 @@ func (l *Locks) Waiting(key store.Key) int {
 		return held.waiters.Len()
 	}
 	return 0
+}
+
+// Len returns how many locks are held.
+func (l *Locks) Len() (n int) {
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		n += len(s.held)
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // All returns the locks that are held, those of one process and one moment

@@ -16,6 +16,7 @@ import (
 // Manager holds the policy for one app. Safe for concurrent use.
 type Manager struct {
 	id      string
+	tracer  Trace
 	policy  Policy
 	backend Backend
 	mint    func() Credential
@@ -33,6 +34,8 @@ type Options struct {
 	// Listeners hear of the manager's sessions. Whoever owns the backend
 	// gives them to Local.Listeners besides, so that they are told.
 	Listeners []Subscription
+	// Trace follows the steps of requests; nil costs nothing.
+	Trace Trace
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -61,7 +64,7 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: o.Listeners}, nil
+	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: o.Listeners, tracer: o.Trace}, nil
 }
 
 // ID names the manager.
@@ -99,12 +102,14 @@ type Holder struct {
 // or Rollback, whatever happens.
 //
 // Errors wrap ErrLocked or ErrUnavailable, or are the context's.
-func (m *Manager) Open(ctx context.Context, r Request) (*Session, error) {
+func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err error) {
+	ctx, t := m.trace(ctx, TraceOpen)
+	defer func() { t.end(opened, traceOK, err) }()
 	st, local, err := m.backend.Borrow()
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1)}
+	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1), traced: t.followed()}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()
 		if errors.Is(err, ErrUnavailable) {

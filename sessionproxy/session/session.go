@@ -40,6 +40,7 @@ type Session struct {
 	passive     bool // the request is no activity
 	replaced    bool // the ticket was genuine, but a login has replaced it
 	renewTicket bool
+	traced      bool // somebody follows the request: see Trace
 
 	// mu protects what follows, and rec from Refresh on.
 	mu        sync.Mutex
@@ -76,7 +77,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	if err := s.lock(ctx, r.Holder, r.Exclusive); err != nil {
 		return err
 	}
-	rec, err := s.store.Load(ctx, s.key)
+	rec, err := s.load(ctx)
 	now := s.m.now()
 	switch {
 	case errors.Is(err, store.ErrGone):
@@ -145,7 +146,7 @@ func (s *Session) lock(ctx context.Context, holder Holder, exclusive bool) error
 	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
 		return nil
 	}
-	if err := s.local.Locks.Acquire(ctx, s.key, holder, s.m.policy.Wait, s.m.policy.Queue); err != nil {
+	if err := s.acquire(ctx, holder); err != nil {
 		return err
 	}
 	s.locked = true

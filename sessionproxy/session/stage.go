@@ -135,7 +135,7 @@ func (s *Session) Again(ctx context.Context) (*Session, error) {
 	}
 	n := &Session{
 		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly, passive: s.passive,
-		key: s.key, cred: s.cred, state: s.state, opened: s.m.now(), attempt: s.attempt,
+		key: s.key, cred: s.cred, state: s.state, opened: s.m.now(), attempt: s.attempt, traced: s.traced,
 	}
 	if !s.created && !s.exists() {
 		n.rec = store.Record{Data: emptyData}

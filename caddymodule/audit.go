@@ -1,0 +1,126 @@
+package caddymodule
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// auditName is the logger of what happens to sessions: a `log` block takes its
+// records with `include sessions.audit`, or leaves them out with `exclude`.
+const auditName = "sessions.audit"
+
+// audit is that of the process: stores outlive configurations.
+var audit = newAuditLog(time.Now)
+
+// auditLog writes one record for each session that begins, gets another ticket
+// or ends, and for what is refused from clients. There is no ticket in it, no
+// data and no principal. Safe for concurrent use.
+type auditLog struct {
+	now func() time.Time
+
+	mu      sync.Mutex // protects what follows
+	loggers []*zap.Logger
+	bursts  map[refused]*burst
+}
+
+// refused is one kind of what a manager refuses.
+type refused struct{ manager, kind string }
+
+// burst bounds how often one kind of refusal is written: whoever sends bad
+// tickets must not fill the disk.
+type burst struct {
+	written    time.Time
+	suppressed int // since then
+}
+
+// auditEvery is the least time between two records of one kind of refusal.
+const auditEvery = time.Second
+
+func newAuditLog(now func() time.Time) *auditLog {
+	return &auditLog{now: now, bursts: make(map[refused]*burst)}
+}
+
+// auditModule gives the audit a logger of its own in Caddy.
+type auditModule struct{}
+
+// CaddyModule returns the Caddy module information. It is not registered.
+func (auditModule) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: auditName} }
+
+// use has records written to a configuration's logs, until done is called.
+// During a reload there are two; the later one has them.
+func (a *auditLog) use(logger *zap.Logger) (done func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.loggers = append(a.loggers, logger)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if i := slices.Index(a.loggers, logger); i >= 0 {
+			a.loggers = slices.Delete(a.loggers, i, i+1)
+		}
+	}
+}
+
+// logger returns the one to write to. Called with mu held.
+func (a *auditLog) logger() *zap.Logger {
+	if n := len(a.loggers); n > 0 {
+		return a.loggers[n-1]
+	}
+	return liveLogger(auditName) // the process begins or ends
+}
+
+// see writes down an event of a session; it is for session.Local.Watch.
+func (a *auditLog) see(e session.Event) {
+	var message, event string
+	switch e.Kind {
+	case session.EventCreate:
+		message, event = "session created", "session_created"
+	case session.EventRotate:
+		message, event = "session rotated", "session_rotated"
+	case session.EventDelete:
+		message, event = "session ended", "session_ended"
+	default:
+		return
+	}
+	a.mu.Lock()
+	logger := a.logger()
+	a.mu.Unlock()
+	c := logger.Check(zap.InfoLevel, message)
+	if c == nil {
+		return
+	}
+	fields := []zap.Field{zap.String("event", event), zap.String("manager", e.Manager), zap.Stringer("session_id", e.Session)}
+	if e.Reason != "" {
+		fields = append(fields, zap.String("reason", string(e.Reason)))
+	}
+	c.Write(fields...)
+}
+
+// refuse writes down that something was refused from a client: the first time,
+// and then not more often than auditEvery, with how many were left out.
+func (a *auditLog) refuse(manager, kind string) {
+	a.mu.Lock()
+	logger, now := a.logger(), a.now()
+	what := refused{manager, kind}
+	b := a.bursts[what]
+	if b == nil {
+		b = new(burst)
+		a.bursts[what] = b
+	} else if age := now.Sub(b.written); age >= 0 && age < auditEvery {
+		b.suppressed++
+		a.mu.Unlock()
+		return
+	}
+	suppressed := b.suppressed
+	b.written, b.suppressed = now, 0
+	a.mu.Unlock()
+	if c := logger.Check(zap.InfoLevel, "session refused"); c != nil {
+		c.Write(zap.String("event", "session_refused"), zap.String("manager", manager), zap.String("kind", kind), zap.Int("suppressed", suppressed))
+	}
+}

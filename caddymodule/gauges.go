@@ -1,0 +1,147 @@
+package caddymodule
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// gauges tell at each scrape how the open stores are, and what belongs to
+// them. What several stores have, during a move from one to another, is added
+// up. What a store cannot tell is left out.
+type gauges struct {
+	streams, locks                     *prometheus.Desc
+	lag, waiting, dead                 *prometheus.Desc
+	disk, free, cached, swept, damaged *prometheus.Desc
+}
+
+// scrapeTimeout bounds how long a scrape waits for a store.
+const scrapeTimeout = 2 * time.Second
+
+func newGauges() *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName("caddy", "sessions", name), help, labels, nil)
+	}
+	return &gauges{
+		streams: desc("open_streams", "WebSockets and event streams that end with their session."),
+		locks:   desc("locks_held", "Sessions whose lock a request has."),
+		lag:     desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
+		waiting: desc("listener_waiting", "Events that the listener is still to be told.", "listener"),
+		dead:    desc("dead_letters", "Events that the listener is not told any more, until somebody asks for it.", "listener"),
+		disk:    desc("store_disk_bytes", "Disk space that the session store takes."),
+		free:    desc("store_free_bytes", "Free disk space where the session store is."),
+		cached:  desc("store_cache_bytes", "Memory that the session store has for copies of records."),
+		swept:   desc("store_swept_total", "Sessions that were found expired and ended."),
+		damaged: desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(to chan<- prometheus.Metric) {
+	all := openDatabases()
+	streams, locks := 0, 0
+	for _, db := range all {
+		streams += db.local.Streams.Len()
+		locks += db.local.Locks.Len()
+	}
+	tell := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+	}
+	tell(g.streams, prometheus.GaugeValue, float64(streams))
+	tell(g.locks, prometheus.GaugeValue, float64(locks))
+	for listener, b := range backlogs(all) {
+		tell(g.waiting, prometheus.GaugeValue, float64(b.Waiting), listener)
+		tell(g.dead, prometheus.GaugeValue, float64(b.Dead), listener)
+		lag := 0.0
+		if !b.Oldest.IsZero() {
+			lag = max(0, time.Since(b.Oldest).Seconds())
+		}
+		tell(g.lag, prometheus.GaugeValue, lag, listener)
+	}
+	if s, ok := statsOf(all); ok {
+		tell(g.disk, prometheus.GaugeValue, float64(s.DiskBytes))
+		tell(g.free, prometheus.GaugeValue, float64(s.FreeBytes))
+		tell(g.cached, prometheus.GaugeValue, float64(s.CacheBytes))
+		tell(g.swept, prometheus.CounterValue, float64(s.Swept))
+		tell(g.damaged, prometheus.CounterValue, float64(s.Damaged))
+	}
+}
+
+// openDatabases returns the stores that the process has open. A store that is
+// closed meanwhile answers with an error.
+func openDatabases() (all []*database) {
+	databases.Range(func(_, value any) bool {
+		if db, ok := value.(*database); ok {
+			all = append(all, db)
+		}
+		return true
+	})
+	return all
+}
+
+// backlogs returns what waits, by listener: those that are configured, and
+// those for whom something waits still.
+func backlogs(all []*database) map[string]store.Backlog {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	sum := make(map[string]store.Backlog)
+	for _, db := range all {
+		outbox, ok := db.store.(store.Outbox)
+		if !ok {
+			continue
+		}
+		waiting, err := outbox.Backlog(ctx)
+		if err != nil {
+			continue // the store tells of its troubles itself
+		}
+		for name := range db.local.Listeners.All() {
+			if _, ok := sum[name]; !ok {
+				sum[name] = store.Backlog{} // nothing waits, as far as is known
+			}
+		}
+		for _, b := range waiting {
+			s := sum[b.Listener]
+			s.Waiting += b.Waiting
+			s.Dead += b.Dead
+			if s.Oldest.IsZero() || !b.Oldest.IsZero() && b.Oldest.Before(s.Oldest) {
+				s.Oldest = b.Oldest
+			}
+			sum[b.Listener] = s
+		}
+	}
+	return sum
+}
+
+// statsOf adds up what the stores tell of themselves; of free space it is the
+// least. It reports false if none of them tells anything.
+func statsOf(all []*database) (sum store.Stats, ok bool) {
+	for _, db := range all {
+		reporter, reports := db.store.(store.Reporter)
+		if !reports {
+			continue
+		}
+		s := reporter.Stats()
+		if !ok || s.FreeBytes < sum.FreeBytes {
+			sum.FreeBytes = s.FreeBytes
+		}
+		ok = true
+		sum.DiskBytes += s.DiskBytes
+		sum.CacheBytes += s.CacheBytes
+		sum.Swept += s.Swept
+		sum.Damaged += s.Damaged
+	}
+	return sum, ok
+}
+
+// Interface guard.
+var _ prometheus.Collector = (*gauges)(nil)
