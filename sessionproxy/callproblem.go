@@ -46,6 +46,9 @@ var callProblems = []struct {
 }
 
 func (k *call) problem(err error) *Problem {
+	if k.r.Context().Err() != nil { // nobody is there to be told
+		return newProblem(err, "")
+	}
 	for _, p := range callProblems {
 		if errors.Is(err, p.err) {
 			k.h.metrics.refusedCall(p.typ)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -90,7 +91,7 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 func (k *call) getMeta() error {
 	var meta map[string]json.RawMessage
 	var tag string
-	err := k.x.use(k.r.Context(), func(s *session.Session) error {
+	err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
 		_, tag = s.Staged()
 		if err := json.Unmarshal([]byte(metaValue(s.Meta())), &meta); err != nil {
 			return err
@@ -122,7 +123,7 @@ func (k *call) add() error {
 }
 
 func (k *call) commit() error {
-	if err := k.x.use(k.r.Context(), k.allowed); err != nil {
+	if err := k.x.use(k.r.Context(), false, k.allowed); err != nil {
 		return err
 	}
 	if err := k.x.commitEarly(k.r.Context()); err != nil {
@@ -132,7 +133,7 @@ func (k *call) commit() error {
 }
 
 func (k *call) rollback() error {
-	if err := k.x.use(k.r.Context(), func(s *session.Session) error {
+	if err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
 		if err := k.allowed(s); err != nil {
 			return err
 		}
@@ -145,7 +146,7 @@ func (k *call) rollback() error {
 }
 
 func (k *call) refresh() error {
-	err := k.x.use(k.r.Context(), func(s *session.Session) error { return s.Refresh(k.r.Context()) })
+	err := k.x.use(k.r.Context(), false, func(s *session.Session) error { return s.Refresh(k.r.Context()) })
 	if err != nil {
 		return err
 	}
@@ -182,8 +183,26 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
+	k.patient()
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
 	return k.x.stage(k.r.Context(), c, conditional, k.allowed)
+}
+
+// patient gives a call that may wait for the session's lock the time for it:
+// the server's own limits are for callers that dawdle.
+func (k *call) patient() {
+	server, ok := k.r.Context().Value(http.ServerContextKey).(*http.Server)
+	policy := k.h.Manager.Policy()
+	if !ok || policy.Locking != session.Serialized {
+		return
+	}
+	control, until := http.NewResponseController(k.w), time.Now().Add(policy.Wait)
+	if d := server.ReadTimeout; d > 0 { // also ends the context of who has sent everything
+		_ = control.SetReadDeadline(until.Add(d)) // best effort
+	}
+	if d := server.WriteTimeout; d > 0 {
+		_ = control.SetWriteDeadline(until.Add(d))
+	}
 }
 
 // allowed evaluates the conditions of the call.

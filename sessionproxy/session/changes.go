@@ -108,10 +108,11 @@ func (c *Changes) replaces() bool {
 }
 
 // None reports whether nothing at all is asked for.
-func (c *Changes) None() bool { return !c.writes() && !c.Touch && !c.Rollback }
+func (c *Changes) None() bool { return !c.Writes() && !c.Touch && !c.Rollback }
 
-// writes reports whether a read-only request must refuse the changes.
-func (c *Changes) writes() bool {
+// Writes reports whether something is to be stored: what a read-only request
+// must refuse, and what waits for the lock.
+func (c *Changes) Writes() bool {
 	return len(c.Steps) > 0 || c.Destroy || c.Regenerate || c.Principal != nil || c.Timeout != nil || c.IfVersion != nil
 }
 

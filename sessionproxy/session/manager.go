@@ -100,7 +100,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (*Session, error) {
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1)}
+	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1), holder: r.Holder}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()
 		if errors.Is(err, ErrUnavailable) {

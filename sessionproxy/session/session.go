@@ -36,6 +36,7 @@ type Session struct {
 
 	opened      time.Time
 	attempt     int
+	holder      Holder // shown while the request has the lock
 	readOnly    bool
 	passive     bool // the request is no activity
 	replaced    bool // the ticket was genuine, but a login has replaced it
@@ -73,7 +74,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	}
 	s.cred = creds[0]
 	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
-	if err := s.lock(ctx, r.Holder, r.Exclusive); err != nil {
+	if err := s.lock(ctx, r.Exclusive); err != nil {
 		return err
 	}
 	rec, err := s.store.Load(ctx, s.key)
@@ -141,11 +142,11 @@ func (s *Session) touch(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Session) lock(ctx context.Context, holder Holder, exclusive bool) error {
+func (s *Session) lock(ctx context.Context, exclusive bool) error {
 	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
 		return nil
 	}
-	if err := s.local.Locks.Acquire(ctx, s.key, holder, s.m.policy.Wait, s.m.policy.Queue); err != nil {
+	if err := s.local.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue); err != nil {
 		return err
 	}
 	s.locked = true
