@@ -28,11 +28,14 @@ func (s *Session) Stage(c Changes) error {
 	if err != nil {
 		return err
 	}
-	s.pending = s.pending.then(c)
-	s.pending.foldAdds()
-	if len(s.pending.Steps) > maxSteps { // one replacement says the same, but for conflicts
-		s.pending.Steps = []Step{Replace(data)}
+	pending := s.pending.then(c)
+	pending.foldAdds()
+	if len(pending.Steps) > maxSteps {
+		if err := pending.fold(s.rec.Data, s.m.policy.MaxSize); err != nil {
+			return err
+		}
 	}
+	s.pending = pending
 	s.view = data
 	s.stagings++
 	return nil
