@@ -58,6 +58,20 @@ func TestAnAdditionBeforeOtherWrites(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
+
+			// Who only writes elsewhere takes nothing from what the app saw.
+			c = s.begin(`{"n":1,"o":{"m":1,"x":1}}`)
+			h = s.open(c)
+			s.stage(h, add(t, `{"n":10,"o":{"m":10}}`))
+			for _, step := range tc.steps {
+				s.stage(h, steps(step))
+			}
+			staged, _ := h.Staged()
+			s.commit(s.open(c), patch(t, `{"z":1}`))
+			s.commit(h, session.Changes{})
+			if got, want := s.data(c), mergePatch(t, `{"z":1}`).Apply(staged); !document.Diff([]byte(got), want).Empty() {
+				t.Errorf("got %s, want %s", got, want)
+			}
 		})
 	}
 }
