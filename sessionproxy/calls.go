@@ -88,13 +88,19 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 	return nil
 }
 
+// getMeta answers what the commit would make of the session's metadata. A
+// session that is to be destroyed is still there: it may be rolled back.
 func (k *call) getMeta() error {
 	var meta map[string]json.RawMessage
 	var tag string
 	err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
 		_, tag = s.Staged()
-		if err := json.Unmarshal([]byte(metaValue(s.Meta())), &meta); err != nil {
+		staged, destroyed := s.StagedMeta()
+		if err := json.Unmarshal([]byte(metaValue(staged)), &meta); err != nil {
 			return err
+		}
+		if destroyed {
+			meta["destroyed"] = json.RawMessage("true")
 		}
 		meta["id"] = document.AppendString(nil, s.ID().String())
 		meta["state"] = document.AppendString(nil, string(s.State()))
