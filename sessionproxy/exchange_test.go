@@ -187,7 +187,9 @@ func TestMetadataShowsWhatIsStaged(t *testing.T) {
 		{"what is committed", []call{{"PUT", "/data/long", `"xxxx"`}, {"POST", "/commit", ""}}, 21, "old", 1800, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) { p.MaxIdle, p.MaxAbsolute = day*time.Second, day*time.Second })
+			e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) {
+				p.MaxIdle, p.MaxAbsolute = day*time.Second, day*time.Second
+			})
 			in := e.begin(`{"a":1}`)
 			got := e.do("GET", "/", in, writes("Session-Principal", `"old"`))
 			in = http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
