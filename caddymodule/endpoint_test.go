@@ -210,6 +210,8 @@ func TestEndpointUnderAnotherSpelling(t *testing.T) {
 			var wg sync.WaitGroup
 			wg.Go(func() { v.expect("/wait", http.StatusOK, readSecret) })
 			open := <-a.gate
+			letGo := sync.OnceFunc(func() { close(open) })
+			defer letGo()
 			s.load(config(spelling[1]))
 			v.expect("/", http.StatusOK, readSecret)
 			want := "http://" + spelling[1] + "/"
@@ -219,7 +221,7 @@ func TestEndpointUnderAnotherSpelling(t *testing.T) {
 			if _, body := v.get("/url"); !strings.HasPrefix(body, want) {
 				t.Errorf("the app gets %s, want %s", body, want)
 			}
-			close(open)
+			letGo()
 			wg.Wait()
 			if n := openEndpoints(); n != 1 {
 				t.Errorf("%d listeners", n)
