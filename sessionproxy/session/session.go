@@ -46,6 +46,7 @@ type Session struct {
 	mu        sync.Mutex
 	borrowed  bool
 	locked    bool
+	lease     *lease // of the lock, if other processes share the store
 	ended     bool
 	created   bool    // by the commit
 	destroyed bool    // by the commit
@@ -146,16 +147,33 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
 		return nil
 	}
-	if err := s.local.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue); err != nil {
+	wait, begin := s.m.policy.Wait, time.Now()
+	if err := s.local.Locks.Acquire(ctx, s.key, s.holder, wait, s.m.policy.Queue); err != nil {
 		return err
 	}
 	s.locked = true
+	shared, ok := s.store.(store.Leaser)
+	if !ok {
+		return nil
+	}
+	l, err := takeLease(ctx, shared, s.key, wait-time.Since(begin))
+	switch {
+	case errors.Is(err, ErrLocked):
+		return err
+	case err != nil:
+		return s.loadError(ctx, err)
+	}
+	s.lease = l
 	return nil
 }
 
 func (s *Session) unlock() {
 	if s.locked {
 		s.locked = false
+		if s.lease != nil {
+			s.lease.end()
+			s.lease = nil
+		}
 		s.local.Locks.Release(s.key)
 	}
 }
