@@ -46,9 +46,6 @@ var callProblems = []struct {
 }
 
 func (k *call) problem(err error) *Problem {
-	if k.r.Context().Err() != nil { // nobody is there to be told
-		return newProblem(err, "")
-	}
 	for _, p := range callProblems {
 		if errors.Is(err, p.err) {
 			k.h.metrics.refusedCall(p.typ)
@@ -56,6 +53,8 @@ func (k *call) problem(err error) *Problem {
 		}
 	}
 	p := newProblem(err, "") // the store, or a lock
-	k.h.metrics.refusedCall(p.Type)
+	if k.r.Context().Err() == nil { // otherwise it is the caller that has gone
+		k.h.metrics.refusedCall(p.Type)
+	}
 	return p
 }
