@@ -95,7 +95,8 @@ func (x *exchange) stage(ctx context.Context, c session.Changes, conditional boo
 }
 
 // commitEarly commits what is staged before the response headers. Writes that
-// follow are a transaction of their own, without the lock.
+// follow are a transaction of their own, without the lock: only after the
+// headers does each take it.
 func (x *exchange) commitEarly(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
