@@ -188,7 +188,7 @@ func (s *secure) boundary(proto string) {
 				s.t.Errorf("%s: the client got %s", path, name)
 			}
 		}
-		if want := map[string]int{"/bad": 502, "/fail": 500}[path]; want != 0 && resp.StatusCode != want || want == 0 && resp.StatusCode != 200 {
+		if want := map[string]int{"/bad": 502, "/fail": 500}[path]; want != 0 && resp.StatusCode != want || want == 0 && resp.StatusCode != http.StatusOK {
 			s.t.Errorf("%s: %d %s", path, resp.StatusCode, body)
 		}
 		for _, c := range resp.Cookies() {

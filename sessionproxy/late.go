@@ -37,7 +37,7 @@ func (x *exchange) again(ctx context.Context, write bool) (*session.Session, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(x.life, func() { cancel(session.ErrObsolete) })()
+	defer context.AfterFunc(x.life, func() { cancel(session.ErrObsolete) })() //nolint:contextcheck // two lives end it: the call's, and the request's
 	x.mu.Unlock()
 	s, err := last.AgainLocked(ctx)
 	x.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -22,13 +21,8 @@ const (
 
 // lease is the part of a session's lock that other processes see.
 type lease struct {
-	store  store.Leaser
-	key    store.Key
-	holder uint64
-	stop   context.CancelFunc
-
-	mu    sync.Mutex // held while the store is asked; protects timer
-	timer *time.Timer
+	stop context.CancelFunc
+	done chan struct{} // closed when it has been given back
 }
 
 // takeLease takes the lease of key, asking again for at most wait; a wait of
@@ -40,7 +34,10 @@ func takeLease(ctx context.Context, st store.Leaser, key store.Key, wait time.Du
 		err := st.Lease(ctx, key, holder, leaseTime)
 		switch {
 		case err == nil:
-			return newLease(st, key, holder), nil
+			return newLease(ctx, st, key, holder), nil
+		case errors.Is(err, store.ErrUnknown) || ctx.Err() != nil: // it may be ours all the same
+			newLease(ctx, st, key, holder).end()
+			return nil, err
 		case !errors.Is(err, store.ErrLeased):
 			return nil, err
 		}
@@ -58,37 +55,39 @@ func takeLease(ctx context.Context, st store.Leaser, key store.Key, wait time.Du
 	}
 }
 
-func newLease(st store.Leaser, key store.Key, holder uint64) *lease {
-	ctx, stop := context.WithCancel(context.Background())
-	l := &lease{store: st, key: key, holder: holder, stop: stop}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.timer = time.AfterFunc(leaseRenew, func() { l.renew(ctx) })
+// newLease keeps a lease that was taken until its end. It outlives ctx.
+func newLease(ctx context.Context, st store.Leaser, key store.Key, holder uint64) *lease {
+	ctx = context.WithoutCancel(ctx)
+	running, stop := context.WithCancel(ctx)
+	l := &lease{stop: stop, done: make(chan struct{})}
+	ask := func(ctx context.Context, ttl time.Duration) error {
+		ctx, cancel := context.WithTimeout(ctx, leaseRenew)
+		defer cancel()
+		return st.Lease(ctx, key, holder, ttl)
+	}
+	go func() {
+		defer close(l.done)
+		again := time.NewTicker(leaseRenew)
+		defer again.Stop()
+		for tick := again.C; ; {
+			select {
+			case <-tick:
+				// One that is lost stays lost: whoever has it may have
+				// saved, and then the version refuses this request's commit.
+				if errors.Is(ask(running, leaseTime), store.ErrLeased) {
+					tick = nil
+				}
+			case <-running.Done():
+				_ = ask(ctx, 0) // it runs out if the store cannot be told
+				return
+			}
+		}
+	}()
 	return l
 }
 
-// renew prolongs the lease. One that is lost stays lost: whoever has it may
-// have saved, and then this request's commit is refused by its version.
-func (l *lease) renew(ctx context.Context) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if ctx.Err() != nil {
-		return
-	}
-	ask, cancel := context.WithTimeout(ctx, leaseRenew)
-	defer cancel()
-	if err := l.store.Lease(ask, l.key, l.holder, leaseTime); !errors.Is(err, store.ErrLeased) {
-		l.timer.Reset(leaseRenew)
-	}
-}
-
-// end gives the lease back. If the store cannot be told, it runs out.
+// end gives the lease back.
 func (l *lease) end() {
 	l.stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.timer.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), leaseRenew)
-	defer cancel()
-	_ = l.store.Lease(ctx, l.key, l.holder, 0)
+	<-l.done
 }

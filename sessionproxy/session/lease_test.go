@@ -23,6 +23,7 @@ type fleet struct {
 	store  *storetest.Leasing
 	places []*session.Manager
 	dead   []atomic.Bool // this process's calls about leases do not get through
+	mute   atomic.Bool
 	cred   session.Credential
 }
 
@@ -30,13 +31,18 @@ type fleet struct {
 type cutOff struct {
 	*storetest.Leasing
 	dead *atomic.Bool
+	mute *atomic.Bool // what it takes is taken, but it is not told
 }
 
 func (c cutOff) Lease(ctx context.Context, key store.Key, holder uint64, ttl time.Duration) error {
 	if c.dead.Load() {
 		return store.ErrUnavailable
 	}
-	return c.Leasing.Lease(ctx, key, holder, ttl)
+	err := c.Leasing.Lease(ctx, key, holder, ttl)
+	if err == nil && ttl > 0 && c.mute.Load() {
+		return store.ErrUnknown
+	}
+	return err
 }
 
 func inFleet(t *testing.T, leases bool, change func(*session.Policy), test func(*testing.T, *fleet)) {
@@ -50,7 +56,7 @@ func inFleet(t *testing.T, leases bool, change func(*session.Policy), test func(
 		for i := range f.dead {
 			var st store.Store = f.store.Memory
 			if leases {
-				st = cutOff{f.store, &f.dead[i]}
+				st = cutOff{f.store, &f.dead[i], &f.mute}
 			}
 			m, err := session.NewManager("shop", policy, session.Options{Backend: session.Fixed(st), Mint: mint})
 			if err != nil {
@@ -210,6 +216,18 @@ func TestLeases(t *testing.T) {
 			}
 			f.dead[0].Store(false)
 			f.mustOpen(0).Rollback()
+		}},
+		{"of which nobody knows whether it was given", func(t *testing.T, f *fleet) {
+			f.mute.Store(true)
+			if _, err := f.open(0); !errors.Is(err, session.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			f.mute.Store(false)
+			begin := time.Now()
+			f.mustOpen(1).Rollback()
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("it was left to run out: %v", took)
+			}
 		}},
 		{"whose waiter leaves", func(t *testing.T, f *fleet) {
 			h := f.mustOpen(0)
