@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -192,23 +191,6 @@ func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
 	k.patient()
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
 	return k.x.stage(k.r.Context(), c, conditional, k.allowed)
-}
-
-// patient gives a call that may wait for the session's lock the time for it:
-// the server's own limits are for callers that dawdle.
-func (k *call) patient() {
-	server, ok := k.r.Context().Value(http.ServerContextKey).(*http.Server)
-	policy := k.h.Manager.Policy()
-	if !ok || policy.Locking != session.Serialized {
-		return
-	}
-	control, until := http.NewResponseController(k.w), time.Now().Add(policy.Wait)
-	if d := server.ReadTimeout; d > 0 { // also ends the context of who has sent everything
-		_ = control.SetReadDeadline(until.Add(d)) // best effort
-	}
-	if d := server.WriteTimeout; d > 0 {
-		_ = control.SetWriteDeadline(until.Add(d))
-	}
 }
 
 // allowed evaluates the conditions of the call.

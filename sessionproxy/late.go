@@ -2,6 +2,8 @@ package sessionproxy
 
 import (
 	"context"
+	"net/http"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -46,4 +48,21 @@ func (x *exchange) again(ctx context.Context, write bool) (*session.Session, err
 		return nil, session.ErrObsolete
 	}
 	return s, err
+}
+
+// patient gives a call that may wait for the session's lock the time for it:
+// the server's own limits are for callers that dawdle.
+func (k *call) patient() {
+	server, ok := k.r.Context().Value(http.ServerContextKey).(*http.Server)
+	policy := k.h.Manager.Policy()
+	if !ok || policy.Locking != session.Serialized {
+		return
+	}
+	control, until := http.NewResponseController(k.w), time.Now().Add(policy.Wait)
+	if d := server.ReadTimeout; d > 0 { // also ends the context of who has sent everything
+		_ = control.SetReadDeadline(until.Add(d)) // best effort
+	}
+	if d := server.WriteTimeout; d > 0 {
+		_ = control.SetWriteDeadline(until.Add(d))
+	}
 }
