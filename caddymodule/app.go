@@ -47,6 +47,8 @@ type App struct {
 	keys     *keySource
 	managers *registry
 	endpoint *endpointServer // nil if it is disabled
+	address  endpointAddress // of the endpoint, as this configuration spells it
+	allowed  sync.Once       // its Host headers
 	released sync.Once       // the reference to it
 	audited  func()          // ends the use of auditor; nil before Start
 	auditor  *zap.Logger
@@ -98,7 +100,7 @@ func (a *App) provisionEndpoint() error {
 	if err != nil {
 		return err
 	}
-	a.endpoint = acquireEndpoint(address)
+	a.address, a.endpoint = address, acquireEndpoint(address)
 	return nil
 }
 
@@ -107,20 +109,17 @@ func (a *App) listen() error {
 	if a.endpoint == nil {
 		return nil
 	}
+	a.allowed.Do(func() { a.endpoint.endpoint.Allow(a.address.hosts...) })
 	return a.endpoint.listen()
 }
 
 // permit gives the endpoint's socket this configuration's permissions: it may
 // have been opened by an earlier one.
 func (a *App) permit() error {
-	if a.endpoint == nil {
+	if a.endpoint == nil || a.address.network != "unix" {
 		return nil
 	}
-	address, err := a.Endpoint.parse()
-	if err != nil || address.network != "unix" {
-		return err
-	}
-	return os.Chmod(address.address, address.mode)
+	return os.Chmod(a.address.address, a.address.mode)
 }
 
 func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ const (
 // endpointAddress is a configured address, understood.
 type endpointAddress struct {
 	network, address string
+	key              string // the same for every spelling of one address
 	mode             fs.FileMode
 	url              string
 	hosts            []string // valid values of Host; none on a Unix socket
@@ -75,6 +77,7 @@ func (e *Endpoint) parse() (a endpointAddress, err error) {
 		if path == "" || path[0] != '/' {
 			return a, errors.New("a Unix socket has an absolute path")
 		}
+		a.key = socketKey(path)
 		return a, nil
 	}
 	parsed, err := caddy.ParseNetworkAddress(e.Listen)
@@ -86,7 +89,7 @@ func (e *Endpoint) parse() (a endpointAddress, err error) {
 	}
 	port := strconv.FormatUint(uint64(parsed.StartPort), 10)
 	a = endpointAddress{network: "tcp", address: net.JoinHostPort(parsed.Host, port)}
-	a.url, a.hosts = "http://"+a.address, []string{a.address}
+	a.key, a.url, a.hosts = portKey(a.address), "http://"+a.address, []string{a.address}
 	ip, err := netip.ParseAddr(parsed.Host)
 	switch loopback := parsed.Host == "localhost" || err == nil && ip.IsLoopback(); {
 	case loopback:
@@ -101,9 +104,29 @@ func (e *Endpoint) parse() (a endpointAddress, err error) {
 	return a, nil
 }
 
+// portKey is the address that a listener at a TCP address gets, or the text if
+// nobody knows: then no listener gets one.
+func portKey(address string) string {
+	resolved, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return address
+	}
+	return resolved.String()
+}
+
+// socketKey is a socket's path without the links on the way to it.
+func socketKey(path string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, filepath.Base(path))
+}
+
 // endpointServer is one listener of the process. It belongs to all
-// configurations that name its address, one after the other, and to the
-// requests that still have a capability: it closes after the last of them.
+// configurations that name its address, however they spell it, one after the
+// other, and to the requests that still have a capability: it closes after the
+// last of them.
 type endpointServer struct {
 	endpointAddress
 	endpoint  *sessionproxy.Endpoint
@@ -114,22 +137,22 @@ type endpointServer struct {
 	server *http.Server
 }
 
-// endpoints holds every endpoint of the process, by address.
+// endpoints holds every endpoint of the process, by the key of its address.
 var endpoints = struct {
-	mu        sync.Mutex
-	byAddress map[string]*endpointServer
-}{byAddress: make(map[string]*endpointServer)}
+	mu    sync.Mutex
+	byKey map[string]*endpointServer
+}{byKey: make(map[string]*endpointServer)}
 
 // acquireEndpoint takes a reference to the endpoint at an address. It opens
 // no listener.
 func acquireEndpoint(a endpointAddress) *endpointServer {
 	endpoints.mu.Lock()
 	defer endpoints.mu.Unlock()
-	s := endpoints.byAddress[a.address]
+	s := endpoints.byKey[a.key]
 	if s == nil {
 		s = &endpointServer{endpointAddress: a}
 		s.endpoint = sessionproxy.NewEndpoint(a.url, a.hosts, metrics, func() { go s.closeIfIdle() })
-		endpoints.byAddress[a.address] = s
+		endpoints.byKey[a.key] = s
 	}
 	s.refs++
 	return s
@@ -146,8 +169,8 @@ func (s *endpointServer) listen() error {
 	if s.listening.Load() {
 		return nil
 	}
-	if endpoints.byAddress[s.address] == nil { // an old configuration's last request begins late
-		endpoints.byAddress[s.address] = s
+	if endpoints.byKey[s.key] == nil { // an old configuration's last request begins late
+		endpoints.byKey[s.key] = s
 	}
 	l, err := s.bind()
 	if err != nil {
@@ -217,10 +240,10 @@ func (s *endpointServer) release() {
 func (s *endpointServer) closeIfIdle() {
 	endpoints.mu.Lock()
 	defer endpoints.mu.Unlock()
-	if s.refs > 0 || s.endpoint.Len() > 0 || endpoints.byAddress[s.address] != s {
+	if s.refs > 0 || s.endpoint.Len() > 0 || endpoints.byKey[s.key] != s {
 		return
 	}
-	delete(endpoints.byAddress, s.address)
+	delete(endpoints.byKey, s.key)
 	if s.server != nil {
 		_ = s.server.Close() // nobody has a capability any more
 		s.listening.Store(false)

@@ -75,7 +75,7 @@ func (a *asks) read(target string) string {
 func openEndpoints() int {
 	endpoints.mu.Lock()
 	defer endpoints.mu.Unlock()
-	return len(endpoints.byAddress)
+	return len(endpoints.byKey)
 }
 
 const readSecret = `200 OK {"secret":"s3cret"}`
@@ -164,6 +164,71 @@ func TestEndpointAcrossReloads(t *testing.T) {
 				t.Errorf("the first address answers: %v", err == nil)
 			} else if err == nil {
 				_ = conn.Close()
+			}
+		})
+	}
+}
+
+// TestEndpointUnderAnotherSpelling: a reload that only spells the address
+// otherwise keeps the listener; apps get the URL of the new configuration, and
+// that of a request in flight stays good.
+func TestEndpointUnderAnotherSpelling(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := shortDir(t)
+	if err := os.Symlink(dir, dir+"-link"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(dir + "-link") })
+	for name, spelling := range map[string][2]string{
+		"a name, and its number":    {"localhost:" + port, "127.0.0.1:" + port},
+		"a number, and its name":    {"127.0.0.1:" + port, "localhost:" + port},
+		"a number in another way":   {"127.0.0.1:" + port, "[::ffff:127.0.0.1]:" + port},
+		"a socket in another way":   {"unix/" + dir + "/s.sock", "unix/" + dir + "//./s.sock"},
+		"a socket through a link":   {"unix/" + dir + "/s.sock", "unix/" + dir + "-link/s.sock"},
+		"a socket no more by links": {"unix/" + dir + "-link/s.sock", "unix/" + dir + "/s.sock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			a := newAsks(t)
+			a.gate = make(chan chan struct{})
+			upstream := app(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/url" {
+					_, _ = io.WriteString(w, r.Header.Get("Session-Endpoint"))
+					return
+				}
+				a.ServeHTTP(w, r)
+			})
+			config := func(endpoint string) []byte {
+				return s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", "session shop\nreverse_proxy "+upstream)
+			}
+			s.load(config(spelling[0]))
+			v := s.visitor()
+			v.get("/begin")
+			var wg sync.WaitGroup
+			wg.Go(func() { v.expect("/wait", http.StatusOK, readSecret) })
+			open := <-a.gate
+			letGo := sync.OnceFunc(func() { close(open) })
+			defer letGo()
+			s.load(config(spelling[1]))
+			v.expect("/", http.StatusOK, readSecret)
+			want := "http://" + spelling[1] + "/"
+			if path, ok := strings.CutPrefix(spelling[1], "unix/"); ok {
+				want = "http+unix://" + url.PathEscape(path) + "/"
+			}
+			if _, body := v.get("/url"); !strings.HasPrefix(body, want) {
+				t.Errorf("the app gets %s, want %s", body, want)
+			}
+			letGo()
+			wg.Wait()
+			if n := openEndpoints(); n != 1 {
+				t.Errorf("%d listeners", n)
+			}
+			s.stop()
+			if n := openEndpoints(); n != 0 {
+				t.Errorf("%d listeners after the stop", n)
 			}
 		})
 	}

@@ -154,7 +154,7 @@ func (h *Handler) build() error {
 		EndStreams: h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {
-		config.Endpoint = h.app.endpoint.endpoint
+		config.Endpoint = h.app.endpoint.endpoint.At(h.app.address.url)
 	}
 	if len(h.replay) > 0 {
 		config.Restart.Replayable = func(r *http.Request) bool { return h.matches(r, "replayable", h.replay, false) }

@@ -52,7 +52,9 @@ func (k *call) problem(err error) *Problem {
 			return &Problem{Status: p.status, Type: p.typ, Title: p.title, cause: err}
 		}
 	}
-	p := newProblem(err, "") // the store, or a lock
-	k.h.metrics.refusedCall(p.Type)
+	p := newProblem(err, "")        // the store, or a lock
+	if k.r.Context().Err() == nil { // otherwise it is the caller that has gone
+		k.h.metrics.refusedCall(p.Type)
+	}
 	return p
 }

@@ -87,13 +87,19 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 	return nil
 }
 
+// getMeta answers what the commit would make of the session's metadata. A
+// session that is to be destroyed is still there: it may be rolled back.
 func (k *call) getMeta() error {
 	var meta map[string]json.RawMessage
 	var tag string
-	err := k.x.use(k.r.Context(), func(s *session.Session) error {
+	err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
 		_, tag = s.Staged()
-		if err := json.Unmarshal([]byte(metaValue(s.Meta())), &meta); err != nil {
+		staged, destroyed := s.StagedMeta()
+		if err := json.Unmarshal([]byte(metaValue(staged)), &meta); err != nil {
 			return err
+		}
+		if destroyed {
+			meta["destroyed"] = json.RawMessage("true")
 		}
 		meta["id"] = document.AppendString(nil, s.ID().String())
 		meta["state"] = document.AppendString(nil, string(s.State()))
@@ -122,7 +128,7 @@ func (k *call) add() error {
 }
 
 func (k *call) commit() error {
-	if err := k.x.use(k.r.Context(), k.allowed); err != nil {
+	if err := k.x.use(k.r.Context(), false, k.allowed); err != nil {
 		return err
 	}
 	if err := k.x.commitEarly(k.r.Context()); err != nil {
@@ -132,7 +138,7 @@ func (k *call) commit() error {
 }
 
 func (k *call) rollback() error {
-	if err := k.x.use(k.r.Context(), func(s *session.Session) error {
+	if err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
 		if err := k.allowed(s); err != nil {
 			return err
 		}
@@ -145,7 +151,7 @@ func (k *call) rollback() error {
 }
 
 func (k *call) refresh() error {
-	err := k.x.use(k.r.Context(), func(s *session.Session) error { return s.Refresh(k.r.Context()) })
+	err := k.x.use(k.r.Context(), false, func(s *session.Session) error { return s.Refresh(k.r.Context()) })
 	if err != nil {
 		return err
 	}
@@ -182,6 +188,7 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
+	k.patient()
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
 	return k.x.stage(k.r.Context(), c, conditional, k.allowed)
 }

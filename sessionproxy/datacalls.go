@@ -34,7 +34,7 @@ func (k *call) getData() error {
 	var tag string
 	// The answer is written afterwards: a caller that does not read it must
 	// not keep the request from ending.
-	err := k.x.use(k.r.Context(), func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	err := k.x.use(k.r.Context(), false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,14 @@ const HeaderEndpoint = "Session-Endpoint"
 // request alone. It is an http.Handler for a listener that only apps reach.
 // Safe for concurrent use.
 type Endpoint struct {
-	url   string              // without capability
-	hosts map[string]struct{} // valid values of Host; nil: any
+	url string // without capability
+	*capabilities
+}
+
+// capabilities are what all Endpoints of one listener share.
+type capabilities struct {
+	mu    sync.RWMutex
+	hosts map[string]struct{} // valid values of Host; nil: any. Protected by mu
 	next  atomic.Uint64
 	macs  sync.Pool // of hash.Hash, keyed
 	open  [16]openExchanges
@@ -51,22 +57,41 @@ type capability struct {
 func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *Endpoint {
 	secret := make([]byte, sha256.Size)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
-	e := &Endpoint{url: url, idle: idle, calls: metrics.foreign}
+	e := &Endpoint{url: url, capabilities: &capabilities{idle: idle, calls: metrics.foreign}}
 	e.macs.New = func() any { return hmac.New(sha256.New, secret) }
 	for i := range e.open {
 		e.open[i].byNumb = make(map[uint64]*capability)
 	}
-	if len(hosts) > 0 {
-		e.hosts = make(map[string]struct{})
-		for _, host := range hosts {
-			e.hosts[strings.ToLower(host)] = struct{}{}
-		}
-	}
+	e.Allow(hosts...)
 	return e
 }
 
+// At returns the same endpoint for apps that reach it at another URL: each
+// answers the calls for both.
+func (e *Endpoint) At(url string) *Endpoint { return &Endpoint{url: url, capabilities: e.capabilities} }
+
+// Allow adds valid values of the Host header.
+func (e *capabilities) Allow(hosts ...string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, host := range hosts {
+		if e.hosts == nil {
+			e.hosts = make(map[string]struct{})
+		}
+		e.hosts[strings.ToLower(host)] = struct{}{}
+	}
+}
+
+// allows reports whether the Host header may have that value.
+func (e *capabilities) allows(host string) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	_, ok := e.hosts[strings.ToLower(host)]
+	return ok || e.hosts == nil
+}
+
 // Len returns how many requests have a capability.
-func (e *Endpoint) Len() int { return int(e.count.Load()) }
+func (e *capabilities) Len() int { return int(e.count.Load()) }
 
 // A capability's text is a number, and a MAC of it that only this process can
 // make: so one that has ended can be told from one that was guessed, without
@@ -78,7 +103,7 @@ const (
 
 var capabilityText = base64.RawURLEncoding.Strict()
 
-func (e *Endpoint) mac(dst []byte, number []byte) []byte {
+func (e *capabilities) mac(dst []byte, number []byte) []byte {
 	m := e.macs.Get().(hash.Hash)
 	defer e.macs.Put(m)
 	m.Reset()
@@ -103,7 +128,7 @@ func (e *Endpoint) issue(h *Handler, x *exchange) (*capability, string) {
 }
 
 // revoke ends a capability.
-func (e *Endpoint) revoke(c *capability) {
+func (e *capabilities) revoke(c *capability) {
 	s := e.shard(c.number)
 	s.mu.Lock()
 	delete(s.byNumb, c.number)
@@ -113,11 +138,13 @@ func (e *Endpoint) revoke(c *capability) {
 	}
 }
 
-func (e *Endpoint) shard(number uint64) *openExchanges { return &e.open[number%uint64(len(e.open))] }
+func (e *capabilities) shard(number uint64) *openExchanges {
+	return &e.open[number%uint64(len(e.open))]
+}
 
 // find returns what a capability's text stands for; genuine says that this
 // process issued it.
-func (e *Endpoint) find(text string) (c *capability, genuine bool) {
+func (e *capabilities) find(text string) (c *capability, genuine bool) {
 	raw, err := capabilityText.DecodeString(text)
 	if err != nil || len(raw) != capabilityRaw || capabilityText.EncodeToString(raw) != text {
 		return nil, false
@@ -170,10 +197,8 @@ func (e *Endpoint) foreign(r *http.Request) string {
 	if _, ok := r.Header["Sec-Fetch-Site"]; ok {
 		return "calls from browsers are refused"
 	}
-	if e.hosts != nil {
-		if _, ok := e.hosts[strings.ToLower(r.Host)]; !ok {
-			return "the Host header names another server"
-		}
+	if !e.allows(r.Host) {
+		return "the Host header names another server"
 	}
 	return ""
 }

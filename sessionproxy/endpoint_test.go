@@ -131,6 +131,7 @@ func TestEndpointCalls(t *testing.T) {
 		{"a JSON Patch", "PATCH", "/data", `[{"op":"test","path":"/a","value":1},{"op":"add","path":"/cart/items/0","value":0}]`, jsonpatch, 200, "", "", `{"a":1,"cart":{"items":[0,1,2]},"s":"x"}`},
 		{"a JSON Patch on a value", "PATCH", "/data/cart", `[{"op":"move","from":"/items/0","path":"/first"}]`, jsonpatch, 200, `{"items":[2],"first":1}`, "", `{"a":1,"cart":{"items":[2],"first":1},"s":"x"}`},
 		{"a JSON Patch whose test fails", "PATCH", "/data", `[{"op":"remove","path":"/a"},{"op":"test","path":"/s","value":"y"}]`, jsonpatch, 409, "", sessionproxy.TypeConflict, before},
+		{"a JSON Patch at an index out of range", "PATCH", "/data", `[{"op":"remove","path":"/a"},{"op":"add","path":"/cart/items/3","value":0}]`, jsonpatch, 404, "", "about:blank", before},
 		{"a copy bomb", "PATCH", "/data", `[` + strings.TrimSuffix(strings.Repeat(`{"op":"copy","from":"/cart","path":"/cart/c"},`, 10), ",") + `]`, jsonpatch, 413, "", sessionproxy.TypeTooLarge, before},
 		{"a JSON Patch that is none", "PATCH", "/data", `[{"op":"nop","path":""}]`, jsonpatch, 400, "", sessionproxy.TypeBadWrite, before},
 		{"an unknown kind of patch", "PATCH", "/data", `{}`, "application/xml", 415, "", "about:blank", before},

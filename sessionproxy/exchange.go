@@ -26,6 +26,11 @@ type exchange struct {
 	early session.Outcome  // of commits before the headers
 	begun bool             // there was such a commit
 
+	// life is cancelled when the request ends; made for the first call that
+	// has to wait for something.
+	life    context.Context
+	endLife context.CancelCauseFunc
+
 	metrics *managerMetrics
 }
 
@@ -35,12 +40,17 @@ func newExchange(s *session.Session, metrics *managerMetrics) *exchange {
 
 // use calls f with the session as this request sees it now. Before the
 // headers that is the one with everything staged; after them a fresh one,
-// which is committed if f returns without error.
-func (x *exchange) use(ctx context.Context, f func(*session.Session) error) error {
+// which is committed if f returns without error. write says that f stages
+// something: after the headers it then waits for the session's lock, if the
+// policy has one.
+func (x *exchange) use(ctx context.Context, write bool, f func(*session.Session) error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended {
 		return session.ErrObsolete
+	}
+	if x.sent {
+		return x.useLate(ctx, write, f)
 	}
 	if !x.open {
 		s, err := x.s.Again(ctx)
@@ -49,20 +59,7 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 		}
 		x.s, x.open = s, true
 	}
-	if !x.sent {
-		return f(x.s)
-	}
-	defer func() { x.s.Rollback(); x.open = false }()
-	if err := f(x.s); err != nil {
-		return err
-	}
-	out, err := x.s.Commit(ctx, session.Changes{})
-	if err != nil {
-		x.metrics.countRefused(err)
-		return err
-	}
-	x.metrics.count(out)
-	return nil
+	return f(x.s)
 }
 
 // stage adds changes, if allowed says that the data as it is may be changed.
@@ -71,7 +68,7 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 // headers the commit then holds it to that very version.
 func (x *exchange) stage(ctx context.Context, c session.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
 	committed := false
-	err = x.use(ctx, func(s *session.Session) error {
+	err = x.use(ctx, c.Writes(), func(s *session.Session) error {
 		if err := allowed(s); err != nil {
 			return err
 		}
@@ -93,12 +90,13 @@ func (x *exchange) stage(ctx context.Context, c session.Changes, conditional boo
 		return data, tag, err
 	}
 	// The commit may have met newer data, and has made another version.
-	err = x.use(ctx, func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	err = x.use(ctx, false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
 	return data, tag, err
 }
 
 // commitEarly commits what is staged before the response headers. Writes that
-// follow are a transaction of their own, without the lock.
+// follow are a transaction of their own, without the lock: only after the
+// headers does each take it.
 func (x *exchange) commitEarly(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -176,6 +174,9 @@ func (x *exchange) end() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended, x.open = true, false
+	if x.endLife != nil {
+		x.endLife(session.ErrObsolete)
+	}
 	x.s.Rollback()
 }
 

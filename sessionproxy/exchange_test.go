@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -157,6 +158,72 @@ func TestOneTransaction(t *testing.T) {
 			if after := e.data(in); after != tc.after {
 				t.Errorf("data is %s, want %s", after, tc.after)
 			}
+		})
+	}
+}
+
+// TestMetadataShowsWhatIsStaged: what the commit would make of it, but for the
+// version and the times, which are those of what is stored.
+func TestMetadataShowsWhatIsStaged(t *testing.T) {
+	type call struct{ method, path, body string }
+	const day = 86400
+	for _, tc := range []struct {
+		name  string
+		calls []call
+		size  int
+		who   any
+		lasts int64 // seconds from the request
+		ends  any
+	}{
+		{"nothing", nil, 7, "old", 1800, nil},
+		{"data", []call{{"PUT", "/data/long", `"xxxx"`}}, 21, "old", 1800, nil},
+		{"who is signed in", []call{{"PUT", "/principal", `"alice"`}}, 7, "alice", 1800, nil},
+		{"nobody any more", []call{{"PUT", "/principal", `null`}}, 7, nil, 1800, nil},
+		{"a timeout", []call{{"PUT", "/timeout", `{"idle":60}`}}, 7, "old", 60, nil},
+		{"a timeout above the cap", []call{{"PUT", "/timeout", `{"idle":999999999,"absolute":999999999}`}}, 7, "old", 12 * 3600, nil},
+		{"a sign-in that is remembered", []call{{"PUT", "/principal", `"alice"`}, {"PUT", "/timeout", `{"idle":999999999,"absolute":999999999}`}}, 7, "alice", day, nil},
+		{"the end", []call{{"PUT", "/data/long", `"xxxx"`}, {"DELETE", "", ""}}, 21, "old", 1800, true},
+		{"the end, rolled back", []call{{"DELETE", "", ""}, {"POST", "/rollback", ""}}, 7, "old", 1800, nil},
+		{"what is committed", []call{{"PUT", "/data/long", `"xxxx"`}, {"POST", "/commit", ""}}, 21, "old", 1800, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) {
+				p.MaxIdle, p.MaxAbsolute = day*time.Second, day*time.Second
+			})
+			in := e.begin(`{"a":1}`)
+			got := e.do("GET", "/", in, writes("Session-Principal", `"old"`))
+			in = http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
+			e.now = e.now.Add(time.Minute)
+			e.do("GET", "/", in, func(w http.ResponseWriter, r *http.Request) {
+				var before, after map[string]any
+				if err := json.Unmarshal([]byte(e.call("GET", endpointOf(r), "").body), &before); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range tc.calls {
+					if got := e.call(c.method, endpointOf(r)+c.path, c.body); got.status > 299 {
+						t.Fatalf("%s %s: %d %s", c.method, c.path, got.status, got.body)
+					}
+				}
+				got := e.call("GET", endpointOf(r), "")
+				if err := json.Unmarshal([]byte(got.body), &after); err != nil {
+					t.Fatal(err)
+				}
+				lasts := int64(after["expires"].(float64)) - e.now.Unix()
+				if tc.lasts == 12*3600 { // since the sign-in, a minute ago
+					lasts += 60
+				}
+				if after["size"] != float64(tc.size) || after["principal"] != tc.who || lasts != tc.lasts || after["destroyed"] != tc.ends {
+					t.Errorf("got %s, lasting %d", got.body, lasts)
+				}
+				committed := tc.name == "what is committed"
+				if after["state"] != "active" || after["id"] != before["id"] || after["created"] != before["created"] {
+					t.Errorf("%v became %v", before, after)
+				}
+				if (after["version"] == before["version"]) == committed || (after["written"] == before["written"]) == committed {
+					t.Errorf("%v became %v", before, after)
+				}
+				w.WriteHeader(http.StatusInternalServerError)
+			})
 		})
 	}
 }

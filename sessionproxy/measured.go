@@ -13,10 +13,13 @@ import (
 
 // Store returns a view of s that measures what requests ask of it; of loads,
 // a sample. The view has the abilities of s and no others. That is possible
-// for a store with no ability beside store.Updater, and for one with all; any
-// other one is returned as it is.
+// for a store with no ability beside store.Updater, and for one with all but
+// store.Leaser; any other one is returned as it is.
 func (m *Metrics) Store(s store.Store) store.Store {
 	view := &measured{Store: s, load: m.storeCall("load"), save: m.storeCall("save"), update: m.storeCall("update"), remove: m.storeCall("delete"), touch: m.storeCall("touch")}
+	if _, ok := s.(store.Leaser); ok {
+		return s
+	}
 	switch s := s.(type) {
 	case able:
 		return &measuredAble{able: s, measured: view}

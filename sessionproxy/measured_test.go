@@ -53,6 +53,10 @@ func TestMeasuredStoreKeepsAbilities(t *testing.T) {
 			store.Updater
 		}{plainStore{memory}, memory.WithUpdater().(store.Updater)}, true},
 		"some abilities": {memory, false},
+		"leases": {struct {
+			*ableStore
+			store.Leaser
+		}{newAbleStore(), memory.WithLeases()}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := sessionproxy.NewMetrics().Store(c.store)
@@ -68,6 +72,7 @@ func TestMeasuredStoreKeepsAbilities(t *testing.T) {
 				"archiver":   func(s store.Store) bool { _, ok := s.(store.Archiver); return ok },
 				"reporter":   func(s store.Store) bool { _, ok := s.(store.Reporter); return ok },
 				"observable": func(s store.Store) bool { _, ok := s.(store.Observable); return ok },
+				"leaser":     func(s store.Store) bool { _, ok := s.(store.Leaser); return ok },
 			} {
 				if is(got) != is(c.store) {
 					t.Errorf("%s: %v became %v", ability, is(c.store), is(got))
@@ -95,7 +100,7 @@ func TestEveryAbilityIsKnown(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	known := []string{"Archiver", "Counter", "Observable", "Outbox", "Pager", "Reporter", "Store", "Sweeper", "Updater"}
+	known := []string{"Archiver", "Counter", "Leaser", "Observable", "Outbox", "Pager", "Reporter", "Store", "Sweeper", "Updater"}
 	if !slices.Equal(names, known) {
 		t.Errorf("package store has the interfaces %q; those that a measured store keeps are %q", names, known)
 	}

@@ -139,6 +139,30 @@ func (s *sum) edit(old []byte) (edit, error) {
 	return e, nil
 }
 
+// Without returns the additions but for those to what the changes set, remove,
+// or stand inside of.
+func (a Additions) Without(c Changes) Additions {
+	return Additions{sums: without(a.sums, c.edits)}
+}
+
+func without(sums []sum, edits []edit) []sum {
+	finder := newFinder(edits)
+	left := make([]sum, 0, len(sums))
+	for _, s := range sums {
+		if i := finder.find(s.name); i >= 0 {
+			e := &edits[i]
+			if !s.within || !e.within {
+				continue
+			}
+			if s.inside = without(s.inside, e.inside); len(s.inside) == 0 {
+				continue
+			}
+		}
+		left = append(left, s)
+	}
+	return left
+}
+
 // Of returns the part of a compact document that the additions name.
 func (a Additions) Of(doc []byte) []byte {
 	return Changes{edits: sumsOf(a.sums, doc)}.Apply(emptyObject)

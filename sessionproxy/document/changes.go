@@ -50,8 +50,10 @@ func patchEdits(patch []byte) []edit {
 }
 
 // Diff returns the changes that lead from one compact document to another:
-// members set, removed, or changed inside. Unlike a merge patch it can set a
-// member to null. The order of members is not part of a document.
+// members set, removed, or changed inside. An object that was not there is one
+// that is changed inside, so that whoever else makes it can fill it, too.
+// Unlike a merge patch a difference can set a member to null. The order of
+// members is not part of a document.
 func Diff(from, to []byte) Changes {
 	return Changes{edits: diffEdits(from, to)}
 }
@@ -71,6 +73,8 @@ func diffEdits(from, to []byte) []edit {
 			if inside := diffEdits(old, m.value); len(inside) > 0 {
 				edits = append(edits, edit{name: m.name, within: true, inside: inside})
 			}
+		case !there && isObject(m.value):
+			edits = append(edits, edit{name: m.name, within: true, inside: diffEdits(emptyObject, m.value)})
 		default:
 			edits = append(edits, edit{name: m.name, set: m.value})
 		}

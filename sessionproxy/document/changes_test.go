@@ -132,6 +132,31 @@ func TestAdditions(t *testing.T) {
 	}
 }
 
+// What is left of additions after changes to some of their places.
+func TestAdditionsWithout(t *testing.T) {
+	for _, tc := range []struct{ add, from, to, want string }{
+		{`{"n":1,"m":2}`, `{"n":1,"m":2}`, `{"n":1,"m":2,"x":1}`, `{"n":1,"m":2}`},
+		{`{"n":1,"m":2}`, `{"n":1,"m":2}`, `{"n":5,"m":2}`, `{"m":2}`},
+		{`{"n":1,"m":2}`, `{"n":1,"m":2}`, `{"m":2}`, `{"m":2}`},
+		{`{"n":1}`, `{"n":1}`, `{"n":{"in":1}}`, `{}`},
+		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{"o":{"n":1,"m":2,"x":1}}`, `{"o":{"n":1,"m":2},"k":3}`},
+		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{"o":{"n":1}}`, `{"o":{"n":1},"k":3}`},
+		{`{"o":{"n":1},"k":3}`, `{"o":{"n":1}}`, `{"o":{"n":7}}`, `{"k":3}`},
+		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{"o":"text"}`, `{"k":3}`},
+		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{}`, `{"k":3}`},
+	} {
+		a, err := ParseAdditions([]byte(tc.add), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := a.Without(Diff([]byte(tc.from), []byte(tc.to)))
+		got, err := left.Apply([]byte(`{}`))
+		if err != nil || string(got) != tc.want || left.Empty() != (tc.want == `{}`) {
+			t.Errorf("%s without %s to %s: %s, %v, want %s", tc.add, tc.from, tc.to, got, err, tc.want)
+		}
+	}
+}
+
 // genObject draws compact objects whose names often meet.
 func genObject(depth int) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {

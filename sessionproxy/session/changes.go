@@ -108,10 +108,11 @@ func (c *Changes) replaces() bool {
 }
 
 // None reports whether nothing at all is asked for.
-func (c *Changes) None() bool { return !c.writes() && !c.Touch && !c.Rollback }
+func (c *Changes) None() bool { return !c.Writes() && !c.Touch && !c.Rollback }
 
-// writes reports whether a read-only request must refuse the changes.
-func (c *Changes) writes() bool {
+// Writes reports whether something is to be stored: what a read-only request
+// must refuse, and what waits for the lock.
+func (c *Changes) Writes() bool {
 	return len(c.Steps) > 0 || c.Destroy || c.Regenerate || c.Principal != nil || c.Timeout != nil || c.IfVersion != nil
 }
 
@@ -145,14 +146,12 @@ func (c *Changes) reapplied(shown, newer []byte, maxSize int) ([]byte, error) {
 }
 
 // merged unites what the steps make of shown with newer data, if both sides
-// changed different places. Additions at the end fit any number.
+// changed different places. Additions fit any number.
 func (c *Changes) merged(shown, newer []byte, maxSize int) ([]byte, error) {
 	if _, err := c.reapplied(shown, newer, maxSize); err != nil {
 		return nil, err // a JSON Patch whose test fails now
 	}
-	n := len(c.Steps) - c.adds()
-	rest, adds := Changes{Steps: c.Steps[:n]}, Changes{Steps: c.Steps[n:]}
-	ours, err := rest.data(shown, max(maxSize, len(shown)))
+	ours, adds, err := c.apart(shown, maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +159,8 @@ func (c *Changes) merged(shown, newer []byte, maxSize int) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: both changed the same place", ErrConflict)
 	}
-	if doc, err = adds.reapplied(ours, doc, maxSize); err != nil {
+	rest := Changes{Steps: adds}
+	if doc, err = rest.reapplied(ours, doc, maxSize); err != nil {
 		return nil, err
 	}
 	return doc, fits(doc, newer, maxSize)

@@ -17,6 +17,17 @@ import (
 //
 // A lock is handed over first in, first out: release gives it directly to the
 // waiter that came first, without polling. Safe for concurrent use.
+//
+// Beyond one process a lock is only as good as its store. What makes
+// serialized lose nothing is not the lock but the version: a commit for an
+// older one is a conflict, whoever held what. So a store that processes share
+// needs no more than store.Leaser for them to take turns: the one that has the
+// lock here takes the lease there, prolongs it while its request runs, and
+// gives it back with the lock. Within a process waiters still queue in order;
+// between processes who asks first after the end of a lease has it. An engine
+// that can queue, or lock and load in one round trip, would bring that as an
+// ability of its own, in place of Lease. A store without the ability, as
+// the embedded one, belongs to one process, and pays nothing.
 type Locks struct {
 	seed   maphash.Seed
 	shards [64]lockShard

@@ -109,7 +109,10 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	s := &Session{m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive, attempt: max(r.Attempt, 1), traced: t.followed()}
+	s := &Session{
+		m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive,
+		attempt: max(r.Attempt, 1), holder: r.Holder, traced: t.followed(),
+	}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()
 		if errors.Is(err, ErrUnavailable) {

@@ -40,13 +40,7 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 	if c.rotates() && s.exists() {
 		rec.Nonce, rec.PreviousNonce, rec.PreviousUntil = nonce, [16]byte{}, time.Time{}
 	}
-	if c.Principal != nil {
-		rec.Principal = *c.Principal
-	}
-	if c.signsIn() {
-		rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
-	}
-	if s.limit(&rec, c, now) {
+	if s.account(&rec, c, now) {
 		changed = changed || s.exists()
 	}
 	if !changed {
@@ -83,6 +77,18 @@ func (s *Session) fill(rec *store.Record, now time.Time) {
 	rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
 	rec.Nonce = s.cred.Nonce
 	rec.Incarnation = store.NewIncarnation()
+}
+
+// account sets who is signed in and the timeouts, and reports whether the
+// latter changed.
+func (s *Session) account(rec *store.Record, c *Changes, now time.Time) bool {
+	if c.Principal != nil {
+		rec.Principal = *c.Principal
+	}
+	if c.signsIn() {
+		rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
+	}
+	return s.limit(rec, c, now)
 }
 
 // limit applies a Timeout, capped by the policy, and reports whether it

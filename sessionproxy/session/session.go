@@ -36,6 +36,7 @@ type Session struct {
 
 	opened      time.Time
 	attempt     int
+	holder      Holder // shown while the request has the lock
 	readOnly    bool
 	passive     bool // the request is no activity
 	replaced    bool // the ticket was genuine, but a login has replaced it
@@ -46,6 +47,7 @@ type Session struct {
 	mu        sync.Mutex
 	borrowed  bool
 	locked    bool
+	lease     *lease // of the lock, if other processes share the store
 	ended     bool
 	created   bool    // by the commit
 	destroyed bool    // by the commit
@@ -74,7 +76,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	}
 	s.cred = creds[0]
 	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
-	if err := s.lock(ctx, r.Holder, r.Exclusive); err != nil {
+	if err := s.lock(ctx, r.Exclusive); err != nil {
 		return err
 	}
 	rec, err := s.load(ctx)
@@ -142,20 +144,37 @@ func (s *Session) touch(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Session) lock(ctx context.Context, holder Holder, exclusive bool) error {
+func (s *Session) lock(ctx context.Context, exclusive bool) error {
 	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
 		return nil
 	}
-	if err := s.acquire(ctx, holder); err != nil {
+	wait, begin := s.m.policy.Wait, time.Now()
+	if err := s.acquire(ctx); err != nil {
 		return err
 	}
 	s.locked = true
+	shared, ok := s.store.(store.Leaser)
+	if !ok {
+		return nil
+	}
+	l, err := takeLease(ctx, shared, s.key, wait-time.Since(begin))
+	switch {
+	case errors.Is(err, ErrLocked):
+		return err
+	case err != nil:
+		return s.loadError(ctx, err)
+	}
+	s.lease = l
 	return nil
 }
 
 func (s *Session) unlock() {
 	if s.locked {
 		s.locked = false
+		if s.lease != nil {
+			s.lease.end()
+			s.lease = nil
+		}
 		s.local.Locks.Release(s.key)
 	}
 }

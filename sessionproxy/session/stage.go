@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -29,11 +28,14 @@ func (s *Session) Stage(c Changes) error {
 	if err != nil {
 		return err
 	}
-	s.pending = s.pending.then(c)
-	s.pending.foldAdds()
-	if len(s.pending.Steps) > maxSteps { // one replacement says the same, but for conflicts
-		s.pending.Steps = []Step{Replace(data)}
+	pending := s.pending.then(c)
+	pending.foldAdds()
+	if len(pending.Steps) > maxSteps {
+		if err := pending.fold(s.rec.Data, s.m.policy.MaxSize); err != nil {
+			return err
+		}
 	}
+	s.pending = pending
 	s.view = data
 	s.stagings++
 	return nil
@@ -45,7 +47,7 @@ const maxSteps = 256
 // refuses tells why a session takes no changes of that kind.
 func (s *Session) refuses(c *Changes) error {
 	switch {
-	case !c.writes():
+	case !c.Writes():
 		return nil
 	case s.readOnly:
 		return ErrReadOnly
@@ -114,83 +116,4 @@ func (s *Session) Refresh(ctx context.Context) error {
 	}
 	s.rec, s.view = rec, nil
 	return nil
-}
-
-// Again opens the session once more after its commit, for further changes of
-// the same request: without lock, and without counting as activity. It must be
-// ended like the first one. A session that was destroyed is ErrGone; one that
-// still does not exist can be begun.
-func (s *Session) Again(ctx context.Context) (*Session, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		return nil, errors.New("opening session again: it is still open")
-	}
-	if s.destroyed || s.replaced {
-		return nil, ErrGone
-	}
-	st, local, err := s.m.backend.Borrow()
-	if err != nil {
-		return nil, unavailable("opening session again", err)
-	}
-	n := &Session{
-		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly, passive: s.passive,
-		key: s.key, cred: s.cred, state: s.state, opened: s.m.now(), attempt: s.attempt, traced: s.traced,
-	}
-	if !s.created && !s.exists() {
-		n.rec = store.Record{Data: emptyData}
-		return n, nil
-	}
-	rec, err := st.Load(ctx, s.key)
-	switch {
-	case errors.Is(err, store.ErrGone) || err == nil && !n.cred.opens(&rec, n.opened):
-		err = ErrGone
-	case err != nil:
-		err = s.loadError(ctx, err)
-	}
-	if err != nil {
-		n.end()
-		return nil, err
-	}
-	n.rec, n.state = rec, Active
-	return n, nil
-}
-
-// Alive tells how long the session lives if nothing more happens; active
-// counts as activity. It is for what stays open after the commit, whatever
-// ticket opens the session by then. A session that has ended is ErrGone.
-func (s *Session) Alive(ctx context.Context, active bool) (time.Duration, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st, _, err := s.m.backend.Borrow()
-	if err != nil {
-		return 0, unavailable("looking after session", err)
-	}
-	defer s.m.backend.Return()
-	rec, err := st.Load(ctx, s.key)
-	switch {
-	case errors.Is(err, store.ErrGone) || err == nil && s.exists() && rec.Incarnation != s.rec.Incarnation:
-		return 0, ErrGone
-	case err != nil:
-		return 0, s.loadError(ctx, err)
-	}
-	now := s.m.now()
-	if active && !s.readOnly && !s.passive && now.Sub(rec.Accessed) >= touchStep(&rec) {
-		if err := st.Touch(ctx, store.Touch{Key: s.key, Incarnation: rec.Incarnation, Accessed: now}); err != nil {
-			return 0, unavailable("looking after session", err)
-		}
-		rec.Accessed = now
-	}
-	return rec.Deadline().Sub(now), nil
-}
-
-// Watch has cancel called when the session ends: see Streams. It returns nil
-// if there is no session, or none any more.
-func (s *Session) Watch(cancel func()) *Stream {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.local == nil || s.destroyed || !s.exists() && !s.created {
-		return nil
-	}
-	return s.local.Streams.Watch(s.key, cancel)
 }

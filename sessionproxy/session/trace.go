@@ -67,12 +67,12 @@ func (t tracing) end(s *Session, did string, err error) {
 }
 
 // acquire takes the session's lock, and has the waiting for it followed.
-func (s *Session) acquire(ctx context.Context, holder Holder) error {
-	if s.local.Locks.Try(s.key, holder) {
+func (s *Session) acquire(ctx context.Context) error {
+	if s.local.Locks.Try(s.key, s.holder) {
 		return nil
 	}
 	ctx, t := s.m.trace(ctx, TraceLockWait)
-	err := s.local.Locks.Acquire(ctx, s.key, holder, s.m.policy.Wait, s.m.policy.Queue)
+	err := s.local.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue)
 	t.end(s, traceOK, err)
 	return err
 }

@@ -37,24 +37,40 @@ type Meta struct {
 func (s *Session) Meta() Meta {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.meta(&s.rec, s.passive)
+}
+
+// meta tells about a record; passive says that the request is no activity.
+func (s *Session) meta(rec *store.Record, passive bool) Meta {
 	m := Meta{
-		Version: s.rec.Version, Manager: s.m.id, ReadOnly: s.readOnly,
-		Size: len(s.rec.Data), Principal: s.rec.Principal, Attempt: s.attempt,
+		Version: rec.Version, Manager: s.m.id, ReadOnly: s.readOnly,
+		Size: len(rec.Data), Principal: rec.Principal, Attempt: s.attempt,
 	}
 	if s.exists() {
-		m.Created, m.Accessed, m.Written = s.rec.Created, s.rec.Accessed, s.rec.Written
-		m.Expires = s.expires()
+		m.Created, m.Accessed, m.Written = rec.Created, rec.Accessed, rec.Written
+		m.Expires = s.expires(*rec, passive)
 	}
 	return m
 }
 
 // expires is when the session ends if this request is the last one.
-func (s *Session) expires() time.Time {
-	rec := s.rec
-	if !s.readOnly && !s.passive && s.opened.After(rec.Accessed) {
+func (s *Session) expires(rec store.Record, passive bool) time.Time {
+	if !s.readOnly && !passive && s.opened.After(rec.Accessed) {
 		rec.Accessed = s.opened
 	}
 	return rec.Expires()
+}
+
+// StagedMeta returns the metadata as Commit would leave it, but for what only
+// a commit makes: version and times are those of the last one. destroyed says
+// that the session is to end then, and with it everything else that is staged.
+func (s *Session) StagedMeta() (m Meta, destroyed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec, c := s.rec, &s.pending
+	rec.Data = s.staged()
+	s.account(&rec, c, s.opened)
+	return s.meta(&rec, s.passive && !c.Writes() && !c.Touch), c.Destroy
 }
 
 func (s *Session) exists() bool { return s.state == Active }

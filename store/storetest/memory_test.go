@@ -15,6 +15,12 @@ func TestMemoryConforms(t *testing.T) {
 	}})
 }
 
+func TestMemoryWithLeasesConforms(t *testing.T) {
+	storetest.Run(t, storetest.Engine{Volatile: true, Open: func(_ *testing.T, _ string, now func() time.Time) storetest.Closer {
+		return storetest.NewMemory(now).WithLeases()
+	}})
+}
+
 func TestMemoryWithUpdaterConforms(t *testing.T) {
 	storetest.Run(t, storetest.Engine{Volatile: true, Open: func(_ *testing.T, _ string, now func() time.Time) storetest.Closer {
 		return storetest.NewMemory(now).WithUpdater().(interface {

@@ -40,6 +40,7 @@ func Run(t *testing.T, e Engine) {
 		{"expiry", testExpiry},
 		{"list", testList},
 		{"update", testUpdate},
+		{"leases", testLeases},
 		{"concurrent saves", testConcurrentSaves},
 		{"histories", testHistories},
 		{"cancelled", testCancelled},

@@ -1,0 +1,70 @@
+package sessionproxy
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// useLate is use after the response headers: a transaction of its own. Called
+// with mu held.
+func (x *exchange) useLate(ctx context.Context, write bool, f func(*session.Session) error) error {
+	s, err := x.again(ctx, write)
+	if err != nil {
+		return err
+	}
+	defer s.Rollback()
+	if err := f(s); err != nil {
+		return err
+	}
+	out, err := s.Commit(ctx, session.Changes{})
+	if err != nil {
+		x.metrics.countRefused(err)
+		return err
+	}
+	x.metrics.count(out)
+	return nil
+}
+
+// again opens the session once more after the response headers. A write waits
+// for its turn among all requests of the session; whoever calls besides, or
+// ends the request, does not wait for it: mu is free meanwhile. Called with mu held.
+func (x *exchange) again(ctx context.Context, write bool) (*session.Session, error) {
+	last := x.s
+	if !write || !last.Queues() {
+		return last.Again(ctx)
+	}
+	if x.life == nil {
+		x.life, x.endLife = context.WithCancelCause(context.Background())
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(x.life, func() { cancel(session.ErrObsolete) })() //nolint:contextcheck // two lives end it: the call's, and the request's
+	x.mu.Unlock()
+	s, err := last.AgainLocked(ctx)
+	x.mu.Lock()
+	if err == nil && x.ended {
+		s.Rollback()
+		return nil, session.ErrObsolete
+	}
+	return s, err
+}
+
+// patient gives a call that may wait for the session's lock the time for it:
+// the server's own limits are for callers that dawdle.
+func (k *call) patient() {
+	server, ok := k.r.Context().Value(http.ServerContextKey).(*http.Server)
+	policy := k.h.Manager.Policy()
+	if !ok || policy.Locking != session.Serialized {
+		return
+	}
+	control, until := http.NewResponseController(k.w), time.Now().Add(policy.Wait)
+	if d := server.ReadTimeout; d > 0 { // also ends the context of who has sent everything
+		_ = control.SetReadDeadline(until.Add(d)) // best effort
+	}
+	if d := server.WriteTimeout; d > 0 {
+		_ = control.SetWriteDeadline(until.Add(d))
+	}
+}
