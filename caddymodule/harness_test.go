@@ -19,13 +19,13 @@ import (
 // site is a Caddy in this process, with one clear-text listener. There is one
 // Caddy per process, so tests that use it do not run in parallel.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	dir     string // of the database
 	storage string
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, address: freeAddress(t), dir: filepath.Join(t.TempDir(), "db"), storage: t.TempDir()}
 	t.Cleanup(func() {
@@ -40,7 +40,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *site) stop() {
 
 func load(config []byte) error { return caddy.Load(config, true) }
 
-func adapt(t *testing.T, caddyfile string) []byte {
+func adapt(t testing.TB, caddyfile string) []byte {
 	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -135,7 +135,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 // visitor is a client with cookies and connections of its own.
 type visitor struct {
 	*http.Client
-	t    *testing.T
+	t    testing.TB
 	base string
 }
 
