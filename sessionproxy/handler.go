@@ -72,6 +72,8 @@ type Handler struct {
 	Config
 	metrics      *managerMetrics
 	createAlways bool
+
+	clearName, secureName string // of the ticket cookie, by connection
 }
 
 // NewHandler returns a Handler for the configuration.
@@ -79,7 +81,10 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
 		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
 	}
-	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways}, nil
+	return &Handler{
+		Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways,
+		clearName: c.Cookie.NameOn(false), secureName: c.Cookie.NameOn(true),
+	}, nil
 }
 
 // opening is what a request's session is opened with.
@@ -100,7 +105,6 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	o := opening{secure: h.Secure(r)}
 	var err error
 	o.request.Credentials, o.presented, err = h.credentials(r, o.secure)
-	ticket.Strip(r.Header, h.Names())
 	if err != nil {
 		return h.refuse(newProblem(err, ""))
 	}
