@@ -87,8 +87,8 @@ func (e *Endpoint) mac(dst []byte, number []byte) []byte {
 }
 
 // issue opens the endpoint for one request, and returns its URL.
-func (e *Endpoint) issue(h *Handler, x *exchange) (*capability, string) {
-	c := &capability{number: e.next.Add(1), x: x, h: h}
+func (e *Endpoint) issue(c *capability) string {
+	c.number = e.next.Add(1)
 	raw := binary.BigEndian.AppendUint64(make([]byte, 0, capabilityRaw), c.number)
 	raw = e.mac(raw, raw)
 	url := make([]byte, 0, len(e.url)+1+32)
@@ -99,7 +99,7 @@ func (e *Endpoint) issue(h *Handler, x *exchange) (*capability, string) {
 	s.mu.Lock()
 	s.byNumb[c.number] = c
 	s.mu.Unlock()
-	return c, string(url)
+	return string(url)
 }
 
 // revoke ends a capability.

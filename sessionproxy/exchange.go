@@ -26,11 +26,7 @@ type exchange struct {
 	early session.Outcome  // of commits before the headers
 	begun bool             // there was such a commit
 
-	count func(session.Outcome)
-}
-
-func newExchange(s *session.Session, count func(session.Outcome)) *exchange {
-	return &exchange{s: s, open: true, count: count}
+	metrics *managerMetrics
 }
 
 // use calls f with the session as this request sees it now. Before the
@@ -58,7 +54,7 @@ func (x *exchange) use(ctx context.Context, f func(*session.Session) error) erro
 	}
 	out, err := x.s.Commit(ctx, session.Changes{})
 	if err == nil {
-		x.count(out)
+		x.metrics.count(out)
 	}
 	return err
 }
@@ -111,7 +107,7 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.count(out)
+	x.metrics.count(out)
 	x.early, x.begun = x.early.Then(out), true
 	return nil
 }
@@ -140,7 +136,7 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 	if err != nil {
 		return session.Outcome{}, err
 	}
-	x.count(out)
+	x.metrics.count(out)
 	return x.early.Then(out), nil
 }
 

@@ -134,11 +134,11 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	}
 	h.metrics.opened(string(s.State()))
 	rw := newWriter(w, r, h, s, &o)
-	h.inject(r.Header, s)
+	rw.inject(r.Header, s)
 	if h.Endpoint != nil && h.Forward != ForwardID {
-		c, url := h.Endpoint.issue(h, rw.x)
-		defer h.Endpoint.revoke(c)
-		r.Header[HeaderEndpoint] = []string{url}
+		rw.values[4] = h.Endpoint.issue(&rw.capability)
+		defer h.Endpoint.revoke(&rw.capability)
+		r.Header[HeaderEndpoint] = rw.values[4:5:5]
 	}
 	if h.Observe != nil {
 		h.Observe(r, s)
@@ -191,16 +191,17 @@ func (h *Handler) count(c interface{ Add(float64) }, n int) {
 }
 
 // inject sets the request headers for the app.
-func (h *Handler) inject(header http.Header, s *session.Session) {
-	values := [...]string{s.ID().String(), string(s.State()), "", ""}
+func (w *writer) inject(header http.Header, s *session.Session) {
+	values := &w.values
+	values[0], values[1] = w.id.String(), string(s.State())
 	header[HeaderID] = values[0:1:1]
 	header[HeaderState] = values[1:2:2]
-	if h.Forward == ForwardID {
+	if w.h.Forward == ForwardID {
 		return
 	}
 	values[2] = metaValue(s.Meta())
 	header[HeaderMeta] = values[2:3:3]
-	if data := s.Data(); h.Forward == ForwardData && len(data) <= h.InlineLimit {
+	if data := s.Data(); w.h.Forward == ForwardData && len(data) <= w.h.InlineLimit {
 		values[3] = string(data)
 		header[HeaderData] = values[3:4:4]
 	}
