@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -184,7 +186,7 @@ func (h *Handler) refuse(p *Problem) *Problem {
 	return p
 }
 
-func (h *Handler) count(c interface{ Add(float64) }, n int) {
+func (h *Handler) count(c prometheus.Counter, n int) {
 	if n > 0 {
 		c.Add(float64(n))
 	}
