@@ -72,13 +72,13 @@ func BenchmarkRead(b *testing.B) {
 			}
 			begin := strings.Replace(bc.routes, "respond ok", proxy, 1)
 			s.load(s.config(sessions, "", "route /begin {\n"+begin+"\n}\nroute {\n"+bc.routes+"\n}"))
-			http := served(b)
+			server := served(b)
 			cookies := make([]string, 2048) // spread over the memory, as in life
 			for i := range cookies {
 				cookies[i] = "theme=dark; bench_session=" + strings.Repeat("x", 70)
 				if strings.Contains(bc.routes, "session") {
 					w := httptest.NewRecorder()
-					http.ServeHTTP(w, httptest.NewRequest("GET", "/begin", nil))
+					server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/begin", nil))
 					for _, c := range w.Result().Cookies() {
 						cookies[i] = "theme=dark; " + c.Name + "=" + c.Value
 					}
@@ -86,7 +86,7 @@ func BenchmarkRead(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				http.ServeHTTP(&discard{make(map[string][]string)}, benchRequest(cookies[i%len(cookies)]))
+				server.ServeHTTP(&discard{make(map[string][]string)}, benchRequest(cookies[i%len(cookies)]))
 			}
 		})
 	}
@@ -95,7 +95,7 @@ func BenchmarkRead(b *testing.B) {
 // benchRequest is what net/http makes of a request with one header.
 func benchRequest(cookie string) *http.Request {
 	r := &http.Request{
-		Method: "GET", URL: &url.URL{Path: "/"}, RequestURI: "/", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: http.MethodGet, URL: &url.URL{Path: "/"}, RequestURI: "/", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header, 2), Body: http.NoBody, Host: "localhost", RemoteAddr: "127.0.0.1:1234",
 	}
 	r.Header["Cookie"] = []string{cookie}
