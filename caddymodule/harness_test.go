@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,13 +22,13 @@ import (
 // site is a Caddy in this process, with one clear-text listener. There is one
 // Caddy per process, so tests that use it do not run in parallel.
 type site struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	dir     string // of the database
 	storage string
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{t: t, address: freeAddress(t), dir: filepath.Join(t.TempDir(), "db"), storage: t.TempDir()}
 	t.Cleanup(func() {
@@ -41,7 +43,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,7 +104,7 @@ func (s *site) stop() {
 
 func load(config []byte) error { return caddy.Load(config, true) }
 
-func adapt(t *testing.T, caddyfile string) []byte {
+func adapt(t testing.TB, caddyfile string) []byte {
 	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
 	if err != nil {
@@ -136,7 +138,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 // visitor is a client with cookies and connections of its own.
 type visitor struct {
 	*http.Client
-	t    *testing.T
+	t    testing.TB
 	base string
 }
 
@@ -171,6 +173,9 @@ func (v *visitor) get(path string, headers ...string) (*http.Response, string) {
 		r.Header.Add(headers[i], headers[i+1])
 	}
 	resp, err := v.Do(r)
+	for again := 0; again < 3 && dropped(err); again++ {
+		resp, err = v.Do(r)
+	}
 	if err != nil {
 		v.t.Fatal(err)
 	}
@@ -181,6 +186,10 @@ func (v *visitor) get(path string, headers ...string) (*http.Response, string) {
 	}
 	return resp, string(body)
 }
+
+// dropped reports whether a connection ended before its first request was
+// read: Caddy drops those that reach the old socket during a reload.
+func dropped(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
 
 // expect asks for a path and compares status and body.
 func (v *visitor) expect(path string, status int, body string) *http.Response {

@@ -38,18 +38,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	info.begin(h.Manager)
 	defer info.end()
 
-	passed := false
-	err := h.serve.Serve(w, r, func(w http.ResponseWriter, r *http.Request) error {
-		passed = true
-		return next.ServeHTTP(w, r)
-	})
+	err := h.serve.Serve(w, r, next.ServeHTTP)
+	if err == nil {
+		return nil
+	}
 	var p *sessionproxy.Problem
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &p):
 		return h.answer(w, r, info, p)
-	case !passed:
+	case info.view == nil:
 		return caddyhttp.Error(statusClientGone, err) // it left before its session was open
 	}
 	return err

@@ -14,11 +14,16 @@ import (
 // a request of ordinary size, so that whoever plants some drowns no genuine one.
 const maxTickets = 256
 
-// credentials returns those of the genuine tickets among the request's
-// cookies, and whether any cookie of the name was presented at all. The store
-// is not asked.
+// credentials takes all tickets out of the request's cookies. It returns the
+// credentials of the genuine ones of this manager, and whether any cookie of
+// its name was presented at all. The store is not asked.
 func (h *Handler) credentials(r *http.Request, secure bool) (creds []session.Credential, presented bool, err error) {
-	values := h.Cookie.Read(r.Header, secure)
+	name := h.clearName
+	if secure {
+		name = h.secureName
+	}
+	var few [1]string
+	values := ticket.Take(few[:0], r.Header, name, h.Names())
 	if len(values) == 0 {
 		return nil, false, nil
 	}

@@ -1,12 +1,11 @@
 package sessionproxy
 
 import (
-	"crypto/hmac"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"hash"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,7 +31,7 @@ type capabilities struct {
 	mu    sync.RWMutex
 	hosts map[string]struct{} // valid values of Host; nil: any. Protected by mu
 	next  atomic.Uint64
-	macs  sync.Pool // of hash.Hash, keyed
+	block cipher.Block
 	open  [16]openExchanges
 	idle  func() // called when the last capability has ended
 	calls *prometheus.CounterVec
@@ -55,10 +54,10 @@ type capability struct {
 // values of the Host header; none means any, as on a Unix socket. idle is
 // called each time that the last capability has ended, when not nil.
 func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *Endpoint {
-	secret := make([]byte, sha256.Size)
-	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
-	e := &Endpoint{url: url, capabilities: &capabilities{idle: idle, calls: metrics.foreign}}
-	e.macs.New = func() any { return hmac.New(sha256.New, secret) }
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret)          // never fails: crypto/rand ends the process instead
+	block, _ := aes.NewCipher(secret) // fails only for a key of another length
+	e := &Endpoint{url: url, capabilities: &capabilities{block: block, idle: idle, calls: metrics.foreign}}
 	for i := range e.open {
 		e.open[i].byNumb = make(map[uint64]*capability)
 	}
@@ -93,38 +92,31 @@ func (e *capabilities) allows(host string) bool {
 // Len returns how many requests have a capability.
 func (e *capabilities) Len() int { return int(e.count.Load()) }
 
-// A capability's text is a number, and a MAC of it that only this process can
-// make: so one that has ended can be told from one that was guessed, without
-// keeping it.
+// A capability's text is one block of AES, of zeros and a number, by a key that
+// only this process has. To others it is 128 random bits; and one that has
+// ended can be told from one that was guessed, without keeping it: of guesses,
+// one in 2⁶⁴ begins with so many zeros.
 const (
-	capabilityMAC = 16
-	capabilityRaw = 8 + capabilityMAC
+	capabilityLen   = 22
+	capabilityZeros = 8
 )
 
 var capabilityText = base64.RawURLEncoding.Strict()
 
-func (e *capabilities) mac(dst []byte, number []byte) []byte {
-	m := e.macs.Get().(hash.Hash)
-	defer e.macs.Put(m)
-	m.Reset()
-	m.Write(number)
-	return append(dst, m.Sum(nil)[:capabilityMAC]...)
-}
-
 // issue opens the endpoint for one request, and returns its URL.
-func (e *Endpoint) issue(h *Handler, x *exchange) (*capability, string) {
-	c := &capability{number: e.next.Add(1), x: x, h: h}
-	raw := binary.BigEndian.AppendUint64(make([]byte, 0, capabilityRaw), c.number)
-	raw = e.mac(raw, raw)
-	url := make([]byte, 0, len(e.url)+1+32)
-	url = append(append(url, e.url...), '/')
-	url = capabilityText.AppendEncode(url, raw)
+func (e *Endpoint) issue(c *capability) string {
+	c.number = e.next.Add(1)
+	raw := make([]byte, aes.BlockSize)
+	binary.BigEndian.PutUint64(raw[capabilityZeros:], c.number)
+	e.block.Encrypt(raw, raw)
+	var text [capabilityLen]byte
+	capabilityText.Encode(text[:], raw)
 	s := e.shard(c.number)
 	e.count.Add(1)
 	s.mu.Lock()
 	s.byNumb[c.number] = c
 	s.mu.Unlock()
-	return c, string(url)
+	return e.url + "/" + string(text[:])
 }
 
 // revoke ends a capability.
@@ -146,14 +138,14 @@ func (e *capabilities) shard(number uint64) *openExchanges {
 // process issued it.
 func (e *capabilities) find(text string) (c *capability, genuine bool) {
 	raw, err := capabilityText.DecodeString(text)
-	if err != nil || len(raw) != capabilityRaw || capabilityText.EncodeToString(raw) != text {
+	if err != nil || len(text) != capabilityLen || len(raw) != aes.BlockSize { // the decoder skips line breaks
 		return nil, false
 	}
-	var sum [capabilityMAC]byte
-	if !hmac.Equal(e.mac(sum[:0], raw[:8]), raw[8:]) {
+	e.block.Decrypt(raw, raw)
+	if binary.BigEndian.Uint64(raw) != 0 {
 		return nil, false
 	}
-	number := binary.BigEndian.Uint64(raw)
+	number := binary.BigEndian.Uint64(raw[capabilityZeros:])
 	s := e.shard(number)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,10 +34,6 @@ type exchange struct {
 	metrics *managerMetrics
 }
 
-func newExchange(s *session.Session, metrics *managerMetrics) *exchange {
-	return &exchange{s: s, open: true, metrics: metrics}
-}
-
 // use calls f with the session as this request sees it now. Before the
 // headers that is the one with everything staged; after them a fresh one,
 // which is committed if f returns without error. write says that f stages

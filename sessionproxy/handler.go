@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -75,6 +77,8 @@ type Handler struct {
 	Config
 	metrics      *managerMetrics
 	createAlways bool
+
+	clearName, secureName string // of the ticket cookie, by connection
 }
 
 // NewHandler returns a Handler for the configuration.
@@ -82,7 +86,10 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
 		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
 	}
-	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways}, nil
+	return &Handler{
+		Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways,
+		clearName: c.Cookie.NameOn(false), secureName: c.Cookie.NameOn(true),
+	}, nil
 }
 
 // opening is what a request's session is opened with.
@@ -103,7 +110,6 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	o := opening{secure: h.Secure(r)}
 	var err error
 	o.request.Credentials, o.presented, err = h.credentials(r, o.secure)
-	ticket.Strip(r.Header, h.Names())
 	if err != nil {
 		return h.refuse(newProblem(err, ""))
 	}
@@ -133,11 +139,11 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	}
 	h.metrics.opened(string(s.State()))
 	rw := newWriter(w, r, h, s, &o)
-	h.metrics.injected.Add(float64(h.inject(r.Header, s)))
+	h.metrics.injected.Add(float64(rw.inject(r.Header, s)))
 	if h.Endpoint != nil && h.Forward != ForwardID {
-		c, url := h.Endpoint.issue(h, rw.x)
-		defer h.Endpoint.revoke(c)
-		r.Header[HeaderEndpoint] = []string{url}
+		rw.values[4] = h.Endpoint.issue(&rw.capability)
+		defer h.Endpoint.revoke(&rw.capability)
+		r.Header[HeaderEndpoint] = rw.values[4:5:5]
 	}
 	if h.Observe != nil {
 		h.Observe(r, s)
@@ -183,7 +189,7 @@ func (h *Handler) refuse(p *Problem) *Problem {
 	return p
 }
 
-func (h *Handler) count(c interface{ Add(float64) }, n int) {
+func (h *Handler) count(c prometheus.Counter, n int) {
 	if n > 0 {
 		c.Add(float64(n))
 	}
@@ -191,17 +197,18 @@ func (h *Handler) count(c interface{ Add(float64) }, n int) {
 
 // inject sets the request headers for the app. It returns how many bytes
 // their values have.
-func (h *Handler) inject(header http.Header, s *session.Session) (size int) {
-	values := [...]string{s.ID().String(), string(s.State()), "", ""}
+func (w *writer) inject(header http.Header, s *session.Session) (size int) {
+	values := &w.values
+	values[0], values[1] = w.id.String(), string(s.State())
 	header[HeaderID] = values[0:1:1]
 	header[HeaderState] = values[1:2:2]
 	size = len(values[0]) + len(values[1])
-	if h.Forward == ForwardID {
+	if w.h.Forward == ForwardID {
 		return size
 	}
 	values[2] = metaValue(s.Meta())
 	header[HeaderMeta] = values[2:3:3]
-	if data := s.Data(); h.Forward == ForwardData && len(data) <= h.InlineLimit {
+	if data := s.Data(); w.h.Forward == ForwardData && len(data) <= w.h.InlineLimit {
 		values[3] = string(data)
 		header[HeaderData] = values[3:4:4]
 	}

@@ -58,7 +58,7 @@ func (w *writer) watch(status int, h http.Header) {
 }
 
 func (w *writer) startWatch(cancel func()) {
-	t := &watcher{x: w.x, cancel: cancel}
+	t := &watcher{x: &w.x, cancel: cancel}
 	t.timer = time.AfterFunc(lookEvery, t.look)
 	if w.stream = w.x.watch(t.end); w.stream == nil {
 		t.stop() // there is no session that could end

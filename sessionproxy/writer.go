@@ -38,12 +38,13 @@ const (
 const statusClientGone = 499
 
 // writer stands between the app's response and the client. Every way by which
-// a response can begin passes decide, which commits first.
+// a response can begin passes decide, which commits first. It holds all that
+// belongs to one request, so that there is one allocation for it.
 type writer struct {
 	http.ResponseWriter
 	r         *http.Request
 	h         *Handler
-	x         *exchange
+	x         exchange
 	id        store.ID
 	before    []field // the response headers as they were before the app
 	secure    bool
@@ -67,7 +68,9 @@ type writer struct {
 	cancel   context.CancelFunc
 	restarts bool // a conflict may be answered by making the request again
 
-	few [4]field // room for before: servers set a few headers of their own
+	capability capability // of its endpoint, if it has one
+	values     [5]string  // of the request headers for the app
+	few        [4]field   // room for before: servers set a few headers of their own
 }
 
 // field is one header as it stands in the map.
@@ -78,9 +81,10 @@ type field struct {
 
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
-		ResponseWriter: w, r: r, h: h, x: newExchange(s, h.metrics), id: s.ID(), attempt: o.request.Attempt,
+		ResponseWriter: w, r: r, h: h, x: exchange{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
 		secure: o.secure, presented: o.presented, cancel: o.cancel, restarts: o.restarts,
 	}
+	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
 	for name, values := range w.Header() {
 		rw.before = append(rw.before, field{name, values})

@@ -98,7 +98,7 @@ func TestSetAndClear(t *testing.T) {
 	}
 }
 
-func TestRead(t *testing.T) {
+func TestTake(t *testing.T) {
 	c := Cookie{Name: "s"}
 	for _, tc := range []struct {
 		name   string
@@ -117,7 +117,7 @@ func TestRead(t *testing.T) {
 		{"only a name", []string{"s; ;; =s"}, false, []string{""}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := c.Read(http.Header{"Cookie": tc.lines}, tc.secure); !slices.Equal(got, tc.want) {
+			if got := Take(nil, http.Header{"Cookie": tc.lines}, c.NameOn(tc.secure), Names{}); !slices.Equal(got, tc.want) {
 				t.Fatalf("got %q", got)
 			}
 		})
@@ -127,7 +127,7 @@ func TestRead(t *testing.T) {
 		for i := range 5000 {
 			fmt.Fprintf(&b, "s=%d;", i)
 		}
-		if got := c.Read(http.Header{"Cookie": {b.String()}}, false); len(got) != maxValues {
+		if got := Take(nil, http.Header{"Cookie": {b.String()}}, "s", Names{}); len(got) != maxValues {
 			t.Fatalf("%d values", len(got))
 		}
 	})
@@ -147,6 +147,10 @@ func TestStrip(t *testing.T) {
 		{"last", []string{"a=b; s=v"}, []string{"a=b"}, 1},
 		{"several, in several lines", []string{"s=1; a=b; S=2", "__Host-s=3", "s"}, []string{"a=b"}, 4},
 		{"white space around", []string{"a=b;\ts \t=v"}, []string{"a=b"}, 1},
+		{"in the last line", []string{"a=b", "c=d; s=v"}, []string{"a=b", "c=d"}, 1},
+		{"in the first line", []string{"s=v", "a=b"}, []string{"a=b"}, 1},
+		{"between several", []string{"a=1; s=v; b=2; s=w; c=3;s=x"}, []string{"a=1; b=2; c=3"}, 3},
+		{"between nothing", []string{";s=v;;s;"}, nil, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := http.Header{"Cookie": slices.Clone(tc.lines)}
@@ -199,14 +203,20 @@ func FuzzStrip(f *testing.F) {
 	})
 }
 
-// What Go's reader finds under the name, Read finds too.
-func FuzzReadCookie(f *testing.F) {
+// What Go's reader finds under the name, Take finds too, and what is left is
+// what Strip leaves.
+func FuzzTake(f *testing.F) {
 	f.Add("a=b; s=v; c=d")
 	f.Add("s=v; s=\"w\";s=x,y")
 	f.Fuzz(func(t *testing.T, line string) {
-		h := http.Header{"Cookie": {line}}
-		values := (&Cookie{Name: "s"}).Read(h, false)
-		for _, c := range (&http.Request{Header: h}).CookiesNamed("s") {
+		names := NewNames("s", "__Host-s")
+		h, stripped := http.Header{"Cookie": {line}}, http.Header{"Cookie": {line}}
+		cookies := (&http.Request{Header: h}).CookiesNamed("s")
+		values := Take(nil, h, "s", names)
+		if Strip(stripped, names); !slices.Equal(h["Cookie"], stripped["Cookie"]) {
+			t.Fatalf("%q became %q, not %q", line, h["Cookie"], stripped["Cookie"])
+		}
+		for _, c := range cookies {
 			value, quoted := trim(c.Value), `"`+c.Value+`"`
 			if len(values) < maxValues && !slices.Contains(values, value) && !slices.Contains(values, quoted) {
 				t.Fatalf("%q: %q is not among %q", line, c.Value, values)

@@ -29,83 +29,94 @@ func (n Names) Has(name string) bool {
 	return false
 }
 
-// Read returns the values of the request's cookies of that name on such a
-// connection, in order, each value once. The rest of the cookies is not
-// looked at further. Nothing is decoded: a ticket needs no quotes or escapes.
-func (c *Cookie) Read(h http.Header, secure bool) []string {
-	var values []string
-	name := c.NameOn(secure)
-	for _, line := range h["Cookie"] {
-		for len(line) > 0 {
-			var pair string
-			pair, line, _ = strings.Cut(line, ";")
-			got, value, _ := strings.Cut(trim(pair), "=")
-			if trim(got) != name {
-				continue
-			}
-			if value = trim(value); !slices.Contains(values, value) && len(values) < maxValues {
-				values = append(values, value)
-			}
-		}
-	}
-	return values
-}
-
 // maxValues bounds what a client can make us compare: no browser comes near.
 const maxValues = 512
+
+// Take is Strip, and appends to dst the values of the cookies whose name is
+// exactly that one, in order, each value once. They are ours whether or not
+// the name is among names. Nothing is decoded: a ticket needs no quotes or
+// escapes.
+func Take(dst []string, h http.Header, name string, names Names) []string {
+	strip(h, func(pair string) bool {
+		got, value, _ := strings.Cut(pair, "=")
+		if got = trim(got); got != name {
+			return names.Has(got)
+		}
+		dst = addOnce(dst, trim(value))
+		return true
+	})
+	return dst
+}
+
+func addOnce(values []string, value string) []string {
+	for _, v := range values {
+		if v == value {
+			return values
+		}
+	}
+	if len(values) == maxValues {
+		return values
+	}
+	return append(values, value)
+}
 
 // Strip removes the cookies of those names from a request. Every byte of the
 // others stays as it was, but for the blanks around what was removed.
 func Strip(h http.Header, names Names) (removed int) {
-	lines := h["Cookie"]
-	for _, line := range lines {
-		removed += count(line, names)
-	}
-	if removed == 0 {
-		return 0
-	}
+	return strip(h, func(pair string) bool { return names.Has(pairName(pair)) })
+}
+
+// strip asks about each pair once.
+func strip(h http.Header, ours func(pair string) bool) (removed int) {
 	var kept []string
-	for _, line := range lines {
-		if line = without(line, names); line != "" {
-			kept = append(kept, line)
+	for _, line := range h["Cookie"] {
+		rest, n := without(line, ours)
+		removed += n
+		if rest != "" {
+			kept = append(kept, rest)
 		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case removed == 0:
+	case len(kept) == 0:
 		delete(h, "Cookie")
-	} else {
+	default:
 		h["Cookie"] = kept
 	}
 	return removed
 }
 
-func count(line string, names Names) (n int) {
-	for len(line) > 0 {
-		var pair string
-		pair, line, _ = strings.Cut(line, ";")
-		if names.Has(pairName(pair)) {
-			n++
+// without returns the line without our pairs. What is left is one piece of the
+// line as a rule, and is not copied then.
+func without(line string, ours func(pair string) bool) (rest string, removed int) {
+	var few [4]string
+	pieces := few[:0]
+	keep := func(piece string) {
+		if len(pieces) == 0 {
+			piece = strings.TrimLeft(piece, " \t")
+		}
+		if piece != "" {
+			pieces = append(pieces, piece)
 		}
 	}
-	return n
-}
-
-func without(line string, names Names) string {
-	if count(line, names) == 0 {
-		return line
-	}
-	var b strings.Builder
-	for pair := range strings.SplitSeq(line, ";") {
-		if names.Has(pairName(pair)) {
-			continue
+	start := 0 // of the piece before the next pair of ours
+	for at := 0; at < len(line); {
+		end := at + strings.IndexByte(line[at:], ';')
+		if end < at {
+			end = len(line)
 		}
-		if b.Len() == 0 {
-			pair = strings.TrimLeft(pair, " \t")
-		} else {
-			b.WriteByte(';')
+		if ours(line[at:end]) {
+			removed++
+			keep(line[start:max(start, at-1)])
+			start = min(end+1, len(line))
 		}
-		b.WriteString(pair)
+		at = end + 1
 	}
-	return b.String()
+	if removed == 0 {
+		return line, 0
+	}
+	keep(line[start:])
+	return strings.Join(pieces, ";"), removed
 }
 
 // StripSet removes the Set-Cookie lines of those names from a response.
@@ -140,4 +151,15 @@ func pairName(pair string) string {
 }
 
 // trim removes what some reader of cookies takes for white space.
-func trim(s string) string { return strings.Trim(s, " \t\r\n\v\f") }
+func trim(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// isBlank takes a space, and \t \n \v \f \r.
+func isBlank(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }

@@ -10,16 +10,17 @@ import (
 
 // cache is an exact copy of hot records: whatever it holds is what the store
 // holds, since the one writer is the only one who changes anything. It also
-// keeps the touches that are not written yet. Bounded in bytes, least
-// recently used out first.
+// keeps the touches that are not written yet. Bounded in bytes: the oldest goes
+// first, but one that was used meanwhile gets another turn. So a read changes
+// a flag of its own entry, and not an order in memory that has cooled down.
 type cache struct {
 	shards [16]shard
 }
 
 type shard struct {
 	mu      sync.Mutex // protects everything below
-	entries map[store.Key]*list.Element
-	order   *list.List // of *cached, most recently used first
+	entries map[store.Key]*cached
+	order   *list.List // of *cached, the oldest last
 	bytes   int64
 	limit   int64
 	// changes counts writes; a reader that missed installs what it found
@@ -32,6 +33,8 @@ type shard struct {
 type cached struct {
 	key store.Key
 	entry
+	place *list.Element
+	used  bool // since it came, or had its turn
 }
 
 // touched is an access time that is ahead of what is written.
@@ -46,7 +49,7 @@ func newCache(limit int64) *cache {
 	c := &cache{}
 	for i := range c.shards {
 		c.shards[i] = shard{
-			entries: make(map[store.Key]*list.Element), order: list.New(),
+			entries: make(map[store.Key]*cached), order: list.New(),
 			limit: limit / int64(len(c.shards)), pending: make(map[store.Key]*touched),
 		}
 	}
@@ -62,12 +65,12 @@ func (c *cache) shard(key store.Key) *shard {
 func (s *shard) get(key store.Key) (e entry, ok bool, changes uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	el, ok := s.entries[key]
+	c, ok := s.entries[key]
 	if !ok {
 		return entry{}, false, s.changes
 	}
-	s.order.MoveToFront(el)
-	return el.Value.(*cached).entry, true, s.changes
+	c.used = true
+	return c.entry, true, s.changes
 }
 
 // install adds what a reader found on disk, unless something changed since.
@@ -87,16 +90,24 @@ func (s *shard) install(key store.Key, e entry, changes uint64) entry {
 // put adds or replaces an entry. Callers hold mu.
 func (s *shard) put(key store.Key, e entry) {
 	s.remove(key)
-	s.entries[key] = s.order.PushFront(&cached{key, e})
+	c := &cached{key: key, entry: e}
+	c.place = s.order.PushFront(c)
+	s.entries[key] = c
 	s.bytes += e.size()
 	for s.bytes > s.limit && s.order.Len() > 0 {
-		s.remove(s.order.Back().Value.(*cached).key)
+		oldest := s.order.Back().Value.(*cached)
+		if oldest.used {
+			oldest.used = false
+			s.order.MoveToFront(oldest.place)
+			continue
+		}
+		s.remove(oldest.key)
 	}
 }
 
 func (s *shard) remove(key store.Key) {
-	if el, ok := s.entries[key]; ok {
-		c := s.order.Remove(el).(*cached)
+	if c, ok := s.entries[key]; ok {
+		s.order.Remove(c.place)
 		delete(s.entries, key)
 		s.bytes -= c.size()
 	}

@@ -42,8 +42,8 @@ func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
 	defer s.mu.Unlock()
 	at := moment(t.Accessed.UnixMilli())
 	rec := seen
-	if el, ok := s.entries[t.Key]; ok {
-		rec = &el.Value.(*cached).rec
+	if c, ok := s.entries[t.Key]; ok {
+		rec = &c.rec
 	}
 	if rec.Incarnation != t.Incarnation || !at.After(rec.Accessed) {
 		return false
