@@ -50,6 +50,7 @@ type managerMetrics struct {
 	malformed, forged, ambiguous                prometheus.Counter
 	inbound, informational, trailer, echo       prometheus.Counter
 	setCookie, rolledBack, reapplied, overwrote prometheus.Counter
+	ticketHeader                                prometheus.Counter
 	restarted                                   prometheus.Counter
 	refusedCall                                 func(typ string)
 }
@@ -81,6 +82,7 @@ func (m *Metrics) of(manager string) *managerMetrics {
 		trailer:       m.removed.WithLabelValues(manager, "trailer"),
 		echo:          m.removed.WithLabelValues(manager, "response"),
 		setCookie:     m.removed.WithLabelValues(manager, "set_cookie"),
+		ticketHeader:  m.removed.WithLabelValues(manager, "ticket_header"),
 		rolledBack:    m.removed.WithLabelValues(manager, "rolled_back"),
 		reapplied:     m.lossy.WithLabelValues(manager, "no"),
 		restarted:     m.again.WithLabelValues(manager),
