@@ -25,7 +25,8 @@ func (s *Handler) parseTicket(d *caddyfile.Dispenser) error {
 	if s.Ticket == nil {
 		s.Ticket = new(Ticket)
 	}
-	carrier, given := d.Val(), false
+	carrier := d.Val()
+	var given bool
 	var parse func(*caddyfile.Dispenser) error
 	switch carrier {
 	case "cookie":
