@@ -135,7 +135,7 @@ func TestCookieSiteAndBearerAPI(t *testing.T) {
 	}
 }
 
-func TestTwoSessionHandlersAreRefused(t *testing.T) {
+func TestTwoHandlersOnOneRequestAreRefused(t *testing.T) {
 	s := newSite(t)
 	logs := filepath.Join(t.TempDir(), "log")
 	s.load(s.config("", "log {\n output file "+logs+"\n}", `
