@@ -53,6 +53,8 @@ func init() {
 //			persist
 //			partitioned
 //		}
+//		ticket header <name>
+//		ticket bearer
 //	}
 //
 // A request matcher is @name, one matcher on the line, or a block of matchers.
@@ -72,7 +74,7 @@ func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return s, nil
 	}
 	b := newBlock(h.Dispenser, directive)
-	b.words = s.words(h)
+	b.words, b.repeats = s.words(h), []string{"ticket"}
 	if err := b.parse(); err != nil {
 		return nil, err
 	}

@@ -14,15 +14,52 @@ import (
 //		persist
 //		partitioned
 //	}
+//	ticket header <name>
+//	ticket bearer
+//
+// The line may be repeated with another carrier.
 func (s *Handler) parseTicket(d *caddyfile.Dispenser) error {
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
-	if d.Val() != "cookie" {
-		return d.Errf("unknown carrier '%s' of a ticket; there is cookie", d.Val())
+	if s.Ticket == nil {
+		s.Ticket = new(Ticket)
 	}
+	carrier := d.Val()
+	var given bool
+	var parse func(*caddyfile.Dispenser) error
+	switch carrier {
+	case "cookie":
+		given, parse = s.Ticket.Cookie != nil, s.Ticket.parseCookie
+	case "header":
+		given, parse = s.Ticket.Header != nil, s.Ticket.parseHeader
+	case "bearer":
+		given, parse = s.Ticket.Bearer != nil, s.Ticket.parseBearer
+	default:
+		return d.Errf("unknown carrier '%s' of a ticket; there are cookie, header and bearer", carrier)
+	}
+	if given {
+		return d.Errf("ticket %s is given twice", carrier)
+	}
+	return parse(d)
+}
+
+func (t *Ticket) parseHeader(d *caddyfile.Dispenser) error {
+	t.Header = new(TicketHeader)
+	return oneArg(d, &t.Header.Name)
+}
+
+func (t *Ticket) parseBearer(d *caddyfile.Dispenser) error {
+	t.Bearer = new(Bearer)
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func (t *Ticket) parseCookie(d *caddyfile.Dispenser) error {
 	c := new(Cookie)
-	s.Ticket = &Ticket{Cookie: c}
+	t.Cookie = c
 	if d.NextArg() {
 		c.Name = d.Val()
 		if d.NextArg() {

@@ -62,7 +62,7 @@ type Handler struct {
 	// write counts, and so does `Session-Action: touch`. Default: none.
 	PassiveRaw caddyhttp.RawMatcherSets `json:"passive,omitempty" caddy:"namespace=http.matchers"`
 
-	// Ticket says how the browser carries the session's ticket.
+	// Ticket says how clients carry the session's ticket. Default: in a cookie.
 	Ticket *Ticket `json:"ticket,omitempty"`
 
 	app      *App
@@ -71,7 +71,8 @@ type Handler struct {
 	replay   caddyhttp.MatcherSets
 	passive  caddyhttp.MatcherSets
 	serve    *sessionproxy.Handler
-	warnOnce *sync.Once // about `secure auto` on clear connections
+	exposed  bool       // a ticket may travel over a clear connection
+	warnOnce *sync.Once // about one that does
 }
 
 // CaddyModule returns the Caddy module information.
@@ -116,7 +117,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("loading matchers of replayable: %w", err)
 		}
 	}
+	h.warnOfLogs(ctx)
 	return h.build()
+}
+
+// warnOfLogs tells where the server's logs would show tickets: Caddy hides
+// Cookie, Set-Cookie and Authorization there, and no other header.
+func (h *Handler) warnOfLogs(ctx caddy.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if fields := h.Ticket.logged(ok && server.Logs != nil); len(fields) > 0 {
+		h.logger.Warn("Caddy's logs show session tickets that travel in headers, unless a filter deletes these fields",
+			zap.String("manager", h.Manager), zap.Strings("fields", fields))
+	}
 }
 
 func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.MatcherSets) error {
@@ -140,12 +152,13 @@ func (h *Handler) build() error {
 	if err != nil {
 		return err
 	}
-	cookie, err := h.Ticket.cookie()
+	c, err := h.Ticket.carriage()
 	if err != nil {
 		return err
 	}
+	h.exposed = c.exposed
 	config := sessionproxy.Config{
-		Manager: manager, Ring: h.app.keys.Ring, Cookie: cookie, Names: h.app.managers.Names,
+		Manager: manager, Ring: h.app.keys.Ring, Carriers: c.carriers, Names: h.app.managers.Names,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
 		Refused:    func(kind string) { audit.refuse(h.Manager, kind) },
@@ -192,11 +205,8 @@ func (h *Handler) check() error {
 	if _, err := session.NewManager(full.Manager, policy, options); err != nil {
 		return err
 	}
-	cookie, err := full.Ticket.cookie()
-	if err != nil {
-		return err
-	}
-	return cookie.Validate()
+	_, err = full.Ticket.carriage()
+	return err
 }
 
 // placeOf names the server that a handler is configured in.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 const (
@@ -28,7 +30,13 @@ type requestInfo struct {
 	active  bool              // a session handler is serving the request
 	view    sessionproxy.View // nil until a session was opened
 	problem string
-	cookies []string // the Cookie header as it came; see resume
+	came    tickets // see resume
+}
+
+// tickets are the request headers that may bear a ticket, as they came.
+type tickets struct {
+	cookies, authorization []string
+	headers                http.Header // those of their names; nil if there is none
 }
 
 // infoOf returns the request's info, and makes it at the first call. An error
@@ -46,16 +54,27 @@ func infoOf(r *http.Request) *requestInfo {
 }
 
 func (i *requestInfo) begin(manager string) {
-	*i = requestInfo{manager: manager, active: true, problem: i.problem, cookies: i.cookies}
+	*i = requestInfo{manager: manager, active: true, problem: i.problem, came: i.came}
 }
 
 // resume gives the session handler of an error route the tickets that the
 // first handler has taken out of the request.
-func (i *requestInfo) resume(r *http.Request) {
-	if i.cookies != nil {
-		r.Header["Cookie"] = i.cookies
+func (i *requestInfo) resume(r *http.Request, names ticket.Names) {
+	c := &i.came
+	if c.cookies != nil {
+		r.Header["Cookie"] = c.cookies
 	} else {
-		i.cookies = r.Header["Cookie"]
+		c.cookies = r.Header["Cookie"]
+	}
+	if c.authorization != nil {
+		r.Header["Authorization"] = c.authorization
+	} else {
+		c.authorization = r.Header["Authorization"]
+	}
+	if c.headers != nil {
+		maps.Copy(r.Header, c.headers)
+	} else {
+		c.headers = names.Headers(r.Header)
 	}
 }
 

@@ -42,17 +42,6 @@ func TestPlaceholdersInLaterRoutes(t *testing.T) {
 	v.expect("/id", http.StatusOK, id)
 }
 
-func TestTwoHandlersOnOneRequestAreRefused(t *testing.T) {
-	s := newSite(t)
-	s.load(s.config("", "", `
-	route {
-		session shop
-		session cart
-		respond "never"
-	}`))
-	s.visitor().expect("/", http.StatusInternalServerError, "")
-}
-
 func TestErrorRoutesMayHaveASessionOfTheirOwn(t *testing.T) {
 	s := newSite(t)
 	s.load(s.config("", "", `

@@ -244,9 +244,9 @@ func (h *Handler) registration(place string) (registration, error) {
 	if err != nil {
 		return registration{}, fmt.Errorf("describing session manager %s: %w", h.Manager, err)
 	}
-	cookie, err := full.Ticket.cookie()
+	c, err := full.Ticket.carriage()
 	if err != nil {
 		return registration{}, err
 	}
-	return registration{manager: h.Manager, policy: string(policy), cookies: cookie.Names(), place: place}, nil
+	return registration{manager: h.Manager, policy: string(policy), cookies: c.cookies, headers: c.headers, place: place}, nil
 }

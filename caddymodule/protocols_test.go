@@ -94,7 +94,11 @@ func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 https://:%s {
 	bind 127.0.0.1
 	tls %s %s
-	session shop
+	session shop {
+		ticket cookie
+		ticket header X-Session
+		ticket bearer
+	}
 	reverse_proxy %s
 }
 `, s.storage, s.store(s.dir, "async"), port, cert, key, upstream)))
@@ -178,6 +182,21 @@ https://:%s {
 			}
 			if _, body := send("/", func(r *http.Request) { r.Header.Set("Cookie", "__Host-shop_session="+ticket) }); !strings.Contains(body, `{\"mine\":1}`) {
 				t.Errorf("a trailer wrote: %s", body)
+			}
+
+			for _, c := range []struct{ header, prefix, back string }{{"X-Session", "", "X-Session"}, {"Authorization", "Bearer ", "Session-Ticket"}} {
+				resp, _ := send("/begin", func(r *http.Request) { r.Header.Set(c.header, strings.TrimSpace(c.prefix)) })
+				ticket := resp.Header.Get(c.back)
+				if ticket == "" || len(resp.Cookies()) > 0 {
+					t.Errorf("asked for by %s: %v", c.header, resp.Header)
+				}
+				_, body := send("/", func(r *http.Request) {
+					r.Header = http.Header{c.header: {c.prefix + ticket}}
+					r.Trailer = http.Header{"X-Session": {ticket}}
+				})
+				if !strings.Contains(body, `{\"mine\":1}`) || strings.Contains(body, ticket) {
+					t.Errorf("by %s the app got %s", c.header, body)
+				}
 			}
 		})
 	}

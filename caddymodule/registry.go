@@ -17,6 +17,7 @@ type registry struct {
 	mu       sync.Mutex
 	managers map[string]registration // by id
 	cookies  map[string]registration // by each name that a ticket cookie can have, in lower case: some apps ignore case
+	headers  map[string]registration // by each name of a header that carries a ticket, in canonical form
 	names    atomic.Pointer[ticket.Names]
 }
 
@@ -25,17 +26,21 @@ type registration struct {
 	manager string
 	policy  string   // normalised JSON: equal text is an equal policy
 	cookies []string // every name that the ticket cookie can have
+	headers []string // the names of headers that carry the ticket, in canonical form
 	place   string   // where it is configured, for messages
 }
 
 func newRegistry() *registry {
-	r := &registry{managers: make(map[string]registration), cookies: make(map[string]registration)}
+	r := &registry{
+		managers: make(map[string]registration), cookies: make(map[string]registration), headers: make(map[string]registration),
+	}
 	r.names.Store(new(ticket.Names))
 	return r
 }
 
 // add registers a handler. The same manager may come again, from another
-// route, if its policy is the same one; a cookie name belongs to one manager.
+// route, if its policy is the same one; the name of a ticket cookie, or of a
+// ticket header, belongs to one manager.
 func (r *registry) add(n registration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,14 +55,22 @@ func (r *registry) add(n registration) error {
 			return fmt.Errorf("ticket cookie '%s' of session manager '%s' at %s is also that of '%s' at %s; give one of them another name", name, n.manager, n.place, o.manager, o.place)
 		}
 	}
+	for _, name := range n.headers {
+		if o, ok := r.headers[name]; ok {
+			return fmt.Errorf("ticket header '%s' of session manager '%s' at %s is also that of '%s' at %s; give one of them another name", name, n.manager, n.place, o.manager, o.place)
+		}
+	}
 	r.managers[n.manager] = n
 	for _, name := range n.cookies {
 		r.cookies[strings.ToLower(name)] = n
 	}
-	names := ticket.NewNames(slices.Collect(maps.Keys(r.cookies))...)
+	for _, name := range n.headers {
+		r.headers[name] = n
+	}
+	names := ticket.NewNames(slices.Collect(maps.Keys(r.cookies))...).WithHeaders(slices.Collect(maps.Keys(r.headers))...)
 	r.names.Store(&names)
 	return nil
 }
 
-// Names returns the names of all ticket cookies that are registered.
+// Names returns the names of all cookies and headers that carry tickets.
 func (r *registry) Names() ticket.Names { return *r.names.Load() }

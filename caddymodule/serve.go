@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -10,31 +11,34 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 // statusClientGone is what Caddy reports for a client that did not wait.
 const statusClientGone = 499
 
-var errTwoSessions = errors.New("two session handlers on one request; a request has one session: remove one of them, or match them to different requests")
+// errTwoSessions refuses a second session handler on one request.
+func errTwoSessions(first, second string) error {
+	return fmt.Errorf("two session handlers on one request, of the managers '%s' and '%s'; a request has one session: remove one of them, or match them to different requests", first, second)
+}
 
 // ServeHTTP opens the session, passes the request on, and commits before the
 // response headers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.Off {
-		sessionproxy.StripRequest(r, h.app.managers.Names())
+		sessionproxy.StripRequest(r, h.app.managers.Names(), h.app.keys.Ring)
 		return next.ServeHTTP(w, r)
 	}
 	info := infoOf(r)
 	if info.active {
-		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(errTwoSessions))
-		return caddyhttp.Error(http.StatusInternalServerError, errTwoSessions)
+		err := errTwoSessions(info.manager, h.Manager)
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
+		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
 	if err := h.app.listen(); err != nil {
 		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
 	}
-	info.resume(r)
+	info.resume(r, h.app.managers.Names())
 	info.begin(h.Manager)
 	defer info.end()
 
@@ -94,7 +98,7 @@ func (h *Handler) secure(r *http.Request) bool {
 			return true
 		}
 	}
-	if h.serve.Cookie.Secure == ticket.SecureAuto {
+	if h.exposed {
 		h.warnOnce.Do(func() {
 			h.logger.Warn("session tickets travel over clear HTTP; serve the site over HTTPS, or set trusted_proxies if a proxy in front does",
 				zap.String("manager", h.Manager))

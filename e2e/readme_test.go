@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -99,6 +100,42 @@ func TestReadmeCurl(t *testing.T) {
 	c := p.client(t)
 	c.want("/", `{}{"n":1}{"n":2,"gift":true}{"visits":1}`)
 	c.want("/look", `{"cart":{"n":2},"visits":1}`)
+}
+
+// TestReadmeBearer runs the README's client without cookies, in front of an
+// app that counts visits.
+func TestReadmeBearer(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var data struct{ Visits int }
+		if err := json.Unmarshal([]byte(r.Header.Get("Session-Data")), &data); err != nil {
+			t.Error(err)
+		}
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the app sees the ticket")
+		}
+		w.Header().Set("Session-Add", `{"visits":1}`)
+		_, _ = fmt.Fprintf(w, "visit %d\n", data.Visits+1)
+	}))
+	t.Cleanup(app.Close)
+	site, script := "", ""
+	for _, block := range blocks(t, "caddyfile") {
+		if strings.Contains(block, "ticket bearer") {
+			site = block
+		}
+	}
+	for _, block := range blocks(t, "sh") {
+		if strings.Contains(block, "Session-Ticket") {
+			script = block
+		}
+	}
+	site = strings.NewReplacer("127.0.0.1:3000", strings.TrimPrefix(app.URL, "http://"), "localhost:8080", "127.0.0.1:{PORT}").Replace(site)
+	p := newProxy(t, globals+site)
+	out, err := exec.Command("sh", "-ec", strings.ReplaceAll(script, "http://localhost:8080", strings.TrimSuffix(p.url("/"), "/"))).CombinedOutput()
+	if err != nil || string(out) != "visit 2\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // TestConfigurationsAdapt: every Caddyfile that a reader can copy is accepted.

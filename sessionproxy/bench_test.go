@@ -54,10 +54,10 @@ func BenchmarkServe(b *testing.B) {
 			}
 			h, err := sessionproxy.NewHandler(sessionproxy.Config{
 				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096, Endpoint: endpoint,
-				Ring:   func() (*ticket.Ring, error) { return ring, nil },
-				Cookie: &ticket.Cookie{Name: "bench_session", Path: "/"},
-				Names:  func() ticket.Names { return names },
-				Secure: func(*http.Request) bool { return false },
+				Ring:     func() (*ticket.Ring, error) { return ring, nil },
+				Carriers: []ticket.Carrier{&ticket.Cookie{Name: "bench_session", Path: "/"}},
+				Names:    func() ticket.Names { return names },
+				Secure:   func(*http.Request) bool { return false },
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -4,53 +4,138 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// maxTickets is how many cookies of one name are looked at: more than fit into
+// maxTickets is how many values are looked at: more than fit into
 // a request of ordinary size, so that whoever plants some drowns no genuine one.
 const maxTickets = 256
 
-// credentials takes all tickets out of the request's cookies. It returns the
-// credentials of the genuine ones of this manager, and whether any cookie of
-// its name was presented at all. The store is not asked.
-func (h *Handler) credentials(r *http.Request, secure bool) (creds []session.Credential, presented bool, err error) {
-	name := h.clearName
-	if secure {
-		name = h.secureName
-	}
-	var few [1]string
-	values := ticket.Take(few[:0], r.Header, name, h.Names())
-	if len(values) == 0 {
-		return nil, false, nil
-	}
-	if len(values) > maxTickets {
-		h.metrics.ambiguous.Inc()
-		return nil, true, nil
-	}
-	ring, err := h.ring()
-	if err != nil {
-		return nil, true, err
-	}
-	scope := h.Manager.ID()
-	for _, v := range values {
-		t, err := ring.Verify(scope, v)
-		switch {
-		case errors.Is(err, ticket.ErrForged):
-			h.metrics.forged.Inc()
-		case err != nil:
-			h.metrics.malformed.Inc()
-		default:
-			creds = append(creds, credential(scope, t))
+// maxCarriers is how many carriers a carrierSet can tell apart.
+const maxCarriers = 8
+
+// carrierSet is a set of a handler's carriers, by their places.
+type carrierSet uint8
+
+func (s carrierSet) has(i int) bool { return s&(1<<i) != 0 }
+
+// first returns the set of its first carrier.
+func (s carrierSet) first() carrierSet { return s & -s }
+
+// presented is what a request bears of tickets.
+type presented struct {
+	creds []session.Credential // of the genuine ones
+	by    []carrierSet         // who bore each of them; nil if the handler has one carrier
+	any   carrierSet           // who bore anything, good or bad
+}
+
+// take takes all tickets out of the request, and returns what it presents. The
+// store is not asked.
+func (h *Handler) take(r *http.Request, secure bool) (presented, error) {
+	names := h.Names()
+	p, err := h.look(r.Header, secure, names)
+	stripTickets(r, names, h.Ring)
+	return p, err
+}
+
+// look verifies what the carriers find. A cookie is taken out by its carrier.
+func (h *Handler) look(header http.Header, secure bool, names ticket.Names) (p presented, err error) {
+	var ring *ticket.Ring
+	scope, looked := h.Manager.ID(), 0
+	for i, c := range h.Carriers {
+		values := c.Take(header, secure, names)
+		if len(values) == 0 {
+			continue
+		}
+		if looked += len(values); looked > maxTickets {
+			h.metrics.ambiguous.Inc()
+			return presented{any: p.any | 1<<i}, nil
+		}
+		if ring == nil {
+			if ring, err = h.ring(); err != nil {
+				return p, err
+			}
+		}
+		for _, v := range values {
+			if !c.Ours(ring, v) {
+				if v == "" { // a wish to get one
+					p.any |= 1 << i
+				}
+				continue
+			}
+			p.any |= 1 << i
+			t, err := ring.Verify(scope, v)
+			switch {
+			case errors.Is(err, ticket.ErrForged):
+				h.metrics.forged.Inc()
+			case err != nil:
+				h.metrics.malformed.Inc()
+			default:
+				p.add(credential(scope, t), i, len(h.Carriers))
+			}
 		}
 	}
-	if len(creds) > 1 {
+	if len(p.creds) > 1 {
 		h.metrics.ambiguous.Inc()
 	}
-	return creds, true, nil
+	return p, nil
+}
+
+// add notes a genuine ticket and the place of its carrier, of so many. One
+// that several carriers bear is one ticket.
+func (p *presented) add(c session.Credential, place, carriers int) {
+	if carriers == 1 {
+		p.creds = append(p.creds, c)
+		return
+	}
+	at := slices.Index(p.creds, c)
+	if at < 0 {
+		at = len(p.creds)
+		p.creds, p.by = append(p.creds, c), append(p.by, 0)
+	}
+	p.by[at] |= 1 << place
+}
+
+// answer returns the carriers by which a new ticket of the session that was
+// opened goes back: those that bore its ticket. If none did, the first that
+// bore a genuine one, or anything; or else the first of all. No other may: it
+// could show a script what a cookie hides from it.
+func (p *presented) answer(id store.ID) (s carrierSet) {
+	for i, by := range p.by {
+		if p.creds[i].ID == id {
+			s |= by
+		}
+	}
+	switch {
+	case s != 0:
+		return s
+	case len(p.by) > 0:
+		return p.by[0].first()
+	case p.any != 0:
+		return p.any.first()
+	}
+	return 1
+}
+
+// stripTickets removes the tickets of the ring from a request, wherever they
+// may travel, and the names of their headers among the tokens of Connection.
+func stripTickets(r *http.Request, names ticket.Names, ring func() (*ticket.Ring, error)) {
+	ticket.Strip(r.Header, names)
+	ticket.StripHeaders(r.Header, names)
+	if lines := r.Header["Connection"]; len(lines) > 0 {
+		stripTokens(r.Header, "Connection", lines, names.HasHeader)
+	}
+	if _, ok := r.Header["Authorization"]; ok {
+		keys, err := ring()
+		if err != nil {
+			keys = nil // then what looks like a ticket is one
+		}
+		ticket.StripAuthorization(r.Header, keys)
+	}
 }
 
 func (h *Handler) ring() (*ticket.Ring, error) {

@@ -71,35 +71,55 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	return w.x.commit(ctx, changes)
 }
 
-// carry tells the browser what the commit changed for it.
+// carry tells the client what the commit changed for it.
 func (w *writer) carry(h http.Header, out session.Outcome) error {
-	if out.ClearTicket && w.presented {
-		w.h.Cookie.Clear(h, w.secure)
+	if out.ClearTicket && w.presented != 0 {
+		for i, c := range w.h.Carriers {
+			if w.presented.has(i) {
+				c.Clear(h, w.secure)
+				w.ticketed = true
+			}
+		}
 		return nil
 	}
-	if out.Ticket == nil || !out.Created && !out.Rotated && !w.h.Cookie.Persist {
+	if out.Ticket == nil {
 		return nil
 	}
-	ring, err := w.h.ring()
-	if err != nil {
-		return err
+	var text string
+	for i, c := range w.h.Carriers {
+		if !w.reply.has(i) || !out.Created && !out.Rotated && !c.Renews() {
+			continue
+		}
+		if text == "" {
+			ring, err := w.h.ring()
+			if err != nil {
+				return err
+			}
+			t := ticket.Ticket{Number: out.Ticket.Number, Nonce: out.Ticket.Nonce}
+			text = ring.Sign(w.h.Manager.ID(), t)
+		}
+		c.Set(h, text, w.secure, out.Lifetime)
+		w.ticketed = true
 	}
-	t := ticket.Ticket{Number: out.Ticket.Number, Nonce: out.Ticket.Nonce}
-	w.h.Cookie.Set(h, ring.Sign(w.h.Manager.ID(), t), w.secure, out.Lifetime)
 	return nil
 }
 
 // clean removes from a final response what is not for the client, before a
 // ticket of ours is added.
 func (w *writer) clean(h http.Header, ours bool) {
+	names := w.h.Names()
 	if ours {
 		for _, name := range writeHeaders {
 			delete(h, name)
 		}
-		w.h.count(w.h.metrics.echo, scrubHeader(h))
+		w.h.count(w.h.metrics.echo, scrubHeader(h, names))
 	}
 	if _, ok := h["Set-Cookie"]; ok {
-		w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, w.h.Names()))
+		w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, names))
+	}
+	w.h.count(w.h.metrics.ticketHeader, ticket.StripHeaders(h, names))
+	for _, name := range w.h.vary { // who caches knows of cookies and Authorization, not of this
+		h.Add("Vary", name)
 	}
 }
 
@@ -134,27 +154,29 @@ func mentionsUs(h http.Header) bool {
 }
 
 // scrubHeader removes all names of ours, as header, as trailer by Go's prefix,
-// and from the list that announces trailers.
-func scrubHeader(h http.Header) (removed int) {
+// and from the list that announces trailers; from there names that carry
+// tickets, too.
+func scrubHeader(h http.Header, names ticket.Names) (removed int) {
 	if !mentionsUs(h) {
 		return 0
 	}
-	for _, names := range [...][]string{writeHeaders[:], echoHeaders[:]} {
-		for _, name := range names {
+	for _, own := range [...][]string{writeHeaders[:], echoHeaders[:]} {
+		for _, name := range own {
 			if _, ok := h[name]; ok {
 				delete(h, name)
 				removed++
 			}
 		}
 	}
+	unwanted := func(name string) bool { return isNoTrailer(name) || names.HasHeader(name) }
 	for name := range h {
-		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isNoTrailer(after) {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && unwanted(after) {
 			delete(h, name)
 			removed++
 		}
 	}
 	if lines, ok := h["Trailer"]; ok {
-		removed += stripTokens(h, "Trailer", lines, isNoTrailer)
+		removed += stripTokens(h, "Trailer", lines, unwanted)
 	}
 	return removed
 }

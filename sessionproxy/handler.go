@@ -3,6 +3,7 @@ package sessionproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,16 +13,18 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Config is what a Handler is made of. Manager, Ring, Cookie, Names, Secure and
+// Config is what a Handler is made of. Manager, Ring, Carriers, Names, Secure and
 // Metrics are required.
 type Config struct {
 	Manager *session.Manager
 	// Ring returns the key ring that signs and verifies tickets.
 	Ring func() (*ticket.Ring, error)
-	// Cookie carries the ticket.
-	Cookie *ticket.Cookie
-	// Names returns the names of all ticket cookies, those of other managers
-	// included: no app may see any of them, nor set one.
+	// Carriers carry the ticket, 1 to 8 of them. A request is read from all.
+	// A new ticket goes back by the carrier of the old one, and by the first
+	// to a client that said nothing.
+	Carriers []ticket.Carrier
+	// Names returns the names of all cookies and headers that carry tickets,
+	// those of other managers included: no app may see any of them, nor set one.
 	Names func() ticket.Names
 	// Secure reports whether the client's connection is protected.
 	Secure func(*http.Request) bool
@@ -77,26 +80,31 @@ type Handler struct {
 	Config
 	metrics      *managerMetrics
 	createAlways bool
-
-	clearName, secureName string // of the ticket cookie, by connection
+	vary         []string // request headers that carry tickets
 }
 
 // NewHandler returns a Handler for the configuration.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
-		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
+	if c.Manager == nil || c.Ring == nil || len(c.Carriers) == 0 || c.Names == nil || c.Secure == nil || c.Metrics == nil {
+		return nil, errors.New("making session handler: manager, ring, carriers, names, secure and metrics are required")
 	}
-	return &Handler{
-		Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways,
-		clearName: c.Cookie.NameOn(false), secureName: c.Cookie.NameOn(true),
-	}, nil
+	if len(c.Carriers) > maxCarriers {
+		return nil, fmt.Errorf("making session handler: %d carriers, at most %d are possible", len(c.Carriers), maxCarriers)
+	}
+	h := &Handler{Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways}
+	for _, carrier := range c.Carriers {
+		if own, ok := carrier.(*ticket.Header); ok {
+			h.vary = append(h.vary, own.Name)
+		}
+	}
+	return h, nil
 }
 
 // opening is what a request's session is opened with.
 type opening struct {
 	request   session.Request
 	secure    bool
-	presented bool               // the request bore a ticket cookie, good or bad
+	presented presented
 	restarts  bool               // a conflict is answered by errAgain
 	cancel    context.CancelFunc // ends the request's work, if it may have to end early
 }
@@ -109,7 +117,8 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	h.count(h.metrics.inbound, stripReserved(r))
 	o := opening{secure: h.Secure(r)}
 	var err error
-	o.request.Credentials, o.presented, err = h.credentials(r, o.secure)
+	o.presented, err = h.take(r, o.secure)
+	o.request.Credentials = o.presented.creds
 	if err != nil {
 		return h.refuse(newProblem(err, ""))
 	}
@@ -177,10 +186,11 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 }
 
 // StripRequest removes from a request whatever claims to be a session: the
-// reserved headers, and the tickets. It is for routes that have no session.
-func StripRequest(r *http.Request, names ticket.Names) (removed int) {
+// reserved headers, and the tickets of the ring. It is for routes that have no
+// session.
+func StripRequest(r *http.Request, names ticket.Names, ring func() (*ticket.Ring, error)) (removed int) {
 	removed = stripReserved(r)
-	ticket.Strip(r.Header, names)
+	stripTickets(r, names, ring)
 	return removed
 }
 

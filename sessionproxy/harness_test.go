@@ -50,7 +50,7 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 	r.metrics.MustRegister(metrics.Collectors()...)
 	config := sessionproxy.Config{
 		Ring:        func() (*ticket.Ring, error) { return r.ring, nil },
-		Cookie:      &ticket.Cookie{Name: cookieName, Path: "/", SameSite: http.SameSiteLaxMode},
+		Carriers:    []ticket.Carrier{&ticket.Cookie{Name: cookieName, Path: "/", SameSite: http.SameSiteLaxMode}},
 		Names:       func() ticket.Names { return ticket.NewNames(cookieName, "other_session") },
 		Secure:      func(*http.Request) bool { return false },
 		ReadOnly:    func(r *http.Request) bool { return r.URL.Path == "/readonly" },

@@ -68,7 +68,7 @@ func TestALateTabRenewsNoTicket(t *testing.T) {
 		"a logout": {"Session-Action", "destroy"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Cookie.Persist = true })
+			r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Carriers[0].(*ticket.Cookie).Persist = true })
 			in := r.begin(`{}`)
 			r.now = r.now.Add(10 * time.Minute)
 			if got := r.do(http.MethodGet, "/", in, writes()); got.cookie == nil {

@@ -15,7 +15,7 @@ type managerMetrics struct {
 	problem                                   func(typ string)
 	malformed, forged, ambiguous, inbound     refusal
 	informational, trailer, echo              prometheus.Counter
-	setCookie, rolledBack                     prometheus.Counter
+	setCookie, ticketHeader, rolledBack       prometheus.Counter
 	kept, overwrote                           prometheus.Counter
 	reapplied, conflictRestarted, conflictEnd prometheus.Counter
 	restarted                                 prometheus.Counter
@@ -89,6 +89,7 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		trailer:           m.removed.WithLabelValues(id, "trailer"),
 		echo:              m.removed.WithLabelValues(id, "response"),
 		setCookie:         m.removed.WithLabelValues(id, "set_cookie"),
+		ticketHeader:      m.removed.WithLabelValues(id, "ticket_header"),
 		rolledBack:        m.removed.WithLabelValues(id, "rolled_back"),
 		kept:              m.lossy.WithLabelValues(id, "no"),
 		overwrote:         m.lossy.WithLabelValues(id, "yes"),

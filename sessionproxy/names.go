@@ -7,6 +7,8 @@ package sessionproxy
 import (
 	"net/http"
 	"strings"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 // Request headers, from the proxy to the app.
@@ -34,7 +36,7 @@ var writeHeaders = [...]string{
 
 // echoHeaders mean something only on the way to the app; an app that sends
 // them back has probably copied its request.
-var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, "Session-Endpoint", "Session-Ticket"}
+var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, HeaderEndpoint, ticket.BearerHeader}
 
 // isReserved reports whether a request header belongs to the proxy: every
 // name that begins with "Session-". Servers and gateways turn '_' and '.'

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 // Whatever the way in which a response begins, the write is there before it.
@@ -350,7 +351,7 @@ func TestCookies(t *testing.T) {
 		}
 	})
 	t.Run("persist renews now and then", func(t *testing.T) {
-		r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Cookie.Persist = true })
+		r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Carriers[0].(*ticket.Cookie).Persist = true })
 		in := r.begin(`{}`)
 		renewed := 0
 		for range 60 { // an hour of a click a minute

@@ -48,8 +48,10 @@ type writer struct {
 	id        store.ID
 	before    []field // the response headers as they were before the app
 	secure    bool
-	presented bool // the request bore a ticket cookie, good or bad
-	attempt   int  // more than 1 after a conflict
+	attempt   int        // more than 1 after a conflict
+	presented carrierSet // by which the request bore something, good or bad
+	reply     carrierSet // by which a new ticket goes back
+	ticketed  bool       // the response bears a ticket, or the end of one
 
 	// mu guards decided, and the header map while an informational
 	// response goes out: the transport sends those from a goroutine of its own.
@@ -82,7 +84,7 @@ type field struct {
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
 		ResponseWriter: w, r: r, h: h, x: exchange{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
-		secure: o.secure, presented: o.presented, cancel: o.cancel, restarts: o.restarts,
+		secure: o.secure, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts,
 	}
 	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
@@ -231,7 +233,15 @@ func (w *writer) leave() {
 	switch {
 	case !w.passes():
 	case w.decided:
-		w.h.count(w.h.metrics.trailer, scrubHeader(w.Header()))
+		h := w.Header()
+		own, ok := h[ticket.BearerHeader]
+		if ok = ok && w.ticketed; ok { // this one is ours, and may not have gone yet
+			delete(h, ticket.BearerHeader)
+		}
+		w.h.count(w.h.metrics.trailer, scrubHeader(h, w.h.Names()))
+		if ok {
+			h[ticket.BearerHeader] = own
+		}
 	default:
 		w.h.count(w.h.metrics.trailer, w.scrub())
 	}
@@ -240,5 +250,6 @@ func (w *writer) leave() {
 // scrub removes every header that is not for the client, at a time when no
 // ticket of ours is among them.
 func (w *writer) scrub() (removed int) {
-	return scrubHeader(w.Header()) + ticket.StripSet(w.Header(), w.h.Names())
+	h, names := w.Header(), w.h.Names()
+	return scrubHeader(h, names) + ticket.StripSet(h, names) + ticket.StripHeaders(h, names)
 }

@@ -6,19 +6,21 @@ import (
 	"strings"
 )
 
-// Names is an immutable set of cookie names.
+// Names is an immutable set of names that carry tickets: of cookies, and of
+// headers.
 type Names struct {
-	names []string
+	names   []string // of cookies
+	headers []string // in canonical form
 }
 
-// NewNames returns the set of the names given.
+// NewNames returns the set of the cookie names given.
 func NewNames(names ...string) Names {
 	sorted := slices.Clone(names)
 	slices.Sort(sorted)
 	return Names{names: slices.Compact(sorted)}
 }
 
-// Has reports whether the set holds the name. Case is ignored: it matters to
+// Has reports whether the set holds the cookie name. Case is ignored: it matters to
 // browsers, but not to every app that reads cookies.
 func (n Names) Has(name string) bool {
 	for _, own := range n.names {
