@@ -23,7 +23,7 @@ func (w *writer) decide(status int) {
 	if w.h.commits(status) && (status != statusClientGone || w.r.Context().Err() == nil) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
-			out = w.x.rollBack()
+			out = w.x.rollBack(w.r.Context(), false) // a problem says what became of the writes
 			restart := w.mayRestart(err)
 			w.x.end() // the app's further calls are of no request
 			if restart {
@@ -35,7 +35,7 @@ func (w *writer) decide(status int) {
 			return
 		}
 	} else {
-		out = w.x.rollBack()
+		out = w.x.rollBack(w.r.Context(), ours && hasWrites(h))
 		if writes {
 			w.h.metrics.rolledBack.Inc()
 		}
@@ -53,7 +53,7 @@ func (h *Handler) commits(status int) bool {
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if !writes && !w.h.createAlways {
-		return w.x.commit(w.r.Context(), session.Changes{}) // writes nothing
+		return w.x.commit(w.r.Context(), session.Changes{Carries: w.carries()}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
@@ -62,9 +62,20 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
 		return session.Outcome{}, err
 	}
+	changes.Carries = w.r.Context().Err() == nil
 	ctx, cancel := commitContext(w.r)
 	defer cancel()
 	return w.x.commit(ctx, changes)
+}
+
+// carries reports whether the response can bring the browser a ticket that
+// replaces one by timer, if the policy has a timer.
+func (w *writer) carries() bool {
+	if !w.h.rotates || w.r.Context().Err() != nil {
+		return false
+	}
+	_, err := w.h.ring()
+	return err == nil
 }
 
 // carry tells the browser what the commit changed for it.
@@ -73,7 +84,7 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 		w.h.Cookie.Clear(h, w.secure)
 		return nil
 	}
-	if out.Ticket == nil || !out.Created && !out.Rotated && !w.h.Cookie.Persist {
+	if out.Ticket == nil || !out.Created && !out.Rotated && !out.Stale && !w.h.Cookie.Persist {
 		return nil
 	}
 	ring, err := w.h.ring()

@@ -72,6 +72,7 @@ type Handler struct {
 	Config
 	metrics      *managerMetrics
 	createAlways bool
+	rotates      bool // tickets are replaced by timer
 }
 
 // NewHandler returns a Handler for the configuration.
@@ -79,7 +80,11 @@ func NewHandler(c Config) (*Handler, error) {
 	if c.Manager == nil || c.Ring == nil || c.Cookie == nil || c.Names == nil || c.Secure == nil || c.Metrics == nil {
 		return nil, errors.New("making session handler: manager, ring, cookie, names, secure and metrics are required")
 	}
-	return &Handler{Config: c, metrics: c.Metrics.of(c.Manager.ID()), createAlways: c.Manager.Policy().CreateAlways}, nil
+	policy := c.Manager.Policy()
+	return &Handler{
+		Config: c, metrics: c.Metrics.of(c.Manager.ID()),
+		createAlways: policy.CreateAlways, rotates: policy.RotateEvery > 0,
+	}, nil
 }
 
 // opening is what a request's session is opened with.
@@ -142,7 +147,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	defer func() {
 		rw.leave()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
-			_ = rw.carry(rw.Header(), rw.x.rollBack())
+			_ = rw.carry(rw.Header(), rw.x.rollBack(r.Context(), false))
 		}
 		if err == nil && rw.passes() {
 			return

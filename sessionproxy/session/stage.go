@@ -85,6 +85,9 @@ func (s *Session) HasStaged() bool {
 func (s *Session) Unstage() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pending.writes() {
+		s.dropped()
+	}
 	s.pending, s.view = Changes{}, nil
 	s.stagings++
 }
@@ -109,7 +112,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return ErrGone
 	case err != nil:
 		return s.loadError(ctx, err)
-	case rec.Incarnation != s.rec.Incarnation || !s.cred.opens(&rec, s.m.now()):
+	case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
 		return ErrGone
 	}
 	s.rec, s.view = rec, nil
@@ -143,7 +146,7 @@ func (s *Session) Again(ctx context.Context) (*Session, error) {
 	}
 	rec, err := st.Load(ctx, s.key)
 	switch {
-	case errors.Is(err, store.ErrGone) || err == nil && !n.cred.opens(&rec, n.opened):
+	case errors.Is(err, store.ErrGone) || err == nil && !n.cred.follows(&rec):
 		err = ErrGone
 	case err != nil:
 		err = s.loadError(ctx, err)
