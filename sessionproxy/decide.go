@@ -23,7 +23,7 @@ func (w *writer) decide(status int) {
 	if w.h.commits(status) && (status != statusClientGone || w.r.Context().Err() == nil) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
-			out = w.x.rollBack()
+			out = w.x.rollBack(w.r.Context(), false) // a problem says what became of the writes
 			restart := w.mayRestart(err)
 			w.x.end() // the app's further calls are of no request
 			if restart {
@@ -39,7 +39,7 @@ func (w *writer) decide(status int) {
 			w.h.metrics.conflictRestarted.Inc()
 		}
 	} else {
-		out = w.x.rollBack()
+		out = w.x.rollBack(w.r.Context(), ours && hasWrites(h))
 		if writes {
 			w.h.metrics.rolledBack.Inc()
 		}
@@ -57,7 +57,7 @@ func (h *Handler) commits(status int) bool {
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if !writes && !w.h.createAlways {
-		return w.x.commit(w.r.Context(), session.Changes{}) // writes nothing
+		return w.x.commit(w.r.Context(), session.Changes{Carries: w.carries()}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
@@ -66,9 +66,20 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
 		return session.Outcome{}, err
 	}
+	changes.Carries = w.r.Context().Err() == nil
 	ctx, cancel := commitContext(w.r)
 	defer cancel()
 	return w.x.commit(ctx, changes)
+}
+
+// carries reports whether the response can bring the client a ticket that
+// replaces one by timer, if the policy has a timer.
+func (w *writer) carries() bool {
+	if !w.h.rotates || w.r.Context().Err() != nil {
+		return false
+	}
+	_, err := w.h.ring()
+	return err == nil
 }
 
 // carry tells the client what the commit changed for it.
@@ -87,7 +98,7 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 	}
 	var text string
 	for i, c := range w.h.Carriers {
-		if !w.reply.has(i) || !out.Created && !out.Rotated && !c.Renews() {
+		if !w.reply.has(i) || !out.Created && !out.Rotated && !out.Stale && !c.Renews() {
 			continue
 		}
 		if text == "" {

@@ -141,14 +141,19 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 	return x.early.Then(out), nil
 }
 
-// rollBack drops what is not committed, for good. It returns what the browser
-// has to learn of earlier commits.
-func (x *exchange) rollBack() session.Outcome {
+// rollBack drops what is not committed, for good; more says that there is
+// something besides what is staged. It returns what the browser has to learn
+// all the same, of earlier commits for instance.
+func (x *exchange) rollBack(ctx context.Context, more bool) session.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent, x.open = true, false
-	x.s.Rollback()
-	return x.early
+	if more {
+		x.s.Discard()
+	} else {
+		x.s.Rollback()
+	}
+	return x.early.Then(x.s.Current(ctx))
 }
 
 // committedEarly reports whether something cannot be undone any more.

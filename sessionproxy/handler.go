@@ -81,6 +81,7 @@ type Handler struct {
 	metrics      *managerMetrics
 	createAlways bool
 	vary         []string // request headers that carry tickets
+	rotates      bool     // tickets are replaced by timer
 }
 
 // NewHandler returns a Handler for the configuration.
@@ -91,7 +92,11 @@ func NewHandler(c Config) (*Handler, error) {
 	if len(c.Carriers) > maxCarriers {
 		return nil, fmt.Errorf("making session handler: %d carriers, at most %d are possible", len(c.Carriers), maxCarriers)
 	}
-	h := &Handler{Config: c, metrics: c.Metrics.of(c.Manager, c.Refused), createAlways: c.Manager.Policy().CreateAlways}
+	policy := c.Manager.Policy()
+	h := &Handler{
+		Config: c, metrics: c.Metrics.of(c.Manager, c.Refused),
+		createAlways: policy.CreateAlways, rotates: policy.RotateEvery > 0,
+	}
 	for _, carrier := range c.Carriers {
 		if own, ok := carrier.(*ticket.Header); ok {
 			h.vary = append(h.vary, own.Name)
@@ -160,7 +165,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	defer func() {
 		rw.leave()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
-			_ = rw.carry(rw.Header(), rw.x.rollBack())
+			_ = rw.carry(rw.Header(), rw.x.rollBack(r.Context(), false))
 		}
 		if err == nil && rw.passes() {
 			return

@@ -20,6 +20,7 @@ const (
 	TypeGone        = "urn:sessionproxy:gone"
 	TypeLocked      = "urn:sessionproxy:locked"
 	TypeUnavailable = "urn:sessionproxy:unavailable"
+	TypeLimit       = "urn:sessionproxy:principal-limit"
 	TypeMisplaced   = "about:blank"
 )
 
@@ -94,6 +95,7 @@ var problems = []struct {
 	{session.ErrReadOnly, http.StatusBadGateway, TypeReadOnly, "the app wrote to a session that is read-only here", 0},
 	{session.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request", 0},
 	{session.ErrGone, http.StatusConflict, TypeGone, "the session ended while the request ran", 0},
+	{session.ErrPrincipalLimit, http.StatusConflict, TypeLimit, "who signs in has too many sessions already", 0},
 	{session.ErrLocked, http.StatusServiceUnavailable, TypeLocked, "the session is busy with other requests", time.Second},
 	{session.ErrUnavailable, http.StatusServiceUnavailable, TypeUnavailable, "the session store is unavailable", 5 * time.Second},
 }

@@ -172,7 +172,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	if !w.decided {
 		w.decided = true
-		w.x.rollBack()
+		w.x.rollBack(w.r.Context(), false)
 	}
 	passes := w.passes()
 	w.mu.Unlock()
@@ -225,6 +225,9 @@ func (w *writer) finish() {
 func (w *writer) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.decided && hasWrites(w.Header()) { // of an app that broke off
+		w.x.rollBack(w.r.Context(), true)
+	}
 	w.x.end()
 	if w.stream != nil {
 		w.stream.Done()

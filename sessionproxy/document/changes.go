@@ -98,6 +98,15 @@ func index(object []byte) map[string][]byte {
 // Empty reports whether there is no edit.
 func (c Changes) Empty() bool { return len(c.edits) == 0 }
 
+// Names returns the names of the top-level members that are edited.
+func (c Changes) Names() []string {
+	names := make([]string, len(c.edits))
+	for i := range c.edits {
+		names[i] = unquote(c.edits[i].name)
+	}
+	return names
+}
+
 // Apply returns the compact document with the changes made. It splices the
 // bytes of the members that are named, and returns doc itself if nothing
 // changes; doc is never modified.

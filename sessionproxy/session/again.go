@@ -73,7 +73,7 @@ func (s *Session) reload(ctx context.Context) (*Session, error) {
 	}
 	rec, err := s.store.Load(ctx, s.key)
 	switch {
-	case errors.Is(err, store.ErrGone) || err == nil && !s.cred.opens(&rec, s.opened):
+	case errors.Is(err, store.ErrGone) || err == nil && !s.cred.follows(&rec):
 		err = ErrGone
 	case err != nil:
 		err = s.loadError(ctx, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Changes is everything that one request wants written. The zero value
@@ -32,6 +33,20 @@ type Changes struct {
 	// IfVersion makes the commit conditional on the stored version, when
 	// not nil; "" is the version of a session that does not exist.
 	IfVersion *string
+
+	// Carries says that the response can bring the browser a new ticket: one
+	// that is due by Policy.RotateEvery is replaced then. It asks for nothing.
+	Carries bool
+}
+
+// allow reports whether the stored version is the one that the changes
+// demand, if they demand one. A rotation by timer is no other version.
+func (c *Changes) allow(v store.Version) bool {
+	if c.IfVersion == nil {
+		return true
+	}
+	demanded, err := store.ParseVersion(*c.IfVersion)
+	return err == nil && demanded.Same(v)
 }
 
 // Timeout is what an app asks for one session; zero members stay as they are.
@@ -51,6 +66,7 @@ func (c Changes) then(later Changes) Changes {
 	all.Regenerate = c.Regenerate || later.Regenerate
 	all.Touch = c.Touch || later.Touch
 	all.Rollback = c.Rollback || later.Rollback
+	all.Carries = c.Carries || later.Carries
 	if later.Principal == nil {
 		all.Principal = c.Principal
 	}

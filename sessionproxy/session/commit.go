@@ -23,6 +23,9 @@ type Outcome struct {
 	// What happened: the session was begun, its ticket replaced, the
 	// session ended, its data or metadata saved.
 	Created, Rotated, Destroyed, Saved bool
+	// Stale says that the browser has a ticket that was replaced by timer:
+	// Ticket is the current one.
+	Stale bool
 	// Reapplied says that the changes were applied to newer data than the
 	// app had seen; Overwrote that this undid some of another request's.
 	Reapplied, Overwrote bool
@@ -38,6 +41,7 @@ func (o Outcome) Then(later Outcome) Outcome {
 	}
 	later.Created = (later.Created || o.Created) && !later.Destroyed
 	later.Rotated = later.Rotated || o.Rotated
+	later.Stale = later.Stale || o.Stale
 	later.Saved = later.Saved || o.Saved
 	later.Destroyed = later.Destroyed || o.Destroyed
 	later.ClearTicket = later.ClearTicket || o.ClearTicket
@@ -50,7 +54,7 @@ func (o Outcome) Then(later Outcome) Outcome {
 // or nothing. When it returns without an error they are as durable as the store promises.
 //
 // Errors wrap ErrConflict, ErrGone, ErrReadOnly, ErrTooLarge, ErrBadWrite,
-// ErrUnavailable or ErrObsolete; nothing was changed then, save that after
+// ErrPrincipalLimit, ErrUnavailable or ErrObsolete; nothing was changed then, save that after
 // ErrUnavailable because of an unconfirmed write it may have been.
 func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error) {
 	ctx, t := s.traceCommit(ctx)
@@ -63,14 +67,19 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 	defer s.end()
 	c = s.pending.then(c)
 	if c.Rollback {
-		return Outcome{}, nil
+		if c.Writes() {
+			s.dropped()
+		}
+		return s.current(ctx), nil
 	}
 	if err := s.refuses(&c); err != nil {
 		return Outcome{}, err
 	}
 	switch {
-	case s.readOnly || s.replaced || s.state == Unavailable:
+	case s.replaced || s.state == Unavailable:
 		return Outcome{}, nil
+	case s.readOnly:
+		return s.current(ctx), nil
 	case c.Destroy:
 		return s.destroy(ctx)
 	case c.Touch && s.passive && s.exists():
@@ -79,9 +88,8 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 			return Outcome{}, err
 		}
 	}
-	switch {
-	case c.None() && !s.m.policy.CreateAlways:
-		return s.unchanged(ctx)
+	if c.None() && !s.m.policy.CreateAlways {
+		return s.unchanged(ctx, &c), nil
 	}
 	return s.save(ctx, c)
 }
@@ -92,7 +100,7 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	if !s.exists() {
 		return out, nil
 	}
-	end := store.End{Reason: store.Destroyed, Listeners: hear(s.m.hearers, EventDelete)}
+	end := store.End{Reason: store.Destroyed, Listeners: s.m.hearers.end}
 	err := s.store.Delete(ctx, s.key, end)
 	if errors.Is(err, store.ErrUnknown) {
 		err = s.store.Delete(ctx, s.key, end)
@@ -103,7 +111,7 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	}
 	out.Destroyed = true
 	if len(end.Listeners) > 0 {
-		s.local.Listeners.Wake()
+		s.local.Listeners.Wake(end.Listeners...)
 	}
 	s.local.Streams.End(s.key) // a store that is Observable has done so
 	return out, nil
@@ -112,7 +120,7 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 // save makes the first attempt, against the record as it was loaded.
 func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 	c := &changes
-	if c.IfVersion != nil && *c.IfVersion != s.rec.Version.String() {
+	if !c.allow(s.rec.Version) {
 		return Outcome{}, conflict(ErrIfVersion)
 	}
 	now := s.m.now()
@@ -128,13 +136,13 @@ func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 	if !s.exists() {
 		cond = store.Create()
 	}
-	err = s.store.Save(ctx, s.key, next, cond)
+	err = s.store.Save(ctx, s.key, next.Write, cond)
 	if errors.Is(err, store.ErrUnknown) {
-		err = s.store.Save(ctx, s.key, next, cond) // harmless: the version tells the store
+		err = s.store.Save(ctx, s.key, next.Write, cond) // harmless: the version tells the store
 	}
 	switch {
 	case err == nil:
-		return s.saved(c, &next.Record, now), nil
+		return s.saved(&next, &next.Record, now), nil
 	case errors.Is(err, store.ErrConflict) && s.exists():
 		return s.reapply(ctx, c, nonce)
 	default:
@@ -154,29 +162,17 @@ func (s *Session) sameAsLoaded(ctx context.Context, c *Changes) (Outcome, error)
 			return s.reapply(ctx, c, [16]byte{})
 		}
 	}
-	return s.unchanged(ctx)
-}
-
-// unchanged is the outcome of a request that wrote nothing. A ticket that is
-// due is renewed, but not over that of a login, or a logout, meanwhile.
-func (s *Session) unchanged(ctx context.Context) (Outcome, error) {
-	if !s.renewTicket {
-		return Outcome{}, nil
-	}
-	rec, err := s.store.Load(ctx, s.key)
-	if err != nil || rec.Nonce != s.rec.Nonce {
-		return Outcome{}, nil //nolint:nilerr // the next request renews it, or does not need it
-	}
-	return s.ticketed(Outcome{}, &rec, s.opened), nil
+	return s.unchanged(ctx, c), nil
 }
 
 // saved is the outcome of a request whose record was written.
-func (s *Session) saved(c *Changes, rec *store.Record, now time.Time) Outcome {
-	out := Outcome{Saved: true, Created: !s.exists(), Rotated: s.exists() && c.rotates()}
-	s.created, s.cred.Nonce = out.Created, rec.Nonce
-	if out.Created || out.Rotated || s.renewTicket {
-		return s.ticketed(out, rec, now)
+func (s *Session) saved(w *written, rec *store.Record, now time.Time) Outcome {
+	out := Outcome{Saved: true, Created: w.created, Rotated: w.rotated}
+	s.tell(w, now)
+	if out.Created || out.Rotated || s.renewTicket || s.cred.Nonce != rec.Nonce {
+		out = s.ticketed(out, rec, now)
 	}
+	s.created, s.cred.Nonce = out.Created, rec.Nonce
 	return out
 }
 
@@ -185,6 +181,7 @@ func (s *Session) ticketed(out Outcome, rec *store.Record, now time.Time) Outcom
 	cred := s.cred
 	cred.Nonce = rec.Nonce
 	out.Ticket, out.Lifetime = &cred, rec.Deadline().Sub(now)
+	out.Stale = s.cred.Nonce != rec.Nonce && !out.Created && !out.Rotated
 	return out
 }
 
@@ -194,6 +191,8 @@ func saveError(err error) error {
 		return fmt.Errorf("committing session: %w", ErrGone)
 	case errors.Is(err, store.ErrConflict):
 		return fmt.Errorf("committing session: %w", ErrConflict)
+	case errors.Is(err, store.ErrLimit):
+		return fmt.Errorf("committing session: %w", ErrPrincipalLimit)
 	}
 	for _, own := range []error{ErrGone, ErrConflict, ErrTooLarge, ErrBadWrite, ErrNoPath} {
 		if errors.Is(err, own) {

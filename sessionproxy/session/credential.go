@@ -15,16 +15,37 @@ type Credential struct {
 	Number, Nonce [16]byte
 }
 
-// opens reports whether the credential may enter the session: it bears the
+// enters reports whether the credential may enter the session: it bears the
 // current nonce, or the previous one within its grace.
-func (c Credential) opens(rec *store.Record, now time.Time) bool {
+func (c Credential) enters(rec *store.Record, now time.Time) bool {
 	if c.Nonce == rec.Nonce {
 		return true
 	}
 	return c.Nonce == rec.PreviousNonce && now.Before(rec.PreviousUntil)
 }
 
+// follows reports whether no login has replaced the ticket of a request that
+// has entered. A rotation by timer does not count, nor does the end of its
+// grace: what has begun may end.
+//
+// The first half of a nonce tells: it is another one after each login, and
+// stays through rotations by timer.
+func (c Credential) follows(rec *store.Record) bool {
+	return [lineLen]byte(c.Nonce[:]) == [lineLen]byte(rec.Nonce[:])
+}
+
+// lineLen is how much of a nonce stays through rotations by timer. What is
+// left is drawn anew, and nobody can make a ticket of a guess.
+const lineLen = 8
+
+// newNonce returns the nonce of a login, or of a new session.
 func newNonce() (nonce [16]byte) {
 	_, _ = rand.Read(nonce[:]) // never fails: crypto/rand ends the process instead
+	return nonce
+}
+
+// turned returns the nonce that follows by timer.
+func turned(nonce [16]byte) [16]byte {
+	_, _ = rand.Read(nonce[lineLen:])
 	return nonce
 }

@@ -24,6 +24,8 @@ var (
 	ErrIfVersion = errors.New("the stored version is another one")
 	// ErrUnavailable: the store cannot be reached, or refuses to write.
 	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrPrincipalLimit: who signs in has as many sessions as the policy allows.
+	ErrPrincipalLimit = errors.New("principal has as many sessions as allowed")
 	// ErrObsolete: the handle was committed or rolled back already.
 	ErrObsolete = errors.New("session handle is obsolete")
 )

@@ -49,13 +49,13 @@ func newSite(t *testing.T, change func(*session.Policy)) *site {
 	return s
 }
 
-func (s *site) manager(b session.Backend, change func(*session.Policy)) *session.Manager {
+func (s *site) manager(b session.Backend, change func(*session.Policy), subs ...session.Subscription) *session.Manager {
 	s.t.Helper()
 	policy := session.DefaultPolicy()
 	if change != nil {
 		change(&policy)
 	}
-	m, err := session.NewManager("shop", policy, session.Options{Backend: b, Mint: mint, Now: s.clock.Now})
+	m, err := session.NewManager("shop", policy, session.Options{Backend: b, Mint: mint, Now: s.clock.Now, Listeners: subs})
 	if err != nil {
 		s.t.Fatal(err)
 	}

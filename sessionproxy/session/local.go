@@ -3,6 +3,8 @@ package session
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -16,8 +18,8 @@ type Local struct {
 	Streams   *Streams
 	Listeners *Listeners
 
-	mu       sync.Mutex // protects watchers
-	watchers []*watch
+	mu       sync.Mutex // held to change watchers, whose values never change
+	watchers atomic.Pointer[[]*watch]
 }
 
 // watch is somebody who sees events of this process as they happen.
@@ -27,6 +29,7 @@ type watch struct{ see func(Event) }
 // is observed from now on: what ends in it ends its open responses.
 func NewLocal(s store.Store) *Local {
 	l := &Local{Locks: NewLocks(), Streams: NewStreams(), Listeners: NewListeners()}
+	l.watchers.Store(new([]*watch))
 	if o, ok := s.(store.Observable); ok {
 		o.Observe(l.ended)
 	}
@@ -36,33 +39,40 @@ func NewLocal(s store.Store) *Local {
 // ended follows the end of a session, whatever ended it.
 func (l *Local) ended(e store.Ended) {
 	l.Streams.End(e.Key)
-	l.show(Event{Kind: EventDelete, Manager: e.Key.Manager, Session: e.Key.ID, Reason: e.Reason, Principal: e.Principal})
+	if !l.watched() {
+		return
+	}
+	l.show(Event{
+		Kind: EventDelete, Manager: e.Key.Manager, Session: e.Key.ID,
+		At: time.Now(), Reason: e.Reason, Principal: e.Principal,
+	})
 }
 
 // Watch has see called with every event of this process as it happens, at
-// most once and without data, until done is called. see must be quick, and may
-// be called from several goroutines at once. It is for counting and for logs;
-// who has to know for certain is a Listener.
+// most once and without data, until done is called. EventSave names keys only
+// if a listener of the manager hears of saves. see must be quick, must not use
+// the session or the store, and may be called from several goroutines at once.
+// It is for counting and for logs; who has to know for certain is a Listener.
 func (l *Local) Watch(see func(Event)) (done func()) {
 	w := &watch{see}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.watchers = append(slices.Clip(l.watchers), w)
+	watchers := append(slices.Clone(*l.watchers.Load()), w)
+	l.watchers.Store(&watchers)
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if i := slices.Index(l.watchers, w); i >= 0 {
-			l.watchers = slices.Delete(slices.Clone(l.watchers), i, i+1)
-		}
+		others := slices.DeleteFunc(slices.Clone(*l.watchers.Load()), func(o *watch) bool { return o == w })
+		l.watchers.Store(&others)
 	}
 }
 
+// watched reports whether anybody watches.
+func (l *Local) watched() bool { return len(*l.watchers.Load()) > 0 }
+
 // show tells the watchers.
 func (l *Local) show(e Event) {
-	l.mu.Lock()
-	watchers := l.watchers // never changed in place
-	l.mu.Unlock()
-	for _, w := range watchers {
+	for _, w := range *l.watchers.Load() {
 		w.see(e)
 	}
 }

@@ -21,7 +21,7 @@ type Manager struct {
 	backend Backend
 	mint    func() Credential
 	now     func() time.Time
-	hearers []Subscription
+	hearers hearers
 }
 
 // Options are a manager's surroundings.
@@ -64,7 +64,24 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: o.Listeners, tracer: o.Trace}, nil
+	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: newHearers(o.Listeners), tracer: o.Trace}, nil
+}
+
+// Suits returns an error if the store lacks what the manager needs: a place
+// for what listeners are to be told, or to count the sessions of a principal.
+// Open refuses such a store; who knows it earlier can say so earlier.
+func (m *Manager) Suits(st store.Store) error {
+	if m.hearers.any() {
+		if _, ok := st.(store.Outbox); !ok {
+			return fmt.Errorf("session manager %s has listeners, and the session store cannot keep what they are to be told", m.id)
+		}
+	}
+	if m.policy.MaxPerPrincipal > 0 {
+		if _, ok := st.(store.Pager); !ok {
+			return fmt.Errorf("session manager %s limits the sessions of a principal, and the session store cannot count them", m.id)
+		}
+	}
+	return nil
 }
 
 // ID names the manager.
@@ -108,6 +125,10 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 	st, local, err := m.backend.Borrow()
 	if err != nil {
 		return m.openWithoutStore(r, err)
+	}
+	if err := m.Suits(st); err != nil {
+		m.backend.Return()
+		return nil, unavailable("opening session", err)
 	}
 	s := &Session{
 		m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive,

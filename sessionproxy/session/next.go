@@ -21,13 +21,12 @@ func (c *Changes) begins(data []byte) bool {
 
 // next computes what is written over current, and whether that differs.
 // nonce is the one of the new ticket, if the changes want one.
-func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (store.Write, bool, error) {
+func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now time.Time) (w written, changed bool, err error) {
 	data, err := s.dataOn(c, current)
 	if err != nil {
-		return store.Write{}, false, err
+		return w, false, err
 	}
 	rec := *current
-	var changed bool
 	if s.exists() {
 		changed = c.rotates()
 	} else {
@@ -35,22 +34,29 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 		s.fill(&rec, now)
 	}
 	if !sameBytes(data, rec.Data) {
-		rec.Data, rec.Written, changed = data, now, true
+		rec.Data, rec.Written, changed, w.saved = data, now, true, true
 	}
 	if c.rotates() && s.exists() {
 		rec.Nonce, rec.PreviousNonce, rec.PreviousUntil = nonce, [16]byte{}, time.Time{}
+		rec.Rotated, w.rotated = now, true
 	}
 	if s.account(&rec, c, now) {
 		changed = changed || s.exists()
 	}
 	if !changed {
-		return store.Write{}, false, nil
+		return w, false, nil
+	}
+	if !w.rotated && s.due(c, &rec, now) {
+		s.turn(&rec, now)
+		w.rotated = true
 	}
 	rec.Version = current.Version.Next()
 	if now.After(rec.Accessed) {
 		rec.Accessed = now
 	}
-	return store.Write{Record: rec}, true, nil
+	w.Record, w.created = rec, !s.exists()
+	s.file(&w, c, current.Data)
+	return w, true, nil
 }
 
 // dataOn computes the new data: from what the app was shown, or, when that is
@@ -75,7 +81,7 @@ func (s *Session) fill(rec *store.Record, now time.Time) {
 	rec.Created, rec.Written, rec.Accessed = now, now, now
 	rec.Idle = s.m.policy.IdleTimeout
 	rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
-	rec.Nonce = s.cred.Nonce
+	rec.Nonce, rec.Rotated = s.cred.Nonce, now
 	rec.Incarnation = store.NewIncarnation()
 }
 

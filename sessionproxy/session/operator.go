@@ -90,7 +90,8 @@ func (o Operator) end(ctx context.Context, key store.Key, reason store.Reason) e
 		return fmt.Errorf("ending session %s: %w", key.ID, err)
 	}
 	if len(listeners) > 0 {
-		o.Local.Listeners.Wake()
+		o.Local.Listeners.Wake(listeners...)
 	}
+	o.Local.Streams.End(key) // a store that is Observable has done so
 	return nil
 }

@@ -55,8 +55,10 @@ type Policy struct {
 	MaxIdle, MaxAbsolute time.Duration
 
 	// RotateEvery replaces the ticket of a session in use when it is that
-	// old; zero means never. The old one is good for RotateGrace more, for
-	// requests that are under way.
+	// old; zero means never. The old one lets requests in for RotateGrace
+	// more: those that were sent before the browser had the new one. A
+	// request that is no activity replaces none, nor does one that is
+	// read-only.
 	RotateEvery, RotateGrace time.Duration
 
 	// MaxPerPrincipal is how many sessions somebody may be signed in to at

@@ -17,6 +17,7 @@ var errNothingLeft = errors.New("nothing left to change")
 // pass that fails means that another request succeeded.
 func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outcome, error) {
 	out := Outcome{Reapplied: true}
+	var last written // what change returned
 	change := func(current store.Record) (store.Write, error) {
 		if err := s.mayReapply(c, &current); err != nil {
 			return store.Write{}, err
@@ -29,16 +30,19 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 		if !changed {
 			return store.Write{}, errNothingLeft
 		}
-		return next, nil
+		last = next
+		return next.Write, nil
 	}
 	rec, err := s.update(ctx, change)
 	switch {
 	case errors.Is(err, errNothingLeft):
-		return Outcome{Reapplied: true}, nil
+		out = s.unchanged(ctx, c)
+		out.Reapplied = true
+		return out, nil
 	case err != nil:
 		return Outcome{}, saveError(err)
 	}
-	done := s.saved(c, &rec, s.m.now())
+	done := s.saved(&last, &rec, s.m.now())
 	done.Reapplied, done.Overwrote = true, out.Overwrote
 	return done, nil
 }
@@ -73,9 +77,9 @@ func (s *Session) mayReapply(c *Changes, current *store.Record) error {
 	switch {
 	case current.Incarnation != s.rec.Incarnation:
 		return ErrGone
-	case !s.cred.opens(current, s.m.now()):
+	case !s.cred.follows(current):
 		return fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
-	case c.IfVersion != nil:
+	case !c.allow(current.Version):
 		return conflict(ErrIfVersion)
 	}
 	return nil

@@ -88,7 +88,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 		return nil
 	case err != nil:
 		return s.loadError(ctx, err)
-	case !s.cred.opens(&rec, now):
+	case !s.cred.enters(&rec, now):
 		s.unlock()
 		s.begin(Expired)
 		s.replaced = true
@@ -98,8 +98,9 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	return s.touch(ctx, now)
 }
 
-// pick chooses among several genuine tickets the one whose session it opens,
-// if it is exactly one.
+// pick chooses among several genuine tickets the one that opens a session, if
+// it is exactly one. The previous ticket of a session, in its grace, is none
+// beside the current one.
 func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credential, ok bool, err error) {
 	found := 0
 	for _, c := range creds {
@@ -110,9 +111,13 @@ func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credenti
 		if err != nil {
 			return Credential{}, false, s.loadError(ctx, err)
 		}
-		if c.opens(&rec, s.m.now()) {
+		switch {
+		case !c.enters(&rec, s.m.now()):
+		case found == 0 || c.ID != picked.ID:
 			picked = c
 			found++
+		case c.Nonce == rec.Nonce:
+			picked = c
 		}
 	}
 	return picked, found == 1, nil
@@ -194,6 +199,18 @@ func (s *Session) end() {
 func (s *Session) Rollback() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.ended && s.pending.Writes() {
+		s.dropped()
+	}
+	s.end()
+}
+
+// Discard is Rollback for a request that had more to write than was staged,
+// or had it after the commit: it counts as a rollback in any case.
+func (s *Session) Discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped()
 	s.end()
 }
 

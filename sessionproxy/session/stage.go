@@ -87,6 +87,9 @@ func (s *Session) HasStaged() bool {
 func (s *Session) Unstage() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.pending.Writes() {
+		s.dropped()
+	}
 	s.pending, s.view = Changes{}, nil
 	s.stagings++
 }
@@ -111,7 +114,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return ErrGone
 	case err != nil:
 		return s.loadError(ctx, err)
-	case rec.Incarnation != s.rec.Incarnation || !s.cred.opens(&rec, s.m.now()):
+	case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
 		return ErrGone
 	}
 	s.rec, s.view = rec, nil

@@ -121,6 +121,7 @@ var failures = []struct {
 	{ErrConflict, "conflict"},
 	{ErrGone, "gone"},
 	{store.ErrGone, "gone"},
+	{ErrPrincipalLimit, "principal_limit"},
 	{ErrLocked, "locked"},
 	{ErrReadOnly, "read_only"},
 	{ErrTooLarge, "too_large"},

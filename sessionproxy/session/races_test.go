@@ -1,0 +1,178 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// race is one session on which two things happen at once.
+type race struct {
+	*heard
+	c       session.Credential // as it was before
+	tickets []session.Credential
+	errs    map[string]error
+}
+
+// acts is what can happen. Each prepares itself, as a request does that has
+// read the session, and returns what it does then.
+var acts = map[string]func(*race) func(){
+	"commit":     func(r *race) func() { return r.request("commit", carrying(add(r.t, `{"n":1}`))) },
+	"destroy":    func(r *race) func() { return r.request("destroy", session.Changes{Destroy: true}) },
+	"login":      func(r *race) func() { return r.request("login", session.Changes{Principal: principal("alice")}) },
+	"rotation":   func(r *race) func() { return r.request("rotation", read) },
+	"rotation 2": func(r *race) func() { return r.request("rotation 2", read) },
+	"revoke": func(r *race) func() {
+		return func() {
+			_, r.errs["revoke"] = r.operator().Revoke(r.t.Context(), store.Key{Manager: "shop", ID: r.c.ID})
+		}
+	},
+	// Somebody signs in elsewhere, and this session is one too many.
+	"eviction": func(r *race) func() {
+		h := r.open()
+		return func() {
+			_, r.errs["eviction"] = h.Commit(r.t.Context(), session.Changes{Principal: principal("alice")})
+		}
+	},
+}
+
+func (r *race) request(name string, c session.Changes) func() {
+	h := r.open(r.c)
+	return func() {
+		out, err := h.Commit(r.t.Context(), c)
+		r.errs[name] = err
+		if out.Ticket != nil {
+			r.tickets = append(r.tickets, *out.Ticket)
+		}
+	}
+}
+
+func (h *heard) operator() session.Operator { return session.Operator{Store: h.store, Local: h.local} }
+
+// between has f done once, when the first write of the next act is on its way
+// to the store.
+func (r *race) between(f func()) {
+	r.store.Before = func(op string, _ store.Key) error {
+		if op == "save" || op == "update" || op == "delete" {
+			r.store.Before = nil
+			f()
+		}
+		return nil
+	}
+}
+
+// outcome is how a race may end: the data, or "gone", who was refused because
+// the session had ended, and how the session ended.
+type outcome struct {
+	data, refused, end string
+}
+
+// TestRaces has two things happen to one session in every order: one after the
+// other, and the one while the other is between its reading and its writing.
+// The outcomes are those of one order or the other, and told as such.
+func TestRaces(t *testing.T) {
+	for _, tc := range []struct {
+		first, second string
+		// What is left if first is the first to reach the store, and if second is.
+		firstFirst, secondFirst outcome
+	}{
+		{"rotation", "commit", outcome{data: `{"n":1}`}, outcome{data: `{"n":1}`}},
+		{"rotation", "rotation 2", outcome{data: `{"n":0}`}, outcome{data: `{"n":0}`}},
+		{"rotation", "login", outcome{data: `{"n":0}`}, outcome{data: `{"n":0}`}},
+		{"rotation", "destroy", outcome{"gone", "", "destroyed"}, outcome{"gone", "", "destroyed"}},
+		{"rotation", "revoke", outcome{"gone", "", "revoked"}, outcome{"gone", "", "revoked"}},
+		{"rotation", "eviction", outcome{"gone", "", "evicted"}, outcome{"gone", "", "evicted"}},
+		{"revoke", "commit", outcome{"gone", "commit", "revoked"}, outcome{"gone", "", "revoked"}},
+		{"revoke", "login", outcome{"gone", "login", "revoked"}, outcome{"gone", "", "revoked"}},
+		{"revoke", "destroy", outcome{"gone", "", "revoked"}, outcome{"gone", "", "destroyed"}},
+		{"revoke", "eviction", outcome{"gone", "", "revoked"}, outcome{"gone", "", "evicted"}},
+		{"eviction", "commit", outcome{"gone", "commit", "evicted"}, outcome{"gone", "", "evicted"}},
+		{"eviction", "destroy", outcome{"gone", "", "evicted"}, outcome{"gone", "", "destroyed"}},
+		{"login", "commit", outcome{`{"n":0}`, "commit", ""}, outcome{data: `{"n":1}`}},
+		{"destroy", "commit", outcome{"gone", "commit", "destroyed"}, outcome{"gone", "", "destroyed"}},
+	} {
+		for _, updater := range []bool{false, true} {
+			for _, order := range []string{"first, second", "second, first", "second within first", "first within second"} {
+				t.Run(fmt.Sprintf("%s and %s: %s, updater %v", tc.first, tc.second, order, updater), func(t *testing.T) {
+					r := &race{heard: newHeard(t, updater, func(p *session.Policy) {
+						rotating(p)
+						p.MaxPerPrincipal, p.EvictOldest = 1, true
+					}, session.EventDelete, session.EventRotate), errs: make(map[string]error)}
+					r.c = r.begin(`{"n":0}`)
+					if tc.first == "eviction" || tc.second == "eviction" {
+						r.c = *r.commit(r.open(r.c), session.Changes{Principal: principal("alice")}).Ticket
+					}
+					r.clock.advance(rotateEvery)
+					r.filed()
+					first, second := acts[tc.first](r), acts[tc.second](r)
+					want := tc.firstFirst
+					switch order {
+					case "first, second":
+						first()
+						second()
+					case "second, first":
+						second()
+						first()
+						want = tc.secondFirst
+					case "second within first":
+						r.between(second)
+						first()
+						want = tc.secondFirst
+					case "first within second":
+						r.between(first)
+						second()
+					}
+					r.check(want)
+				})
+			}
+		}
+	}
+}
+
+func (r *race) check(want outcome) {
+	r.t.Helper()
+	for name, err := range r.errs {
+		if name == want.refused && !errors.Is(err, session.ErrGone) || name != want.refused && err != nil {
+			r.t.Errorf("%s: %v", name, err)
+		}
+	}
+	rec, err := r.store.Load(r.t.Context(), store.Key{Manager: "shop", ID: r.c.ID})
+	data := string(rec.Data)
+	if errors.Is(err, store.ErrGone) {
+		data = "gone"
+	}
+	if data != want.data {
+		r.t.Errorf("it ends with %s, want %s", data, want.data)
+	}
+	ends := ""
+	for _, e := range r.seen {
+		if e.Kind == session.EventDelete && e.Session == r.c.ID {
+			ends += string(e.Reason)
+		}
+	}
+	if ends != want.end {
+		r.t.Errorf("ended as %q, want %q", ends, want.end)
+	}
+	if data == "gone" {
+		for _, c := range append(r.tickets, r.c) {
+			if got := r.open(c).State(); got != session.Expired {
+				r.t.Errorf("a ticket of the session that ended is %s", got)
+			}
+		}
+		return
+	}
+	// The browser has the ticket that was sent last, and another way in is
+	// only the one that a timer has replaced.
+	last := r.tickets[len(r.tickets)-1]
+	if rec.Nonce != last.Nonce && rec.PreviousNonce != last.Nonce {
+		r.t.Errorf("no ticket that the browser was sent enters")
+	}
+	if rec.Principal != "" && (rec.PreviousNonce != [16]byte{} || r.open(r.c).State() != session.Expired) {
+		r.t.Error("a ticket from before the login enters")
+	}
+	r.clock.advance(time.Millisecond)
+}

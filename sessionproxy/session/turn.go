@@ -1,0 +1,111 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// due reports whether the ticket of a session in use is to be replaced by
+// timer now, and the response can bring the new one. A clock that was set back
+// by more than the period does not stop it.
+func (s *Session) due(c *Changes, rec *store.Record, now time.Time) bool {
+	every := s.m.policy.RotateEvery
+	if every == 0 || !c.Carries || s.readOnly || !s.exists() {
+		return false
+	}
+	age := now.Sub(rec.Rotated)
+	return age >= every || age <= -every
+}
+
+// turn replaces the ticket by timer. The old one is good for the grace.
+func (s *Session) turn(rec *store.Record, now time.Time) {
+	rec.PreviousNonce, rec.PreviousUntil = rec.Nonce, now.Add(s.m.policy.RotateGrace)
+	rec.Nonce, rec.Rotated = turned(rec.Nonce), now
+}
+
+// unchanged is the outcome of a request that wrote nothing. A ticket that is
+// due is replaced, unless the request is no activity.
+func (s *Session) unchanged(ctx context.Context, c *Changes) Outcome {
+	if now := s.m.now(); s.due(c, &s.rec, now) && !s.passive {
+		return s.turnOver(ctx, c, now)
+	}
+	return s.current(ctx)
+}
+
+// turnOver replaces the ticket and changes nothing else: what apps know as
+// the version of the session stays, too. Of requests at once one does it, and
+// all of them carry the ticket. If it fails the old ticket stays, and the next
+// request tries again.
+func (s *Session) turnOver(ctx context.Context, c *Changes, now time.Time) Outcome {
+	var current store.Record
+	var w written
+	change := func(rec store.Record) (store.Write, error) {
+		current = rec
+		switch {
+		case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
+			return store.Write{}, ErrGone
+		case !s.due(c, &rec, now):
+			return store.Write{}, errNothingLeft
+		}
+		s.turn(&rec, now)
+		rec.Version = rec.Version.Turned()
+		w = written{Write: store.Write{Record: rec}, rotated: true}
+		s.file(&w, c, rec.Data)
+		return w.Write, nil
+	}
+	rec, err := s.update(ctx, change)
+	if errors.Is(err, store.ErrUnknown) {
+		rec, err = s.update(ctx, change) // finds it done, or does it
+	}
+	if _, ok := s.store.(store.Updater); !ok && err == nil {
+		// Two that turn one version make the same new one, and a store takes
+		// the second save for a repetition of the first.
+		rec, err = s.store.Load(ctx, s.key)
+	}
+	switch {
+	case errors.Is(err, errNothingLeft):
+		rec = current
+	case err != nil || !s.cred.follows(&rec):
+		return Outcome{}
+	}
+	out := Outcome{Rotated: w.rotated && rec.Nonce == w.Nonce}
+	if out.Rotated {
+		s.tell(&w, now)
+	}
+	return s.ticketed(out, &rec, now)
+}
+
+// current is the outcome of a request that stores nothing: the ticket, if the
+// one that the browser has is not the current one, or if a new lifetime is
+// due, but not over that of a login, or a logout, meanwhile.
+func (s *Session) current(ctx context.Context) Outcome {
+	if !s.exists() || !s.renewTicket && s.cred.Nonce == s.rec.Nonce {
+		return Outcome{}
+	}
+	rec, err := s.store.Load(ctx, s.key)
+	if err != nil || rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec) {
+		return Outcome{} // the next request gets it, or does not need it
+	}
+	return s.ticketed(Outcome{}, &rec, s.opened)
+}
+
+// Current returns what the browser has to learn whatever becomes of the
+// request: the current ticket, if it came with one that was replaced by timer.
+// It works on a handle that has ended, too.
+func (s *Session) Current(ctx context.Context) Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.exists() || s.destroyed || s.cred.Nonce == s.rec.Nonce {
+		return Outcome{}
+	}
+	st, _, err := s.m.backend.Borrow()
+	if err != nil {
+		return Outcome{}
+	}
+	defer s.m.backend.Return()
+	s.store = st
+	return s.current(ctx)
+}
