@@ -166,11 +166,7 @@ func TestExpiryIndex(t *testing.T) {
 			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyExpiry}})
 			defer it.Close()
 			for it.Rewind(); it.Valid(); it.Next() {
-				var n int64
-				for _, b := range it.Item().Key()[1:9] {
-					n = n<<8 | int64(b)
-				}
-				due = append(due, n)
+				due = append(due, int64(placeOf(it.Item().Key()).at))
 				until = it.Item().ExpiresAt()
 			}
 			return nil
@@ -205,7 +201,7 @@ func TestExpiryIndex(t *testing.T) {
 		if got := filed(); len(got) != 1 || got[0] != step.want {
 			t.Fatalf("%s: got %v, want %d", step.name, got, step.want)
 		}
-		if want := ttlOf(rec.Absolute); until != want {
+		if want := s.ttlOf(rec.Absolute); until != want {
 			t.Fatalf("%s: the engine drops it at %d, not %d", step.name, until, want)
 		}
 	}
