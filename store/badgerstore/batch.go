@@ -11,18 +11,19 @@ import (
 // batch is one transaction of the writer, and what it knows of the records
 // that it changes: later operations of the batch see the earlier ones.
 type batch struct {
-	s        *Store
-	txn      *badger.Txn
-	overlay  map[store.Key]*entry // nil: deleted
-	managers map[string]number    // new ones
-	sessions map[number]int64     // by how much the counts of managers change
-	swept    map[number]int64     // cursors of the sweep that are written
-	filed    map[number]int64     // the earliest place where something was filed
-	mail     mailBatch
-	ended    []store.Ended
-	staged   int // operations that changed something
-	bytes    int // about what the transaction holds
-	keys     int // entries of it
+	s         *Store
+	txn       *badger.Txn
+	overlay   map[store.Key]*entry // nil: deleted
+	managers  map[string]number    // new ones
+	sessions  map[number]int64     // by how much the counts of managers change
+	swept     map[number]int64     // cursors of the sweep that are written
+	filed     map[number]int64     // the earliest place where something was filed
+	mail      mailBatch
+	ended     []store.Ended
+	committed func() // called after the commit, unless it is nil
+	staged    int    // operations that changed something
+	bytes     int    // about what the transaction holds
+	keys      int    // entries of it
 }
 
 func newBatch(s *Store) *batch {
@@ -146,6 +147,9 @@ func (b *batch) commit() error {
 	b.s.outbox.wrote(&b.mail, b.s.listeners)
 	for key, e := range b.overlay {
 		b.s.cache.shard(key).wrote(key, e)
+	}
+	if b.committed != nil {
+		b.committed()
 	}
 	for _, e := range b.ended {
 		if e.Reason == store.Idle || e.Reason == store.Absolute {

@@ -20,7 +20,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 	}
 	defer s.leave()
 	number, ok := s.listeners.number(listener)
-	if !ok {
+	if !ok || s.restoring.Load() {
 		return nil, time.Time{}, nil
 	}
 	o := &s.outbox
@@ -189,4 +189,3 @@ func (s *Store) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 	slices.SortFunc(all, func(a, b store.Backlog) int { return cmp.Compare(a.Listener, b.Listener) })
 	return all, nil
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -73,8 +74,7 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 			if err != nil {
 				return err
 			}
-			e = s.cache.shard(key).pendingAccess(key, e)
-			if e.rec.Alive(now) {
+			if e, ok := s.listable(key, e, now); ok {
 				page = append(page, e.rec.Info(id))
 			}
 		}
@@ -84,6 +84,16 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 		return nil, last, false, fmt.Errorf("listing sessions of %s: %w: %w", manager, store.ErrUnavailable, err)
 	}
 	return page, last, more, nil
+}
+
+// listable returns an entry that was read in a longer transaction as it is now,
+// if it lives. It may only seem dead there: a touch may have been written since.
+func (s *Store) listable(key store.Key, e entry, now time.Time) (entry, bool) {
+	if e = s.cache.shard(key).pendingAccess(key, e); e.rec.Alive(now) {
+		return e, true
+	}
+	e, err := s.load(key)
+	return e, err == nil
 }
 
 // pendingAccess returns the entry with the access time that is not written yet.

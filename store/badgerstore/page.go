@@ -166,8 +166,7 @@ func (w *walk) read(ctx context.Context, places []place, at func(place, *entry) 
 			if err != nil {
 				return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 			}
-			e = w.s.cache.shard(key).pendingAccess(key, e)
-			if e.rec.Alive(w.now) && (w.q.Principal == "" || e.rec.Principal == w.q.Principal) {
+			if e, ok := w.s.listable(key, e, w.now); ok && (w.q.Principal == "" || e.rec.Principal == w.q.Principal) {
 				w.found = append(w.found, listed{at(p, &e), e.rec.Info(p.id)})
 			}
 		}

@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"fmt"
+
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -44,6 +46,9 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 // put does all that a decided save brings, or nothing: who has to go, what was
 // there and has expired, the record, and the notices of it.
 func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) error {
+	if b.s.restoring.Load() {
+		return fmt.Errorf("saving session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
+	}
 	w.Record = truncated(w.Record)
 	if alive && current.rec.Accessed.After(w.Accessed) {
 		w.Accessed = current.rec.Accessed

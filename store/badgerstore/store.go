@@ -52,6 +52,7 @@ var (
 	_ store.Pager      = (*Store)(nil)
 	_ store.Counter    = (*Store)(nil)
 	_ store.Observable = (*Store)(nil)
+	_ store.Archiver   = (*Store)(nil)
 	_ store.Reporter   = (*Store)(nil)
 )
 
@@ -84,6 +85,9 @@ func Open(o Options) (*Store, error) {
 
 // begin reads what is kept in memory of the whole.
 func (s *Store) begin() (err error) {
+	if err := s.endRestore(); err != nil {
+		return err
+	}
 	if s.managers, err = loadNames(s.db, keyManager); err != nil {
 		return err
 	}
@@ -129,10 +133,12 @@ func (s *Store) load(key store.Key) (entry, error) {
 	shard := s.cache.shard(key)
 	e, ok, changes := shard.get(key)
 	if !ok {
+		ahead := shard.ahead(key)
 		var err error
 		if e, err = s.read(key); err != nil {
 			return entry{}, err
 		}
+		ahead.merge(&e.rec)
 		e = shard.install(key, e, changes)
 	}
 	if !e.rec.Alive(s.opts.Now()) {
@@ -157,15 +163,20 @@ func (s *Store) read(key store.Key) (e entry, err error) {
 	return e, err
 }
 
-func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (e entry, err error) {
-	raw := sessionKey(n, key.ID)
-	item, err := txn.Get(raw)
+func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (entry, error) {
+	item, err := txn.Get(sessionKey(n, key.ID))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return entry{}, store.ErrGone
 	}
 	if err != nil {
 		return entry{}, err
 	}
+	return s.entryOf(txn, item, n, key)
+}
+
+// entryOf returns what is under a session key, with what is under its access key.
+func (s *Store) entryOf(txn *badger.Txn, item *badger.Item, n number, key store.Key) (e entry, err error) {
+	raw := item.Key()
 	if err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err }); err != nil {
 		if errors.Is(err, errDamaged) {
 			return entry{}, s.lost(key)

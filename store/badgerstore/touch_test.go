@@ -237,3 +237,37 @@ func TestATouchOfWhatIsGoneIsNotWritten(t *testing.T) {
 		t.Fatalf("an access time is left behind (%v)", err)
 	}
 }
+
+// A touch that is written while another reader is between the disk and the
+// memory must not be missed by it.
+func TestATouchWrittenUnderAReadIsSeen(t *testing.T) {
+	s := open(t, t.TempDir(), func(o *Options) { o.Durability, o.CacheBytes = Async, 1 })
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			var last time.Time
+			for ctx.Err() == nil {
+				got, err := s.Load(context.Background(), keyOf(1))
+				if err != nil || got.Accessed.Before(last) {
+					t.Errorf("accessed at %v, after %v; %v", got.Accessed, last, err)
+					return
+				}
+				last = got.Accessed
+			}
+		})
+	}
+	for i := range 150 {
+		at := rec.Accessed.Add(time.Duration(i) * time.Second)
+		if err := s.Touch(t.Context(), store.Touch{Key: keyOf(1), Incarnation: rec.Incarnation, Accessed: at}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.flushTouches(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	wg.Wait()
+}

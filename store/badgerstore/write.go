@@ -76,8 +76,6 @@ func (s *Store) writable(key store.Key, w *store.Write) error {
 		notices += noticeCost(rec, n)
 	}
 	switch {
-	case s.restoring.Load():
-		return fmt.Errorf("saving session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
 	case notices > maxNotices:
 		return fmt.Errorf("saving session %s: its notices take %d bytes, at most %d can be stored", key.ID, notices, maxNotices)
 	case len(rec.Data) > maxData:

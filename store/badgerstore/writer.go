@@ -37,8 +37,8 @@ type writer struct {
 	hardBytes   int64 // more than that no transaction takes
 	isUncertain bool  // a commit failed: what is on disk has to be looked at; the writer's alone
 
-	batches  atomic.Int64
-	writes   atomic.Int64
+	batches atomic.Int64
+	writes  atomic.Int64
 }
 
 // op is one operation in the queue. done gets exactly one value.

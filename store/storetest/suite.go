@@ -55,6 +55,8 @@ func Run(t *testing.T, e Engine) {
 		{"page by principal", testPageByPrincipal},
 		{"cursors", testCursors},
 		{"counts", testCounts},
+		{"archive", testArchive},
+		{"bad archives", testBadArchives},
 		{"concurrent saves", testConcurrentSaves},
 		{"histories", testHistories},
 		{"cancelled", testCancelled},
