@@ -13,7 +13,7 @@ import (
 )
 
 // Backup implements store.Archiver. It reads in one transaction, which holds
-// no writer up, and keeps no more than one record in memory. Access times that
+// no writer up, and keeps few records in memory. Access times that
 // are not written yet are in it.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.enter(ctx); err != nil {
@@ -39,29 +39,44 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// backupStep is how many records a backup has in memory at a time.
+const backupStep = 256
+
 func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveWriter) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keySession}, PrefetchValues: true, PrefetchSize: 64})
 	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := s.interrupted(ctx); err != nil {
+	part, bytes := make([]listed, 0, backupStep), 0
+	flush := func() error {
+		if err := errors.Join(s.interrupted(ctx), s.latest(part)); err != nil {
 			return err
 		}
+		for i := range part {
+			if err := a.session(part[i].key, &part[i].rec); err != nil {
+				return err
+			}
+		}
+		part, bytes = part[:0], 0
+		return nil
+	}
+	for it.Rewind(); it.Valid(); it.Next() {
 		raw := it.Item().Key()
 		n := number(raw[1:5])
 		key := store.Key{Manager: s.managers.name(n), ID: store.ID(raw[5:])}
-		e, err := s.entryOf(txn, it.Item(), n, key)
+		e, err := s.recordOf(it.Item(), key)
 		if errors.Is(err, store.ErrGone) {
 			continue // damaged
 		}
 		if err != nil {
 			return err
 		}
-		e = s.cache.shard(key).pendingAccess(key, e)
-		if err := a.session(key, &e.rec); err != nil {
-			return err
+		part, bytes = append(part, listed{key: key, n: n, entry: e}), bytes+len(e.rec.Data)
+		if len(part) == backupStep || bytes > maxFrame {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return flush()
 }
 
 func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWriter) error {

@@ -118,6 +118,11 @@ func (m *mailbox) due(n int, now time.Time) (due []*letter, next time.Time) {
 	taken := make([]*queue, 0, min(n, len(m.ready.queues)))
 	for len(taken) < n && len(m.ready.queues) > 0 {
 		q := heap.Pop(&m.ready).(*queue)
+		if q.letters[0].next > now.UnixMilli() { // the clock was set back
+			q.heap = &m.deferred
+			heap.Push(q.heap, q)
+			continue
+		}
 		taken, due = append(taken, q), append(due, q.letters[0])
 	}
 	for _, q := range taken {

@@ -34,31 +34,18 @@ func (s *Store) Page(ctx context.Context, q store.Query) (page store.Page, err e
 	if !ok || q.Limit < 1 {
 		return page, nil
 	}
-	w := walk{s: s, q: q, n: n, now: s.opts.Now()}
-	switch {
-	case q.Order == store.ByExpires && q.Principal != "":
-		w.prefix = principalPrefix(q.Principal, n)
-		err = w.all(ctx)
-		w.cut(after, begun)
-	case q.Order == store.ByExpires:
-		w.prefix = numberKey(nil, keyExpiry, n)
-		if !begun { // before it there are only the remains of what was swept
-			after = place{at: uint64(s.sweep.first(n))}
-		}
-		err = w.some(ctx, after, begun)
-	case q.Principal != "":
-		w.prefix = principalPrefix(q.Principal, n)
-		err = w.some(ctx, after, begun)
-	default:
-		w.prefix = numberKey(nil, keyCreated, n)
-		err = w.some(ctx, after, begun)
-	}
+	w := walk{s: s, ctx: ctx, q: q, n: n, now: s.opts.Now()}
+	err = s.db.View(func(txn *badger.Txn) error {
+		w.txn = txn
+		return w.find(after, begun)
+	})
 	if err != nil {
 		return page, fmt.Errorf("listing sessions of %s: %w", q.Manager, err)
 	}
 	page.Sessions = make([]store.Info, len(w.found))
-	for i, f := range w.found {
-		page.Sessions[i] = f.Info
+	for i := range w.found {
+		f := &w.found[i]
+		page.Sessions[i] = f.rec.Info(f.id)
 	}
 	if w.more {
 		page.Next = s.cursor(q, w.found[len(w.found)-1].place)
@@ -71,9 +58,11 @@ func (s *Store) Page(ctx context.Context, q store.Query) (page store.Page, err e
 	return page, nil
 }
 
-// walk goes along an index.
+// walk goes along an index, as of one moment.
 type walk struct {
 	s      *Store
+	ctx    context.Context
+	txn    *badger.Txn
 	q      store.Query
 	n      number
 	now    time.Time
@@ -82,20 +71,37 @@ type walk struct {
 	more   bool // behind what was found
 }
 
-// listed is a session where it stands in the index.
-type listed struct {
-	place
-	store.Info
-}
-
-// some finds what is asked for, behind a place or from it on.
-func (w *walk) some(ctx context.Context, from place, behind bool) error {
-	for {
-		places, err := w.places(from, behind, w.q.Limit+1-len(w.found))
-		if err != nil || len(places) == 0 {
+// find finds what is asked for; begun says that it is behind a place.
+func (w *walk) find(after place, begun bool) error {
+	switch {
+	case w.q.Order == store.ByExpires && w.q.Principal != "":
+		w.prefix = principalPrefix(w.q.Principal, w.n)
+		if err := w.all(); err != nil {
 			return err
 		}
-		if err := w.read(ctx, places, func(p place, _ *entry) place { return p }); err != nil {
+		w.cut(after, begun)
+		return nil
+	case w.q.Order == store.ByExpires:
+		w.prefix = numberKey(nil, keyExpiry, w.n)
+		if !begun { // before it there are only the remains of what was swept
+			after = place{at: uint64(w.s.sweep.first(w.n))}
+		}
+	case w.q.Principal != "":
+		w.prefix = principalPrefix(w.q.Principal, w.n)
+	default:
+		w.prefix = numberKey(nil, keyCreated, w.n)
+	}
+	return w.some(after, begun)
+}
+
+// some finds one page, behind a place or from it on.
+func (w *walk) some(from place, behind bool) error {
+	for {
+		places := w.places(from, behind, w.q.Limit+1-len(w.found))
+		if len(places) == 0 {
+			return nil
+		}
+		if err := w.read(places); err != nil {
 			return err
 		}
 		if len(w.found) > w.q.Limit {
@@ -107,15 +113,18 @@ func (w *walk) some(ctx context.Context, from place, behind bool) error {
 }
 
 // all finds everything, in order of where it is filed to expire.
-func (w *walk) all(ctx context.Context) error {
+func (w *walk) all() error {
 	var from place
 	for behind := false; ; behind = true {
-		places, err := w.places(from, behind, pageSize)
-		if err != nil || len(places) == 0 {
+		places := w.places(from, behind, pageSize)
+		if len(places) == 0 {
+			for i := range w.found {
+				w.found[i].at = uint64(w.found[i].due)
+			}
 			slices.SortFunc(w.found, func(a, b listed) int { return a.place.compare(b.place) })
-			return err
+			return nil
 		}
-		if err := w.read(ctx, places, func(p place, e *entry) place { return place{uint64(e.due), p.id} }); err != nil {
+		if err := w.read(places); err != nil {
 			return err
 		}
 		from = places[len(places)-1]
@@ -137,41 +146,43 @@ func (w *walk) cut(after place, begun bool) {
 }
 
 // places returns the next n places in the index.
-func (w *walk) places(from place, behind bool, n int) (places []place, err error) {
-	err = w.s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: w.prefix})
-		defer it.Close()
-		for it.Seek(from.append(slices.Clone(w.prefix))); it.Valid() && len(places) < n; it.Next() {
-			if p := placeOf(it.Item().Key()); !behind || p != from {
-				places = append(places, p)
-			}
+func (w *walk) places(from place, behind bool, n int) (places []place) {
+	it := w.txn.NewIterator(badger.IteratorOptions{Prefix: w.prefix})
+	defer it.Close()
+	for it.Seek(from.append(slices.Clone(w.prefix))); it.Valid() && len(places) < n; it.Next() {
+		if p := placeOf(it.Item().Key()); !behind || p != from {
+			places = append(places, p)
 		}
-		return nil
-	})
-	return places, err
+	}
+	return places
 }
 
-// read adds the live sessions of those places. at says where each stands.
-func (w *walk) read(ctx context.Context, places []place, at func(place, *entry) place) error {
-	if err := w.s.interrupted(ctx); err != nil {
+// read adds the live sessions of those places.
+func (w *walk) read(places []place) error {
+	if err := w.s.interrupted(w.ctx); err != nil {
 		return err
 	}
-	return w.s.db.View(func(txn *badger.Txn) error {
-		for _, p := range places {
-			key := store.Key{Manager: w.q.Manager, ID: p.id}
-			e, err := w.s.readIn(txn, w.n, key)
-			if errors.Is(err, store.ErrGone) {
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-			}
-			if e, ok := w.s.listable(key, e, w.now); ok && (w.q.Principal == "" || e.rec.Principal == w.q.Principal) {
-				w.found = append(w.found, listed{at(p, &e), e.rec.Info(p.id)})
-			}
+	part := make([]listed, 0, len(places))
+	for _, p := range places {
+		key := store.Key{Manager: w.q.Manager, ID: p.id}
+		e, err := w.s.recordIn(w.txn, w.n, key)
+		if errors.Is(err, store.ErrGone) {
+			continue
 		}
-		return nil
-	})
+		if err != nil {
+			return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		}
+		part = append(part, listed{key, w.n, e, p})
+	}
+	if err := w.s.latest(part); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	for _, l := range part {
+		if l.rec.Alive(w.now) && (w.q.Principal == "" || l.rec.Principal == w.q.Principal) {
+			w.found = append(w.found, l)
+		}
+	}
+	return nil
 }
 
 func (p place) compare(o place) int {

@@ -163,7 +163,15 @@ func (s *Store) read(key store.Key) (e entry, err error) {
 	return e, err
 }
 
-func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (entry, error) {
+func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (e entry, err error) {
+	if e, err = s.recordIn(txn, n, key); err == nil {
+		err = accessIn(txn, n, key.ID, &e)
+	}
+	return e, err
+}
+
+// recordIn returns what is under the session key alone.
+func (s *Store) recordIn(txn *badger.Txn, n number, key store.Key) (entry, error) {
 	item, err := txn.Get(sessionKey(n, key.ID))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return entry{}, store.ErrGone
@@ -171,26 +179,28 @@ func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (entry, error) 
 	if err != nil {
 		return entry{}, err
 	}
-	return s.entryOf(txn, item, n, key)
+	return s.recordOf(item, key)
 }
 
-// entryOf returns what is under a session key, with what is under its access key.
-func (s *Store) entryOf(txn *badger.Txn, item *badger.Item, n number, key store.Key) (e entry, err error) {
+func (s *Store) recordOf(item *badger.Item, key store.Key) (e entry, err error) {
 	raw := item.Key()
-	if err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err }); err != nil {
-		if errors.Is(err, errDamaged) {
-			return entry{}, s.lost(key)
-		}
-		return entry{}, err
+	err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err })
+	if errors.Is(err, errDamaged) {
+		return entry{}, s.lost(key)
 	}
-	item, err = txn.Get(accessKey(n, key.ID))
+	return e, err
+}
+
+// accessIn adds what is under the access key.
+func accessIn(txn *badger.Txn, n number, id store.ID, e *entry) error {
+	item, err := txn.Get(accessKey(n, id))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return e, nil
+		return nil
 	}
 	if err == nil {
 		err = item.Value(func(b []byte) error { e.mergeAccess(b); return nil })
 	}
-	return e, err
+	return err
 }
 
 // lost tells of a record that fails its checksum: it is an ended session, and
