@@ -13,9 +13,11 @@ type Sweeper interface {
 	// Sweep ends sessions that are past their deadline, the earliest first,
 	// and removes them; the reason is Idle or Absolute, whichever came first.
 	// listeners names who is told of the end of a manager's sessions. It
-	// looks at no more than n sessions, in steps that hold nobody up for
-	// long; more says that there may be others at once. A call that fails,
-	// or is cancelled, has swept what it has swept.
+	// looks at no more than n sessions, those included that turn out to live
+	// on, in steps that hold nobody up for long; more says that there may be
+	// others at once. A call that fails, or is cancelled, has swept what it
+	// has swept. A store that is short of disk space may leave alone, for the
+	// time being, whatever it would have to write for.
 	Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error)
 }
 
@@ -27,7 +29,8 @@ const (
 	ByCreated Order = "created"
 	// ByExpires lists the one that ends first, first. Use that was not filed
 	// yet is not considered: a session that is in use may stand earlier than
-	// where it belongs, and never later.
+	// where it belongs, and never later. When it is filed between two pages,
+	// the session may come once more. A page by itself is in order of Expires.
 	ByExpires Order = "expires"
 )
 
@@ -36,7 +39,7 @@ type Query struct {
 	Manager string
 	// Principal restricts it to sessions that somebody is signed in to; empty means all.
 	Principal string
-	Order     Order
+	Order     Order // empty means ByCreated
 	// Limit is how many sessions are wanted, at least 1.
 	Limit int
 	// Cursor is Page.Next of the part before; empty means from the start.
@@ -57,8 +60,9 @@ var ErrBadCursor = errors.New("not a cursor of this listing")
 // signed in, without looking at others. Principals are indexed in the same
 // atomic step as the record.
 type Pager interface {
-	// Page returns live sessions, or an error wrapping ErrBadCursor. It is
-	// no snapshot, as List is none.
+	// Page returns live sessions, or an error wrapping ErrBadCursor if the
+	// cursor is not from this store, manager, principal and order. One page is
+	// as of one moment; a listing of several is no snapshot, as List is none.
 	Page(ctx context.Context, q Query) (Page, error)
 }
 
@@ -71,21 +75,25 @@ type Count struct {
 
 // Counter is the ability of a store to count without looking at each session.
 type Counter interface {
-	// Counts returns the managers that the store knows, in order of their names.
+	// Counts returns the managers that the store knows, in order of their
+	// names. One without sessions may be missing.
 	Counts(ctx context.Context) ([]Count, error)
 }
 
 // Archiver is the ability of a store to be copied while it is used.
 type Archiver interface {
-	// Backup writes everything, as of one moment, in a form that only
-	// Restore reads. The text of sessions is in it, in clear.
+	// Backup writes everything, as of one moment but for access times, in a
+	// form that only Restore reads. The text of sessions is in it, in clear.
 	Backup(ctx context.Context, w io.Writer) error
 
-	// Restore reads a whole backup into a store without sessions, and
-	// returns how many it has brought. The backup is checked to its end
-	// before anything is stored: an error that wraps ErrBadBackup or
-	// ErrNotEmpty has changed nothing. What has expired is brought, too, so
-	// that listeners are told of it by the sweep.
+	// Restore reads a whole backup into a store without sessions and without
+	// deliveries, and returns how many sessions it has brought. The backup is
+	// checked to its end before anything is stored: an error that wraps
+	// ErrBadBackup or ErrNotEmpty has changed nothing, and after any other
+	// the store is empty, at the latest when it is opened again. While it is
+	// loaded saves are answered with ErrUnavailable. What has expired is
+	// brought, too, so that listeners are told of it by the sweep; deliveries
+	// keep their IDs.
 	Restore(ctx context.Context, r io.Reader) (sessions int64, err error)
 }
 
@@ -93,7 +101,7 @@ var (
 	// ErrBadBackup says that a backup is damaged, cut off, of another kind
 	// or of a newer version.
 	ErrBadBackup = errors.New("not a backup that can be restored")
-	// ErrNotEmpty says that a store has sessions, so that none can be restored into it.
+	// ErrNotEmpty says that a store has sessions or deliveries, so that none can be restored into it.
 	ErrNotEmpty = errors.New("the session store is not empty")
 )
 

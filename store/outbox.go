@@ -10,7 +10,7 @@ import (
 // happened.
 type Notice struct {
 	Kind NoticeKind
-	// Listeners names who is told, each on its own.
+	// Listeners names who is told, each on its own, and once.
 	Listeners []string
 	// Keys names what a NoticeSaved has written: top-level keys of the data.
 	Keys []string
@@ -83,19 +83,22 @@ type Outbox interface {
 	// there are none now; zero means that nothing waits.
 	Deliveries(ctx context.Context, listener string, n int) (due []Delivery, next time.Time, err error)
 
-	// Settle notes what became of deliveries, all in one step. One that is
-	// settled already is no error.
+	// Settle notes what became of deliveries, in one step, or in a few when
+	// there are many. One that is settled already is no error. A dead one can
+	// be settled as delivered, too, by whoever gives it up.
 	Settle(ctx context.Context, done ...Settlement) error
 
 	// DeadLetters returns at most n dead deliveries, of all listeners, that
-	// were filed after the one with the ID given, or from the first one.
+	// were filed after the one with the ID given, or from the first one on.
+	// An error wraps ErrBadCursor if that is no ID.
 	DeadLetters(ctx context.Context, after string, n int) ([]Delivery, error)
 
 	// Revive has a dead delivery tried again, at once. ErrGone says that
 	// there is no dead delivery of that ID.
 	Revive(ctx context.Context, id string) error
 
-	// Backlog tells what waits, for each listener that has something.
+	// Backlog tells what waits, for each listener that has something, in
+	// order of their names.
 	Backlog(ctx context.Context) ([]Backlog, error)
 }
 

@@ -28,7 +28,8 @@ type Limit struct {
 	// Sessions is how many there may be; zero means any number.
 	Sessions int
 	// Evict ends the sessions that began first, as [Evicted]; otherwise the
-	// save is refused with ErrLimit.
+	// save is refused with ErrLimit. Where many have to end, since there were
+	// more than that already, some may end before the save, in steps of their own.
 	Evict bool
 }
 

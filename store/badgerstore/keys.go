@@ -1,63 +1,134 @@
 package badgerstore
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // The layout. Each key begins with a letter; number is the manager's interned
-// number, four bytes, so that a key is short whatever the manager's name.
+// number, four bytes, so that a key is short whatever the manager's name. All
+// numbers are big endian, so that keys sort as they do; times are milliseconds.
 //
 //	!                            → the store's id (the sentinel, see marker.go)
-//	m name                       → number
+//	m name                       → number of a manager
 //	s number id                  → record
-//	a number id                  → incarnation and access time: touching moves no data
-//	x due(8) number id           → nothing: sessions in the order in which they may end
+//	a number id                  → incarnation, access time, place in x: touching moves no data
+//	x number due id              → nothing: sessions in the order in which they may end
+//	c number ^created id         → nothing: the one that began last first
+//	p number who ^created id     → nothing: those of one principal; who is a hash of it
+//	n number                     → how many sessions there are
+//	w number                     → how far the sweep has come in x
+//	l name                       → number of a listener
+//	t seq                        → notice: with a session's last record, a tomb
+//	d number seq                 → delivery of that notice to the listener of that number
+//	q                            → the seq below which any may have been given
+//	r                            → nothing: a restore is under way, see restore.go
+//
+// s, x, c and, with a principal, p are there together or not at all; so are t
+// and its d.
 const (
-	keySentinel = '!'
-	keyManager  = 'm'
-	keySession  = 's'
-	keyAccess   = 'a'
-	keyExpiry   = 'x'
+	keySentinel  = '!'
+	keyManager   = 'm'
+	keySession   = 's'
+	keyAccess    = 'a'
+	keyExpiry    = 'x'
+	keyCreated   = 'c'
+	keyPrincipal = 'p'
+	keyCount     = 'n'
+	keySwept     = 'w'
+	keyListener  = 'l'
+	keyNotice    = 't'
+	keyDelivery  = 'd'
+	keySequence  = 'q'
+	keyRestoring = 'r'
 )
 
 type number [4]byte
+
+// place is a position in an ordered index: a time, and an id.
+type place struct {
+	at uint64
+	id store.ID
+}
+
+// placeLen is its length in a key, always at the end.
+const placeLen = 8 + 16
+
+func (p place) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, p.at)
+	return append(b, p.id[:]...)
+}
+
+// placeOf returns the position that a key ends with.
+func placeOf(key []byte) place {
+	b := key[len(key)-placeLen:]
+	return place{binary.BigEndian.Uint64(b), store.ID(b[8:])}
+}
 
 func sessionKey(n number, id store.ID) []byte { return recordKey(keySession, n, id) }
 func accessKey(n number, id store.ID) []byte  { return recordKey(keyAccess, n, id) }
 
 func recordKey(kind byte, n number, id store.ID) []byte {
 	k := make([]byte, 0, 1+len(n)+len(id))
-	k = append(k, kind)
-	k = append(k, n[:]...)
-	return append(k, id[:]...)
+	return append(numberKey(k, kind, n), id[:]...)
+}
+
+// numberKey appends the beginning of all keys of a kind of one manager or
+// listener. It is the whole key of what is kept once for each.
+func numberKey(b []byte, kind byte, n number) []byte {
+	return append(append(b, kind), n[:]...)
 }
 
 func expiryKey(due int64, n number, id store.ID) []byte {
-	k := make([]byte, 0, 1+8+len(n)+len(id))
-	k = append(k, keyExpiry)
-	k = binary.BigEndian.AppendUint64(k, uint64(due))
-	k = append(k, n[:]...)
-	return append(k, id[:]...)
+	return place{uint64(due), id}.append(numberKey(make([]byte, 0, 1+len(n)+placeLen), keyExpiry, n))
 }
 
-func managerKey(name string) []byte { return append([]byte{keyManager}, name...) }
-
-// expiryStep is how coarse the expiry index is, in seconds: what ends within
-// one step is filed at its end.
-const expiryStep = 60
-
-// dueOf returns where a deadline is filed: in seconds, rounded up to a step,
-// so that nothing is due before it has ended.
-func dueOf(deadline time.Time) int64 {
-	s := deadline.Unix() + 1
-	return (s + expiryStep - 1) / expiryStep * expiryStep
+func createdKey(created time.Time, n number, id store.ID) []byte {
+	return place{lastFirst(created), id}.append(numberKey(make([]byte, 0, 1+len(n)+placeLen), keyCreated, n))
 }
+
+func principalKey(principal string, created time.Time, n number, id store.ID) []byte {
+	return place{lastFirst(created), id}.append(principalPrefix(principal, n))
+}
+
+// principalPrefix begins the keys of all sessions of a principal. Two of them
+// may share it, so the record decides.
+func principalPrefix(principal string, n number) []byte {
+	who := sha256.Sum256([]byte(principal))
+	return append(numberKey(make([]byte, 0, 1+len(n)+16+placeLen), keyPrincipal, n), who[:16]...)
+}
+
+// lastFirst is a time so that later ones sort first.
+func lastFirst(t time.Time) uint64 { return math.MaxInt64 - uint64(millis(t)) }
+
+func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
+
+func noticeKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyNotice}, seq)
+}
+
+func deliveryKey(listener number, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(make([]byte, 0, 13), keyDelivery, listener), seq)
+}
+
+// dueOf returns where a deadline is filed: at the millisecond. Nothing is won
+// by coarser steps. A touch or a save never moves an entry to a later place,
+// whatever the step: the sweep does, about once in an idle timeout.
+func dueOf(deadline time.Time) int64 { return max(0, deadline.UnixMilli()) }
 
 // backstop is how long after the absolute end the engine itself drops a
-// record that nobody swept. It tells no listener, hence so late.
-const backstop = 72 * time.Hour
+// record that nobody swept. It tells no listener and is counted nowhere,
+// hence so late. What a session leaves for its listeners has none.
+const backstop = 30 * 24 * time.Hour
 
-func ttlOf(absolute time.Time) uint64 { return uint64(absolute.Add(backstop).Unix()) }
+// ttlOf is never in the past: what has ended long ago may come out of a backup.
+func (s *Store) ttlOf(absolute time.Time) uint64 {
+	if now := s.opts.Now(); absolute.Before(now) {
+		absolute = now
+	}
+	return uint64(absolute.Add(backstop).Unix())
+}

@@ -51,6 +51,7 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 	}
 	now := s.opts.Now()
 	prefix := append([]byte{keySession}, n[:]...)
+	var found []listed
 	err = s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 64})
 		defer it.Close()
@@ -66,32 +67,56 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 			}
 			last = id
 			key := store.Key{Manager: manager, ID: id}
-			e, err := s.readIn(txn, n, key)
+			e, err := s.recordIn(txn, n, key)
 			if errors.Is(err, store.ErrGone) {
 				continue // damaged
 			}
 			if err != nil {
 				return err
 			}
-			e = s.cache.shard(key).pendingAccess(key, e)
-			if e.rec.Alive(now) {
-				page = append(page, e.rec.Info(id))
-			}
+			found = append(found, listed{key: key, n: n, entry: e})
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.latest(found)
+	}
 	if err != nil {
 		return nil, last, false, fmt.Errorf("listing sessions of %s: %w: %w", manager, store.ErrUnavailable, err)
+	}
+	for i := range found {
+		if f := &found[i]; f.rec.Alive(now) {
+			page = append(page, f.rec.Info(f.key.ID))
+		}
 	}
 	return page, last, more, nil
 }
 
-// pendingAccess returns the entry with the access time that is not written yet.
-func (s *shard) pendingAccess(key store.Key, e entry) entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.pending[key]; p != nil {
-		p.merge(&e.rec)
+// listed is a session that was found in a transaction on many, without its
+// access time.
+type listed struct {
+	key store.Key
+	n   number
+	entry
+	place // in the index that it was found by, if it was
+}
+
+// latest adds the access times, as they are now. The transaction that the
+// records were read in is too old for that: a touch may have been written since
+// it began, and not be pending any more.
+func (s *Store) latest(all []listed) error {
+	for i := range all {
+		l := &all[i]
+		shard := s.cache.shard(l.key)
+		shard.ahead(l.key).merge(&l.rec)
 	}
-	return e
+	return s.db.View(func(txn *badger.Txn) error {
+		for i := range all {
+			l := &all[i]
+			if err := accessIn(txn, l.n, l.key.ID, &l.entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -50,17 +50,17 @@ func readMarker(dir string) (*marker, error) {
 
 // identify checks that marker and sentinel belong together, and sets both in
 // a store that is new, or whose beginning was interrupted.
-func identify(db *badger.DB, o *Options, mark *marker) error {
+func identify(db *badger.DB, o *Options, mark *marker) (string, error) {
 	sentinel, empty, err := readSentinel(db)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case mark != nil && sentinel == mark.Store:
-		return nil
+		return sentinel, nil
 	case mark != nil:
-		return fmt.Errorf("its database is empty or another one: %s", restore)
+		return "", fmt.Errorf("its database is empty or another one: %s", restore)
 	case sentinel == "" && !empty:
-		return errors.New("it holds a Badger database that is no session store: choose another directory")
+		return "", errors.New("it holds a Badger database that is no session store: choose another directory")
 	}
 	if sentinel == "" {
 		var id [16]byte
@@ -71,10 +71,10 @@ func identify(db *badger.DB, o *Options, mark *marker) error {
 			err = db.Sync()
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
-	return writeMarker(o.Dir, marker{Format: markerFormat, Store: sentinel, Created: o.Now().UTC()})
+	return sentinel, writeMarker(o.Dir, marker{Format: markerFormat, Store: sentinel, Created: o.Now().UTC()})
 }
 
 func readSentinel(db *badger.DB) (id string, empty bool, err error) {

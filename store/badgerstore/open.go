@@ -15,34 +15,34 @@ import (
 )
 
 // openDatabase opens the engine behind the guards that keep it from losing
-// data silently, or taking the process down.
-func openDatabase(o *Options) (*badger.DB, error) {
+// data silently, or taking the process down. id is that of what is in it.
+func openDatabase(o *Options) (db *badger.DB, id string, err error) {
 	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, err) }
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, wrap(err)
+		return nil, "", wrap(err)
 	}
 	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		o.Logger.Warn("the directory of the session store can be read by others: chmod 700", zap.String("dir", o.Dir))
 	}
 	free, err := o.free(o.Dir)
 	if err == nil && free < o.Reserve {
-		return nil, wrap(o.lowSpace(free))
+		return nil, "", wrap(o.lowSpace(free))
 	}
 	mark, err := readMarker(o.Dir)
 	if err != nil {
-		return nil, wrap(err)
+		return nil, "", wrap(err)
 	}
 	if err := checkFiles(o.Dir, mark != nil); err != nil {
-		return nil, wrap(err)
+		return nil, "", wrap(err)
 	}
-	db, err := openEngine(o)
+	db, err = openEngine(o)
 	if err != nil {
-		return nil, wrap(explain(err))
+		return nil, "", wrap(explain(err))
 	}
-	if err := identify(db, o, mark); err != nil {
-		return nil, errors.Join(wrap(err), db.Close())
+	if id, err = identify(db, o, mark); err != nil {
+		return nil, "", errors.Join(wrap(err), db.Close())
 	}
-	return db, nil
+	return db, id, nil
 }
 
 // openEngine turns a panic of the engine into an error.

@@ -22,16 +22,55 @@ var (
 	errDamaged = errors.New("record is damaged")
 )
 
-// fixedLen is the length of everything before the principal.
-const fixedLen = 1 + 4 + 5*8 + 3*8 + 2*16 + 8 + 8 + 2
+// sealLen is what each value begins with that has a checksum: its format, and
+// a CRC32C over the key and all that follows.
+const sealLen = 1 + 4
 
-// encode writes a record: format, checksum over the key and all that follows,
-// times in milliseconds, the rest in order.
+// seal completes a value whose first sealLen bytes are free.
+func seal(key, b []byte, format byte) []byte {
+	b[0] = format
+	binary.BigEndian.PutUint32(b[1:], checksum(key, b))
+	return b
+}
+
+// unseal returns what follows a seal that is whole.
+func unseal(key, b []byte, format byte) ([]byte, error) {
+	if len(b) < sealLen || b[0] != format || binary.BigEndian.Uint32(b[1:]) != checksum(key, b) {
+		return nil, errDamaged
+	}
+	return b[sealLen:], nil
+}
+
+func checksum(key, b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[sealLen:])
+}
+
+// encode writes a record, and where it is filed.
 func (e *entry) encode(key []byte) []byte {
-	r := &e.rec
-	b := make([]byte, 0, fixedLen+len(r.Principal)+len(r.Data))
-	b = append(b, formatRecord, 0, 0, 0, 0)
-	for _, t := range [...]time.Time{r.Created, r.Written, r.Accessed, r.Absolute} {
+	b := make([]byte, sealLen, sealLen+8+recordLen+len(e.rec.Principal)+len(e.rec.Data))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.due))
+	return seal(key, appendRecord(b, &e.rec), formatRecord)
+}
+
+// decode reads what encode wrote under that key, and keeps no part of b.
+func decode(key, b []byte) (e entry, err error) {
+	if b, err = unseal(key, b, formatRecord); err != nil {
+		return entry{}, err
+	}
+	if len(b) < 8 {
+		return entry{}, errDamaged
+	}
+	e.due = int64(binary.BigEndian.Uint64(b))
+	e.rec, err = decodeRecord(b[8:])
+	return e, err
+}
+
+// recordLen is the length of all of a record but principal and data.
+const recordLen = 6*8 + 3*8 + 2*16 + 8 + 2
+
+// appendRecord writes a record: times in milliseconds, the rest in order.
+func appendRecord(b []byte, r *store.Record) []byte {
+	for _, t := range [...]time.Time{r.Created, r.Written, r.Accessed, r.Absolute, r.Rotated} {
 		b = binary.BigEndian.AppendUint64(b, uint64(millis(t)))
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Idle.Milliseconds()))
@@ -41,27 +80,22 @@ func (e *entry) encode(key []byte) []byte {
 	b = append(b, r.Nonce[:]...)
 	b = append(b, r.PreviousNonce[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(millis(r.PreviousUntil)))
-	b = binary.BigEndian.AppendUint64(b, uint64(e.due))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Principal)))
 	b = append(b, r.Principal...)
-	b = append(b, r.Data...)
-	binary.BigEndian.PutUint32(b[1:], checksum(key, b))
-	return b
+	return append(b, r.Data...)
 }
 
-// decode reads what encode wrote under that key, and keeps no part of b.
-func decode(key, b []byte) (entry, error) {
-	if len(b) < fixedLen || b[0] != formatRecord || binary.BigEndian.Uint32(b[1:]) != checksum(key, b) {
-		return entry{}, errDamaged
+// decodeRecord reads what appendRecord wrote, to the end of b, and keeps no
+// part of it.
+func decodeRecord(b []byte) (r store.Record, err error) {
+	if len(b) < recordLen {
+		return r, errDamaged
 	}
-	b = b[5:]
 	next := func() (n uint64) {
 		n, b = binary.BigEndian.Uint64(b), b[8:]
 		return n
 	}
-	var e entry
-	r := &e.rec
-	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute} {
+	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated} {
 		*t = moment(int64(next()))
 	}
 	r.Idle = time.Duration(next()) * time.Millisecond
@@ -69,18 +103,13 @@ func decode(key, b []byte) (entry, error) {
 	r.Incarnation = next()
 	r.Nonce, r.PreviousNonce, b = [16]byte(b), [16]byte(b[16:]), b[32:]
 	r.PreviousUntil = moment(int64(next()))
-	e.due = int64(next())
 	n := int(binary.BigEndian.Uint16(b))
 	if b = b[2:]; len(b) < n {
-		return entry{}, errDamaged
+		return store.Record{}, errDamaged
 	}
 	r.Principal = string(b[:n])
 	r.Data = append(make([]byte, 0, len(b)-n), b[n:]...)
-	return e, nil
-}
-
-func checksum(key, record []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, record[5:])
+	return r, nil
 }
 
 // size is about how much memory an entry takes.
@@ -101,15 +130,31 @@ func moment(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// access is the value under an access key.
+// truncated drops what is finer than the stored milliseconds, so that memory
+// and disk say the same.
+func truncated(r store.Record) store.Record {
+	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated, &r.PreviousUntil} {
+		*t = moment(millis(*t))
+	}
+	r.Idle = r.Idle.Truncate(time.Millisecond)
+	return r
+}
+
+// access is an access time of one life of a session.
 type access struct {
 	incarnation uint64
 	at          time.Time
 }
 
-func (a access) encode() []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16), a.incarnation)
-	return binary.BigEndian.AppendUint64(b, uint64(millis(a.at)))
+const accessLen = 3 * 8
+
+// encode writes the value under an access key. It says where the session is
+// filed, too, so that the sweep can file it anew without writing its data; it
+// wins over what the record says.
+func (a access) encode(due int64) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, accessLen), a.incarnation)
+	b = binary.BigEndian.AppendUint64(b, uint64(millis(a.at)))
+	return binary.BigEndian.AppendUint64(b, uint64(due))
 }
 
 // merge moves the record's access time forward, if a belongs to it.
@@ -119,9 +164,11 @@ func (a access) merge(r *store.Record) {
 	}
 }
 
-func decodeAccess(b []byte) (a access, ok bool) {
-	if len(b) != 16 {
-		return access{}, false
+// mergeAccess applies the value under an access key to its entry.
+func (e *entry) mergeAccess(b []byte) {
+	if len(b) != accessLen || binary.BigEndian.Uint64(b) != e.rec.Incarnation {
+		return
 	}
-	return access{binary.BigEndian.Uint64(b), moment(int64(binary.BigEndian.Uint64(b[8:])))}, true
+	access{e.rec.Incarnation, moment(int64(binary.BigEndian.Uint64(b[8:])))}.merge(&e.rec)
+	e.due = int64(binary.BigEndian.Uint64(b[16:]))
 }

@@ -4,6 +4,8 @@ package badgerstore
 
 import (
 	"fmt"
+	"io/fs"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,4 +17,12 @@ func freeSpace(dir string) (int64, error) {
 		return 0, fmt.Errorf("asking for free space of %s: %w", dir, err)
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
+}
+
+// allocated returns what a file takes on the disk, without its holes.
+func allocated(info fs.FileInfo) int64 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Blocks * 512
+	}
+	return info.Size()
 }

@@ -17,24 +17,43 @@ import (
 // Store is a session store on Badger. Safe for concurrent use; Close waits
 // for the calls under way.
 type Store struct {
-	opts     Options
-	db       *badger.DB
-	log      *zap.Logger
-	managers *managers
-	cache    *cache
-	writer   *writer
-	space    space
+	opts      Options
+	id        string // of what is in the directory
+	db        *badger.DB
+	log       *zap.Logger
+	managers  *names
+	listeners *names
+	cache     *cache
+	writer    *writer
+	space     space
+	counts    counts
+	sweep     cursors
+	outbox    outbox
+	observe   func(store.Ended)
+	sweeping  sync.Mutex  // held by the sweep that is under way
+	restoring atomic.Bool // set while a backup is loaded
 
 	uses    uses
 	stop    chan struct{} // closed by Close; ends the upkeep
 	wakeup  chan struct{} // touches have to be written
 	upkeep  sync.WaitGroup
+	closing func()        // closes ending, once
+	ending  chan struct{} // closed at the begin of Close: what takes long gives up
 	damaged atomic.Int64
+	swept   atomic.Int64
+	disk    disk
 }
 
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Updater = (*Store)(nil)
+	_ store.Store      = (*Store)(nil)
+	_ store.Updater    = (*Store)(nil)
+	_ store.Sweeper    = (*Store)(nil)
+	_ store.Outbox     = (*Store)(nil)
+	_ store.Pager      = (*Store)(nil)
+	_ store.Counter    = (*Store)(nil)
+	_ store.Observable = (*Store)(nil)
+	_ store.Archiver   = (*Store)(nil)
+	_ store.Reporter   = (*Store)(nil)
 )
 
 // Open opens the store in a directory, or begins one there. Only one process
@@ -46,33 +65,52 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, log: o.Logger, cache: newCache(o.CacheBytes),
-		stop: make(chan struct{}), wakeup: make(chan struct{}, 1),
+		stop: make(chan struct{}), wakeup: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
+	s.closing = sync.OnceFunc(func() { close(s.ending) })
 	s.uses.idle = make(chan struct{})
 	s.space.opts = &s.opts
 	var err error
-	if s.db, err = openDatabase(&s.opts); err != nil {
+	if s.db, s.id, err = openDatabase(&s.opts); err != nil {
 		return nil, err
 	}
 	s.space.look()
-	if s.managers, err = loadManagers(s.db); err != nil {
-		return nil, errors.Join(err, s.db.Close())
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, err), s.db.Close())
 	}
 	s.writer = newWriter(s)
 	s.upkeep.Go(s.keepUp)
 	return s, nil
 }
 
+// begin reads what is kept in memory of the whole.
+func (s *Store) begin() (err error) {
+	if err := s.endRestore(); err != nil {
+		return err
+	}
+	if s.managers, err = loadNames(s.db, keyManager); err != nil {
+		return err
+	}
+	if s.listeners, err = loadNames(s.db, keyListener); err != nil {
+		return err
+	}
+	return errors.Join(s.loadCounts(), s.loadCursors(), s.loadOutbox())
+}
+
+// Observe implements store.Observable.
+func (s *Store) Observe(f func(store.Ended)) { s.observe = f }
+
 // Close writes what is pending and closes the store, after the last call
 // under way has ended. Later calls answer store.ErrUnavailable. Closing twice
 // is an error.
 func (s *Store) Close() error {
+	s.closing()
 	if !s.uses.end() {
 		return errors.New("closing session store: it is closed already")
 	}
 	close(s.stop)
 	s.upkeep.Wait()
-	err := s.flushTouches(true)
+	err := errors.Join(s.flushTouches(true), s.writeCursors(context.Background(), 0))
 	s.writer.close()
 	if err := errors.Join(err, s.db.Close()); err != nil {
 		return fmt.Errorf("closing session store %s: %w", s.opts.Dir, err)
@@ -95,10 +133,12 @@ func (s *Store) load(key store.Key) (entry, error) {
 	shard := s.cache.shard(key)
 	e, ok, changes := shard.get(key)
 	if !ok {
+		ahead := shard.ahead(key)
 		var err error
 		if e, err = s.read(key); err != nil {
 			return entry{}, err
 		}
+		ahead.merge(&e.rec)
 		e = shard.install(key, e, changes)
 	}
 	if !e.rec.Alive(s.opts.Now()) {
@@ -124,33 +164,43 @@ func (s *Store) read(key store.Key) (e entry, err error) {
 }
 
 func (s *Store) readIn(txn *badger.Txn, n number, key store.Key) (e entry, err error) {
-	raw := sessionKey(n, key.ID)
-	item, err := txn.Get(raw)
+	if e, err = s.recordIn(txn, n, key); err == nil {
+		err = accessIn(txn, n, key.ID, &e)
+	}
+	return e, err
+}
+
+// recordIn returns what is under the session key alone.
+func (s *Store) recordIn(txn *badger.Txn, n number, key store.Key) (entry, error) {
+	item, err := txn.Get(sessionKey(n, key.ID))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return entry{}, store.ErrGone
 	}
 	if err != nil {
 		return entry{}, err
 	}
-	if err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err }); err != nil {
-		if errors.Is(err, errDamaged) {
-			return entry{}, s.lost(key)
-		}
-		return entry{}, err
-	}
-	item, err = txn.Get(accessKey(n, key.ID))
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return e, nil
-	}
-	if err == nil {
-		err = item.Value(func(b []byte) error {
-			if a, ok := decodeAccess(b); ok {
-				a.merge(&e.rec)
-			}
-			return nil
-		})
+	return s.recordOf(item, key)
+}
+
+func (s *Store) recordOf(item *badger.Item, key store.Key) (e entry, err error) {
+	raw := item.Key()
+	err = item.Value(func(b []byte) (err error) { e, err = decode(raw, b); return err })
+	if errors.Is(err, errDamaged) {
+		return entry{}, s.lost(key)
 	}
 	return e, err
+}
+
+// accessIn adds what is under the access key.
+func accessIn(txn *badger.Txn, n number, id store.ID, e *entry) error {
+	item, err := txn.Get(accessKey(n, id))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = item.Value(func(b []byte) error { e.mergeAccess(b); return nil })
+	}
+	return err
 }
 
 // lost tells of a record that fails its checksum: it is an ended session, and
@@ -159,8 +209,11 @@ func (s *Store) lost(key store.Key) error {
 	s.damaged.Add(1)
 	s.log.Error("session record is damaged and counts as ended; a damaged disk is likely",
 		zap.String("manager", key.Manager), zap.Stringer("session", key.ID))
-	return store.ErrGone
+	return errLost
 }
+
+// errLost is errDamaged for those who only want to know that it is gone.
+var errLost = fmt.Errorf("%w: %w", store.ErrGone, errDamaged)
 
 func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -173,22 +226,6 @@ func (s *Store) enter(ctx context.Context) error {
 }
 
 func (s *Store) leave() { s.uses.done() }
-
-// Stats are counts since the opening, and sizes now.
-type Stats struct {
-	Batches, Writes int64 // transactions of the writer, and operations in them
-	Damaged         int64 // records that failed their checksum
-	CacheBytes      int64
-	Free            int64 // bytes of disk space, as last looked at
-}
-
-// Stats returns the store's counters.
-func (s *Store) Stats() Stats {
-	return Stats{
-		Batches: s.writer.batches.Load(), Writes: s.writer.writes.Load(), Damaged: s.damaged.Load(),
-		CacheBytes: s.cache.bytes(), Free: s.space.free.Load(),
-	}
-}
 
 // keepUp does what has to be done from time to time. It belongs to the store,
 // so that it runs once, however many managers use it.

@@ -21,7 +21,7 @@ func TestConforms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, storetest.Engine{Open: func(t *testing.T, dir string, now func() time.Time) storetest.Closer {
-				return open(t, dir, func(o *Options) { o.Now = now; change(o) })
+				return checking{open(t, dir, func(o *Options) { o.Now = now; change(o) }), t}
 			}})
 		})
 	}

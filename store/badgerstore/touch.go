@@ -65,6 +65,18 @@ func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
 	return len(s.due) > 0 || len(s.pending) > maxPending
 }
 
+// ahead returns the access time that is not written yet, or none. It is asked
+// for before a record is read: a touch that is written after that is not
+// pending any more when the read is done.
+func (s *shard) ahead(key store.Key) access {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pending[key]; p != nil {
+		return p.access
+	}
+	return access{}
+}
+
 // dueTouches adds copies of the touches that have to be written, or of all.
 // They stay pending until they are written.
 func (s *shard) dueTouches(all bool, into map[store.Key]touched) {

@@ -166,11 +166,7 @@ func TestExpiryIndex(t *testing.T) {
 			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyExpiry}})
 			defer it.Close()
 			for it.Rewind(); it.Valid(); it.Next() {
-				var n int64
-				for _, b := range it.Item().Key()[1:9] {
-					n = n<<8 | int64(b)
-				}
-				due = append(due, n)
+				due = append(due, int64(placeOf(it.Item().Key()).at))
 				until = it.Item().ExpiresAt()
 			}
 			return nil
@@ -205,7 +201,7 @@ func TestExpiryIndex(t *testing.T) {
 		if got := filed(); len(got) != 1 || got[0] != step.want {
 			t.Fatalf("%s: got %v, want %d", step.name, got, step.want)
 		}
-		if want := ttlOf(rec.Absolute); until != want {
+		if want := s.ttlOf(rec.Absolute); until != want {
 			t.Fatalf("%s: the engine drops it at %d, not %d", step.name, until, want)
 		}
 	}
@@ -240,4 +236,38 @@ func TestATouchOfWhatIsGoneIsNotWritten(t *testing.T) {
 	if !errors.Is(err, badger.ErrKeyNotFound) {
 		t.Fatalf("an access time is left behind (%v)", err)
 	}
+}
+
+// A touch that is written while another reader is between the disk and the
+// memory must not be missed by it.
+func TestATouchWrittenUnderAReadIsSeen(t *testing.T) {
+	s := open(t, t.TempDir(), func(o *Options) { o.Durability, o.CacheBytes = Async, 1 })
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			var last time.Time
+			for ctx.Err() == nil {
+				got, err := s.Load(context.Background(), keyOf(1))
+				if err != nil || got.Accessed.Before(last) {
+					t.Errorf("accessed at %v, after %v; %v", got.Accessed, last, err)
+					return
+				}
+				last = got.Accessed
+			}
+		})
+	}
+	for i := range 150 {
+		at := rec.Accessed.Add(time.Duration(i) * time.Second)
+		if err := s.Touch(t.Context(), store.Touch{Key: keyOf(1), Incarnation: rec.Incarnation, Accessed: at}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.flushTouches(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	wg.Wait()
 }

@@ -12,6 +12,7 @@ const (
 	maxData      = store.MaxData
 	maxPrincipal = 1<<16 - 1
 	maxManager   = 1 << 10
+	maxNotices   = store.MaxData + 64<<10 // what all notices of a save take, but for the data
 )
 
 // Save implements store.Store.
@@ -20,11 +21,11 @@ func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond sto
 		return err
 	}
 	defer s.leave()
-	if err := s.writable(key, &w.Record); err != nil {
+	if err := s.writable(key, &w); err != nil {
 		return err
 	}
 	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
-		return b.save(key, w.Record, cond)
+		return b.save(key, &w, cond)
 	}})
 }
 
@@ -34,17 +35,17 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 		return store.Record{}, err
 	}
 	defer s.leave()
-	if err := s.writable(key, &store.Record{}); err != nil {
+	if err := s.writable(key, &store.Write{}); err != nil {
 		return store.Record{}, err
 	}
 	var saved store.Record
 	err := s.writer.do(ctx, &op{key: key, run: func(b *batch) (err error) {
-		rec, err := b.update(key, func(current store.Record) (store.Record, error) {
+		rec, err := b.update(key, func(current store.Record) (store.Write, error) {
 			next, err := change(current)
 			if err == nil {
-				err = s.writable(key, &next.Record)
+				err = s.writable(key, &next)
 			}
-			return next.Record, err
+			return next, err
 		})
 		saved = rec
 		return err
@@ -56,20 +57,27 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 }
 
 // Delete implements store.Store. It is done even when disk space is short:
-// somebody wants to log out, and the reserve has room for it.
-func (s *Store) Delete(ctx context.Context, key store.Key, _ store.End) error {
+// somebody wants to log out, and the reserve has room for it, and for what the
+// listeners are to be told.
+func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
 	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
-		return b.delete(key)
+		return b.delete(key, end)
 	}})
 }
 
 // writable refuses what cannot be stored, and everything when space is short.
-func (s *Store) writable(key store.Key, rec *store.Record) error {
+func (s *Store) writable(key store.Key, w *store.Write) error {
+	rec, notices := &w.Record, 0
+	for _, n := range w.Notices {
+		notices += noticeCost(rec, n)
+	}
 	switch {
+	case notices > maxNotices:
+		return fmt.Errorf("saving session %s: its notices take %d bytes, at most %d can be stored", key.ID, notices, maxNotices)
 	case len(rec.Data) > maxData:
 		return fmt.Errorf("saving session %s: %d bytes of data, at most %d can be stored", key.ID, len(rec.Data), maxData)
 	case len(rec.Principal) > maxPrincipal:

@@ -18,7 +18,12 @@ import (
 const (
 	maxBatchOps   = 256
 	maxBatchBytes = 512 << 10
+	maxBatchKeys  = 4096
 )
+
+// hardMargin is how far an operation with much to write stays from what the
+// engine refuses.
+const hardMargin = 64 << 10
 
 // writer is the one goroutine that changes the database. It takes whatever
 // has queued, checks each operation against the batch so far and the stored
@@ -28,8 +33,12 @@ type writer struct {
 	ops      chan *op
 	finished sync.WaitGroup
 	unsynced atomic.Bool // something was committed and not synced (Async)
-	batches  atomic.Int64
-	writes   atomic.Int64
+
+	hardBytes   int64 // more than that no transaction takes
+	isUncertain bool  // a commit failed: what is on disk has to be looked at; the writer's alone
+
+	batches atomic.Int64
+	writes  atomic.Int64
 }
 
 // op is one operation in the queue. done gets exactly one value.
@@ -41,7 +50,7 @@ type op struct {
 }
 
 func newWriter(s *Store) *writer {
-	w := &writer{s: s, ops: make(chan *op, maxBatchOps)}
+	w := &writer{s: s, ops: make(chan *op, maxBatchOps), hardBytes: s.db.MaxBatchSize() - hardMargin}
 	w.finished.Go(w.work)
 	return w
 }
@@ -97,11 +106,20 @@ func (w *writer) work() {
 func (w *writer) commit(queue []*op) (n int) {
 	b := newBatch(w.s)
 	defer b.txn.Discard()
-	for n < len(queue) && b.bytes < maxBatchBytes {
-		queue[n].result = b.run(queue[n])
+	err := w.lookAgain()
+	for n < len(queue) && !b.full() {
+		if err == nil {
+			queue[n].result = b.run(queue[n])
+		}
+		if errors.Is(queue[n].result, errAgain) && (n > 0 || b.staged > 0) {
+			break // it goes on in the next batch
+		}
 		n++
 	}
-	err := b.commit()
+	if err == nil {
+		err = b.commit()
+		w.isUncertain = err != nil
+	}
 	if err == nil && b.staged > 0 {
 		w.batches.Add(1)
 		w.writes.Add(int64(b.staged))
@@ -115,6 +133,20 @@ func (w *writer) commit(queue []*op) (n int) {
 		o.done <- o.result
 	}
 	return n
+}
+
+// lookAgain reads anew, after a commit whose outcome is not known, what is kept
+// in memory of the whole.
+func (w *writer) lookAgain() error {
+	if !w.isUncertain {
+		return nil
+	}
+	err := errors.Join(w.s.loadCounts(), w.s.loadCursors(), w.s.loadOutbox())
+	if err != nil {
+		return fmt.Errorf("reading session store %s after a failed commit: %w: %w", w.s.opts.Dir, store.ErrUnavailable, err)
+	}
+	w.isUncertain = false
+	return nil
 }
 
 // run runs one operation. A panic of a change function is its caller's

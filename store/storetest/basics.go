@@ -206,10 +206,7 @@ func testExpiry(t *testing.T, r *rig) {
 }
 
 func testUpdate(t *testing.T, r *rig) {
-	u, ok := r.store.(store.Updater)
-	if !ok {
-		t.Skip("this store has no store.Updater, which is optional")
-	}
+	u := ability[store.Updater](t, r)
 	key := keyOf("shop", 1)
 	called := false
 	change := func(rec store.Record) (store.Write, error) {

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
+	"crypto/sha256"
 	"encoding/gob"
 	"fmt"
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -49,6 +50,10 @@ func (m *Memory) Page(ctx context.Context, q store.Query) (page store.Page, err 
 		return page, err
 	}
 	defer leave()
+	q.Order = cmp.Or(q.Order, store.ByCreated)
+	if q.Order != store.ByCreated && q.Order != store.ByExpires {
+		return page, fmt.Errorf("there is no order %q", q.Order)
+	}
 	var all []store.Info
 	for key := range m.records {
 		if rec, err := m.live(key); err == nil && key.Manager == q.Manager && (q.Principal == "" || rec.Principal == q.Principal) {
@@ -58,20 +63,26 @@ func (m *Memory) Page(ctx context.Context, q store.Query) (page store.Page, err 
 	slices.SortFunc(all, func(a, b store.Info) int { return cmp.Compare(place(a, q.Order), place(b, q.Order)) })
 	first := 0
 	if q.Cursor != "" {
-		after, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		if err != nil || len(after) == 0 {
+		after, _, _ := strings.Cut(q.Cursor, ".")
+		if cursor(q, after) != q.Cursor {
 			return page, store.ErrBadCursor
 		}
-		for first < len(all) && place(all[first], q.Order) <= string(after) {
+		for first < len(all) && place(all[first], q.Order) <= after {
 			first++
 		}
 	}
 	last := min(first+q.Limit, len(all))
 	page.Sessions = all[first:last]
 	if last < len(all) {
-		page.Next = base64.RawURLEncoding.EncodeToString([]byte(place(all[last-1], q.Order)))
+		page.Next = cursor(q, place(all[last-1], q.Order))
 	}
 	return page, nil
+}
+
+// cursor is a place with a checksum that binds it to its listing.
+func cursor(q store.Query, place string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %s", q.Manager, q.Order, q.Principal, place))
+	return fmt.Sprintf("%s.%x", place, sum[:8])
 }
 
 // place is where a session stands in an order: texts that compare as it does.
@@ -108,13 +119,20 @@ func (m *Memory) Backup(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer leave()
-	return gob.NewEncoder(w).Encode(archive{m.records, m.letters})
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(archive{m.records, m.letters, m.filed}); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	_, err = w.Write(append(b.Bytes(), sum[:]...))
+	return err
 }
 
-// archive is what a backup of Memory holds.
+// archive is what a backup of Memory holds, before its checksum.
 type archive struct {
 	Records map[store.Key]store.Record
 	Letters []*store.Delivery
+	Filed   int
 }
 
 // Restore implements store.Archiver.
@@ -124,14 +142,22 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) (int64, error) {
 		return 0, err
 	}
 	defer leave()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return 0, err
+	}
+	end := len(b) - sha256.Size
+	if end < 0 || sha256.Sum256(b[:end]) != [sha256.Size]byte(b[end:]) {
+		return 0, store.ErrBadBackup
+	}
 	var a archive
-	if err := gob.NewDecoder(r).Decode(&a); err != nil {
+	if err := gob.NewDecoder(bytes.NewReader(b[:end])).Decode(&a); err != nil {
 		return 0, fmt.Errorf("%w: %w", store.ErrBadBackup, err)
 	}
-	if len(m.records) > 0 {
+	if len(m.records)+len(m.letters) > 0 {
 		return 0, store.ErrNotEmpty
 	}
-	m.records, m.letters, m.filed = a.Records, a.Letters, len(a.Letters)
+	m.records, m.letters, m.filed = a.Records, a.Letters, max(a.Filed, m.filed)
 	if m.records == nil {
 		m.records = make(map[store.Key]store.Record)
 	}

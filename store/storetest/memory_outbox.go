@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -12,7 +14,10 @@ import (
 
 // file adds one delivery for each listener of a notice. Callers hold mu.
 func (m *Memory) file(key store.Key, n store.Notice, reason store.Reason, rec store.Record) {
-	for _, listener := range n.Listeners {
+	for i, listener := range n.Listeners {
+		if slices.Contains(n.Listeners[:i], listener) {
+			continue
+		}
 		m.filed++
 		d := &store.Delivery{
 			ID: fmt.Sprintf("%08d", m.filed), Listener: listener, Kind: n.Kind, Reason: reason,
@@ -84,6 +89,9 @@ func (m *Memory) DeadLetters(ctx context.Context, after string, n int) (dead []s
 		return nil, err
 	}
 	defer leave()
+	if n, err := strconv.Atoi(after); after != "" && (err != nil || n < 1) {
+		return nil, store.ErrBadCursor
+	}
 	for _, d := range m.letters {
 		if d.Dead && d.ID > after && len(dead) < n {
 			dead = append(dead, *d)
@@ -129,5 +137,6 @@ func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 			b.Oldest = d.At
 		}
 	}
+	slices.SortFunc(all, func(a, b store.Backlog) int { return strings.Compare(a.Listener, b.Listener) })
 	return all, nil
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,11 +25,21 @@ func testModel(t *testing.T, e Engine) {
 			managers: []string{fmt.Sprint("shop", run), fmt.Sprint("cart", run)},
 			known:    make(map[store.Key][]store.Record),
 		}
+		m.model.Observe(func(e store.Ended) { m.ended = append(m.ended, e) })
+		m.watch()
 		defer func() { real = m.real }()
-		rt.Repeat(map[string]func(*rapid.T){
+		actions := map[string]func(*rapid.T){
 			"create": m.create, "save": m.save, "delete": m.delete, "touch": m.touch,
 			"advance": m.advance, "reopen": m.reopen, "": m.check,
-		})
+		}
+		if _, ok := real.(store.Sweeper); ok {
+			actions["sweep"] = m.sweep
+		}
+		if _, ok := real.(store.Outbox); ok {
+			m.listeners = []string{fmt.Sprint("hook", run), fmt.Sprint("files", run)}
+			actions["deliver"], actions["revive"] = m.deliver, m.revive
+		}
+		rt.Repeat(actions)
 	})
 	if err := real.Close(); err != nil {
 		t.Error(err)
@@ -44,6 +55,11 @@ type machine struct {
 	model    *Memory
 	managers []string
 	known    map[store.Key][]store.Record // every record ever saved or tried
+
+	listeners []string      // none if the store cannot tell anybody
+	ended     []store.Ended // what the model told of, and was not compared yet
+	realEnded []store.Ended // what the store told of; protected by mu
+	mu        sync.Mutex
 }
 
 func (m *machine) key(rt *rapid.T) store.Key {
@@ -60,7 +76,7 @@ func (m *machine) some(rt *rapid.T, key store.Key) store.Record {
 // both runs a call on the two and compares the outcome.
 func (m *machine) both(rt *rapid.T, call func(store.Store) error) {
 	want, got := call(m.model), call(m.real)
-	for _, kind := range []error{store.ErrGone, store.ErrConflict} {
+	for _, kind := range []error{store.ErrGone, store.ErrConflict, store.ErrLimit} {
 		if errors.Is(want, kind) != errors.Is(got, kind) {
 			rt.Fatalf("the model answers %v, the store %v", want, got)
 		}
@@ -74,12 +90,14 @@ func (m *machine) create(rt *rapid.T) {
 	key, now := m.key(rt), m.clock.Now()
 	rec := store.Record{
 		Data: []byte(rapid.StringN(0, 40, -1).Draw(rt, "data")), Created: now, Written: now, Accessed: now,
-		Idle:     time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second,
-		Absolute: now.Add(time.Duration(rapid.IntRange(1, 300).Draw(rt, "absolute")) * time.Second),
-		Nonce:    [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+		Idle:      time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second,
+		Absolute:  now.Add(time.Duration(rapid.IntRange(1, 300).Draw(rt, "absolute")) * time.Second),
+		Principal: m.principal(rt),
+		Nonce:     [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 	}
 	m.known[key] = append(m.known[key], rec)
-	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, store.Write{Record: rec}, store.Create()) })
+	w := m.write(rt, rec)
+	m.both(rt, func(s store.Store) error { return s.Save(m.t.Context(), key, w, store.Create()) })
 }
 
 func (m *machine) save(rt *rapid.T) {
@@ -90,15 +108,23 @@ func (m *machine) save(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "other timeout") {
 		rec.Idle = time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second
 	}
+	if rapid.Bool().Draw(rt, "other principal") {
+		rec.Principal = m.principal(rt)
+	}
+	if rapid.IntRange(0, 3).Draw(rt, "other end") == 0 {
+		rec.Absolute = rec.Accessed.Add(time.Duration(rapid.IntRange(1, 300).Draw(rt, "absolute")) * time.Second)
+	}
 	m.known[key] = append(m.known[key], rec)
+	w := m.write(rt, rec)
 	m.both(rt, func(s store.Store) error {
-		return s.Save(m.t.Context(), key, store.Write{Record: rec}, store.IfVersion(old.Version))
+		return s.Save(m.t.Context(), key, w, store.IfVersion(old.Version))
 	})
 }
 
 func (m *machine) delete(rt *rapid.T) {
 	key := m.key(rt)
-	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key, store.End{Reason: store.Destroyed}) })
+	end := store.End{Reason: store.Destroyed, Listeners: m.told(rt)}
+	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key, end) })
 }
 
 func (m *machine) touch(rt *rapid.T) {
@@ -108,7 +134,11 @@ func (m *machine) touch(rt *rapid.T) {
 }
 
 func (m *machine) advance(rt *rapid.T) {
-	m.clock.Advance(time.Duration(rapid.IntRange(1, 60_000).Draw(rt, "milliseconds")) * time.Millisecond)
+	least := 1
+	if rapid.IntRange(0, 9).Draw(rt, "rarely") == 0 {
+		least = -60_000 // the clock is set back
+	}
+	m.clock.Advance(time.Duration(rapid.IntRange(least, 60_000).Draw(rt, "milliseconds")) * time.Millisecond)
 }
 
 func (m *machine) reopen(rt *rapid.T) {
@@ -119,10 +149,12 @@ func (m *machine) reopen(rt *rapid.T) {
 		rt.Fatal(err)
 	}
 	m.real = m.engine.Open(m.t, m.dir, m.clock.Now)
+	m.watch()
 }
 
 // check compares all that can be seen.
 func (m *machine) check(rt *rapid.T) {
+	m.checkAbilities(rt)
 	for key := range m.known {
 		want, errWant := m.model.Load(m.t.Context(), key)
 		got, errGot := m.real.Load(m.t.Context(), key)

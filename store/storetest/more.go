@@ -3,7 +3,9 @@ package storetest
 import (
 	"context"
 	"errors"
+	"io"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -111,7 +113,7 @@ func testConcurrentSaves(t *testing.T, r *rig) {
 }
 
 func calls(s store.Store, key store.Key, rec store.Record) map[string]func(context.Context) error {
-	return map[string]func(context.Context) error{
+	all := map[string]func(context.Context) error{
 		"load": func(ctx context.Context) error { _, err := s.Load(ctx, key); return err },
 		"save": func(ctx context.Context) error {
 			return s.Save(ctx, key, store.Write{Record: next(rec, "new")}, store.IfVersion(rec.Version))
@@ -127,6 +129,39 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 			return nil
 		},
 	}
+	if u, ok := s.(store.Updater); ok {
+		all["update"] = func(ctx context.Context) error {
+			_, err := u.Update(ctx, key, func(rec store.Record) (store.Write, error) { return store.Write{Record: next(rec, "new")}, nil })
+			return err
+		}
+	}
+	if w, ok := s.(store.Sweeper); ok {
+		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, 10, nobody); return err }
+	}
+	if p, ok := s.(store.Pager); ok {
+		all["page"] = func(ctx context.Context) error {
+			_, err := p.Page(ctx, store.Query{Manager: key.Manager, Order: store.ByCreated, Limit: 1})
+			return err
+		}
+	}
+	if c, ok := s.(store.Counter); ok {
+		all["counts"] = func(ctx context.Context) error { _, err := c.Counts(ctx); return err }
+	}
+	if o, ok := s.(store.Outbox); ok {
+		all["deliveries"] = func(ctx context.Context) error { _, _, err := o.Deliveries(ctx, "hook", 1); return err }
+		all["settle"] = func(ctx context.Context) error { return o.Settle(ctx, store.Settlement{ID: "x"}) }
+		all["dead letters"] = func(ctx context.Context) error { _, err := o.DeadLetters(ctx, "", 1); return err }
+		all["revive"] = func(ctx context.Context) error { return o.Revive(ctx, "x") }
+		all["backlog"] = func(ctx context.Context) error { _, err := o.Backlog(ctx); return err }
+	}
+	if a, ok := s.(store.Archiver); ok {
+		all["backup"] = func(ctx context.Context) error { return a.Backup(ctx, io.Discard) }
+		all["restore"] = func(ctx context.Context) error {
+			_, err := a.Restore(ctx, strings.NewReader(""))
+			return err
+		}
+	}
+	return all
 }
 
 func testCancelled(t *testing.T, r *rig) {

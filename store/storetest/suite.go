@@ -6,6 +6,8 @@ package storetest
 
 import (
 	"io"
+	"reflect"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +43,21 @@ func Run(t *testing.T, e Engine) {
 		{"list", testList},
 		{"update", testUpdate},
 		{"leases", testLeases},
+		{"sweep", testSweep},
+		{"sweep beside writes", testSweepBesideWrites},
+		{"observe", testObserve},
+		{"outbox", testOutbox},
+		{"outbox order", testOutboxOrder},
+		{"dead letters", testDeadLetters},
+		{"outbox reopened", testOutboxReopened},
+		{"limit", testLimit},
+		{"parallel sign-ins", testParallelSignIns},
+		{"page", testPage},
+		{"page by principal", testPageByPrincipal},
+		{"cursors", testCursors},
+		{"counts", testCounts},
+		{"archive", testArchive},
+		{"bad archives", testBadArchives},
 		{"concurrent saves", testConcurrentSaves},
 		{"histories", testHistories},
 		{"cancelled", testCancelled},
@@ -62,13 +79,46 @@ type rig struct {
 	clock  *Clock
 	store  Closer
 	closed bool
+
+	mu    sync.Mutex
+	ended []store.Ended // what the store told of; protected by mu
 }
 
 func newRig(t *testing.T, e Engine) *rig {
 	r := &rig{t: t, engine: e, dir: t.TempDir(), clock: NewClock()}
-	r.store = e.Open(t, r.dir, r.clock.Now)
+	r.open()
 	t.Cleanup(r.close)
 	return r
+}
+
+func (r *rig) open() {
+	r.store, r.closed = r.engine.Open(r.t, r.dir, r.clock.Now), false
+	if o, ok := r.store.(store.Observable); ok {
+		o.Observe(func(e store.Ended) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.ended = append(r.ended, e)
+		})
+	}
+}
+
+// ends returns what was told of since the last call.
+func (r *rig) ends() []store.Ended {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ended := r.ended
+	r.ended = nil
+	return ended
+}
+
+// ability returns an optional ability of the store.
+func ability[T any](t *testing.T, r *rig) T {
+	t.Helper()
+	a, ok := r.store.(T)
+	if !ok {
+		t.Skipf("this store has no %v, which is optional", reflect.TypeFor[T]())
+	}
+	return a
 }
 
 func (r *rig) close() {
@@ -84,7 +134,7 @@ func (r *rig) close() {
 func (r *rig) reopen() {
 	r.t.Helper()
 	r.close()
-	r.store, r.closed = r.engine.Open(r.t, r.dir, r.clock.Now), false
+	r.open()
 }
 
 // record is a record that begins now, with that data.
@@ -93,7 +143,7 @@ func (r *rig) record(data string) store.Record {
 	return store.Record{
 		Data: []byte(data), Created: now, Written: now, Accessed: now,
 		Idle: 30 * time.Minute, Absolute: now.Add(12 * time.Hour),
-		Nonce: [16]byte{1, 2, 3}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+		Nonce: [16]byte{1, 2, 3}, Rotated: now, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 	}
 }
 

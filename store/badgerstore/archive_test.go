@@ -1,0 +1,367 @@
+package badgerstore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
+)
+
+// archive writes a backup of n sessions by hand; change may spoil it.
+func archive(t testing.TB, n int, change func(*archiveWriter)) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	a, err := newArchiveWriter(&b, "store", time.Unix(1e9, 0))
+	for i := range n {
+		rec := truncated(record(fmt.Sprint(i)))
+		err = errors.Join(err, a.session(keyOf(byte(i)), &rec))
+	}
+	if change != nil {
+		change(a)
+	}
+	if err = errors.Join(err, a.end()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func readArchive(b []byte) (n int, err error) {
+	a, err := newArchiveReader(bytes.NewReader(b))
+	for err == nil {
+		var f *archived
+		if f, err = a.next(); err == nil && f.kind == frameEnd {
+			return n, nil
+		}
+		n++
+	}
+	return n, err
+}
+
+// What is whole, frame by frame, and yet is no backup.
+func TestArchiveIsInOrder(t *testing.T) {
+	rec := truncated(record("x"))
+	n := notice{kind: store.NoticeSaved, rec: rec}
+	for name, change := range map[string]func(*archiveWriter){
+		"a session twice": func(a *archiveWriter) { _ = a.session(keyOf(2), &rec) },
+		"a manager in two places": func(a *archiveWriter) {
+			_ = errors.Join(a.session(store.Key{Manager: "cart"}, &rec), a.session(keyOf(9), &rec))
+		},
+		"a notice without a delivery": func(a *archiveWriter) { _ = a.notice(1, "shop", &n) },
+		"a delivery without a notice": func(a *archiveWriter) { _ = a.delivery("hook", &attempts{}) },
+		"a delivery twice": func(a *archiveWriter) {
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.delivery("hook", &attempts{}))
+		},
+		"a seq twice": func(a *archiveWriter) {
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.notice(1, "shop", &n), a.delivery("hook", &attempts{}))
+		},
+		"a seq beyond all": func(a *archiveWriter) { _ = errors.Join(a.notice(1<<63, "shop", &n), a.delivery("hook", &attempts{})) },
+		"a session after a notice": func(a *archiveWriter) {
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.session(keyOf(9), &rec))
+		},
+		"another number of sessions": func(a *archiveWriter) { a.sessions++ },
+		"another sum":                func(a *archiveWriter) { a.sum.Write([]byte{1}) },
+		"a frame of an unknown kind": func(a *archiveWriter) { _ = a.frame('?', a.begin()) },
+		"a header once more":         func(a *archiveWriter) { _ = a.frame(frameHeader, appendTime(appendText(a.begin(), "x"), time.Time{})) },
+		"a record that is cut off": func(a *archiveWriter) {
+			_ = a.frame(frameSession, append(appendText(a.begin(), "shop"), make([]byte, 20)...))
+		},
+		"a manager's name that is too long": func(a *archiveWriter) { _ = a.session(store.Key{Manager: strings.Repeat("m", maxManager+1)}, &rec) },
+		"a text that is longer than all":    func(a *archiveWriter) { _ = a.frame(frameSession, binary.BigEndian.AppendUint32(a.begin(), 1<<31)) },
+		"data that is too large":            func(a *archiveWriter) { _ = a.session(keyOf(9), &store.Record{Data: make([]byte, maxData+1)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := readArchive(archive(t, 3, change)); !errors.Is(err, store.ErrBadBackup) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+	good := archive(t, 3, func(a *archiveWriter) {
+		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.delivery("files", &attempts{}), a.notice(7, "cart", &n), a.delivery("hook", &attempts{}))
+	})
+	if n, err := readArchive(good); n != 8 || err != nil {
+		t.Fatalf("%d frames, %v", n, err)
+	}
+	newer := bytes.Clone(good)
+	newer[len(archiveMagic)+3]++
+	if _, err := readArchive(newer); !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "format 2") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// A length that the file does not keep costs no memory.
+func TestArchiveAllocatesWhatIsThere(t *testing.T) {
+	b := binary.BigEndian.AppendUint32([]byte(archiveMagic), archiveFormat)
+	b = append(b, frameHeader, 0, 0xf, 0xff, 0xff)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 100 {
+		if _, err := readArchive(b); !errors.Is(err, store.ErrBadBackup) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if used := (after.TotalAlloc - before.TotalAlloc) / 100; used > 256<<10 {
+		t.Fatalf("%d bytes for %d", used, len(b))
+	}
+}
+
+func FuzzReadArchive(f *testing.F) {
+	n := notice{kind: store.NoticeEnded, reason: store.Idle, keys: []string{"a"}, rec: truncated(record("x"))}
+	f.Add(archive(f, 0, nil))
+	f.Add(archive(f, 2, func(a *archiveWriter) {
+		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{failure: "e"}))
+	}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		mend(b)
+		if _, err := readArchive(b); err != nil && !errors.Is(err, store.ErrBadBackup) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// mend puts right checksums under the fuzzer's changes, so that what is
+// behind them is reached.
+func mend(b []byte) {
+	for i := len(archiveMagic) + 4; i+9 <= len(b); {
+		n := int(binary.BigEndian.Uint32(b[i+1:]))
+		if n > maxFrame || i+9+n > len(b) {
+			return
+		}
+		if b[i] == frameEnd && n == 28 {
+			binary.BigEndian.PutUint32(b[i+29:], crc32.Checksum(b[:i], castagnoli))
+		}
+		binary.BigEndian.PutUint32(b[i+5+n:], crc32.Checksum(b[i:i+5+n], castagnoli))
+		i += 9 + n
+	}
+}
+
+func FuzzDecodeNotice(f *testing.F) {
+	n := notice{kind: store.NoticeSaved, keys: []string{"a", "b"}, rec: truncated(record("x"))}
+	a := attempts{tag: 7, n: 3, failure: "e"}
+	key := []byte("key")
+	f.Add(n.encode(key)[sealLen:], a.encode(key)[sealLen:])
+	f.Fuzz(func(t *testing.T, b, c []byte) {
+		sealed := seal(key, append(make([]byte, sealLen), b...), formatNotice)
+		if n, err := decodeNotice(key, sealed); err == nil {
+			if again, err := decodeNotice(key, n.encode(key)); err != nil || again.rec.Version != n.rec.Version {
+				t.Fatalf("%+v, %v", again, err)
+			}
+		}
+		sealed = seal(key, append(make([]byte, sealLen), c...), formatDelivery)
+		if a, err := decodeAttempts(key, sealed); err == nil {
+			if again, err := decodeAttempts(key, a.encode(key)); err != nil || again.tag != a.tag {
+				t.Fatalf("%+v, %v", again, err)
+			}
+		}
+	})
+}
+
+func backup(t *testing.T, s *Store) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A backup is of one moment, however long it takes, and holds nobody up.
+func TestBackupIsOfOneMoment(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	for i := range 200 {
+		create(t, s, keyOf(byte(i)), strings.Repeat("x", 2000))
+	}
+	var b bytes.Buffer
+	w := &meanwhile{Buffer: &b, do: func() {
+		for i := range 200 {
+			if err := s.Delete(t.Context(), keyOf(byte(i)), store.End{Reason: store.Destroyed}); err != nil {
+				t.Error(err)
+			}
+		}
+		create(t, s, store.Key{Manager: "later"}, "x")
+	}}
+	if err := s.Backup(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	o := open(t, t.TempDir(), nil)
+	defer shut(t, o)
+	if n, err := o.Restore(t.Context(), &b); n != 200 || err != nil {
+		t.Fatalf("%d sessions, %v", n, err)
+	}
+}
+
+// meanwhile does something at the first write.
+type meanwhile struct {
+	*bytes.Buffer
+	do func()
+}
+
+func (w *meanwhile) Write(b []byte) (int, error) {
+	if w.do != nil {
+		w.do()
+		w.do = nil
+	}
+	return w.Buffer.Write(b)
+}
+
+// Closing the store ends a backup that somebody reads slowly.
+func TestCloseEndsABackup(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	for i := range 100 {
+		create(t, s, keyOf(byte(i)), strings.Repeat("x", 4000))
+	}
+	closed := make(chan error, 1)
+	err := s.Backup(t.Context(), &meanwhile{Buffer: new(bytes.Buffer), do: func() {
+		go func() { closed <- s.Close() }()
+		<-s.ending
+	}})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The file that a backup is checked in shows nothing, and goes.
+func TestSpoolIsIllegible(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	defer shut(t, s)
+	p, err := s.newSpool(t.Context(), strings.NewReader(strings.Repeat("secret", 1000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(p.f.Name())
+	if err != nil || len(raw) != 6000 || bytes.Contains(raw, []byte("secret")) {
+		t.Fatalf("%d bytes: %.20q, %v", len(raw), raw, err)
+	}
+	if info, err := os.Stat(p.f.Name()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	r, err := p.reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(r); err != nil || text.String() != strings.Repeat("secret", 1000) {
+		t.Fatalf("%.20q, %v", text.String(), err)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, spoolPattern)); err != nil || len(left) > 0 {
+		t.Fatalf("%v, %v", left, err)
+	}
+}
+
+// While a backup is loaded nothing else begins, and a crash in the middle
+// leaves a store without sessions.
+func TestARestoreCutOffLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
+		t.Fatal(err)
+	}
+	l := loader{s: s, ctx: t.Context()}
+	rec := truncated(record("x"))
+	n := notice{kind: store.NoticeEnded, rec: rec, at: rec.Created}
+	for _, f := range []*archived{
+		{kind: frameSession, key: keyOf(1), rec: rec}, {kind: frameNotice, key: keyOf(2), seq: 5, notice: n},
+		{kind: frameDelivery, key: keyOf(2), seq: 5, notice: n, listener: "hook"},
+	} {
+		if err := l.add(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(t.Context(), keyOf(3), store.Write{Record: rec}, store.Create()); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("a save got between: %v", err)
+	}
+	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) > 0 {
+		t.Fatalf("%v, %v", due, err)
+	}
+	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("another restore began: %v", err)
+	}
+	write(t, dir, "restore-123.tmp", "left")
+	shut(t, s) // as good as a crash: the mark stays
+	logs, watched := observer.New(zapcore.WarnLevel)
+	s = open(t, dir, func(o *Options) { o.Logger = zap.New(logs) })
+	defer shut(t, s)
+	if watched.FilterMessageSnippet("cut off").Len() != 1 {
+		t.Fatal("nothing was logged")
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, spoolPattern)); err != nil || len(left) > 0 {
+		t.Fatalf("%v, %v", left, err)
+	}
+	if err := s.db.View(isEmpty); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Counts(t.Context()); err != nil || len(all) != 1 || all[0].Sessions != 0 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil))); n != 3 || err != nil {
+		t.Fatalf("%d sessions, %v", n, err)
+	}
+	create(t, s, keyOf(99), "x")
+}
+
+// A restore that fails while it is loaded is undone.
+func TestARestoreThatFailsIsUndone(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
+		t.Fatal(err)
+	}
+	l := loader{s: s, ctx: t.Context()}
+	rec := truncated(record("x"))
+	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.undoRestore(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context(), keyOf(1)); !errors.Is(err, store.ErrGone) {
+		t.Fatalf("got %v", err)
+	}
+	create(t, s, keyOf(1), "new")
+	if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+}
+
+func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
+	clock := storetest.NewClock()
+	s := open(t, t.TempDir(), func(o *Options) { o.Now = clock.Now })
+	defer shut(t, s)
+	rec := truncated(record("old"))
+	rec.Absolute = rec.Absolute.Add(-10 * 365 * 24 * time.Hour) // far behind the engine's backstop
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) }))); n != 1 || err != nil {
+		t.Fatalf("%d sessions, %v", n, err)
+	}
+	ended, _, err := s.Sweep(t.Context(), 10, func(string) []string { return []string{"hook"} })
+	if ended != 1 || err != nil {
+		t.Fatalf("%d ended, %v", ended, err)
+	}
+}

@@ -1,0 +1,163 @@
+package badgerstore
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// notice is what all listeners that are to be told of one thing share. That
+// of an end keeps the session's last record: it is a tomb.
+type notice struct {
+	kind    store.NoticeKind
+	reason  store.Reason
+	session owner
+	at      time.Time
+	keys    []string
+	size    int          // of the data, which only a tomb has
+	rec     store.Record // with Data of a tomb alone
+}
+
+// owner is the session that something is of, by its manager's number.
+type owner struct {
+	n  number
+	id store.ID
+}
+
+const (
+	formatNotice   = 1
+	formatDelivery = 1
+)
+
+func (n *notice) encode(key []byte) []byte {
+	b := make([]byte, sealLen, sealLen+256+len(n.rec.Principal)+len(n.rec.Data))
+	b = append(append(b, n.session.n[:]...), n.session.id[:]...)
+	return seal(key, n.append(b), formatNotice)
+}
+
+func decodeNotice(key, b []byte) (n notice, err error) {
+	if b, err = unseal(key, b, formatNotice); err != nil {
+		return notice{}, err
+	}
+	f := fields{b: b}
+	n.session = owner{number(f.take(4)), store.ID(f.take(16))}
+	return n, n.read(&f)
+}
+
+// append writes everything but the session, which a backup names otherwise.
+func (n *notice) append(b []byte) []byte {
+	b = appendText(appendText(b, string(n.kind)), string(n.reason))
+	b = appendTime(b, n.at)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(n.keys)))
+	for _, k := range n.keys {
+		b = appendText(b, k)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(n.size))
+	return appendRecord(b, &n.rec)
+}
+
+func (n *notice) read(f *fields) (err error) {
+	n.kind, n.reason, n.at = store.NoticeKind(f.text()), store.Reason(f.text()), f.time()
+	for range f.uint32() {
+		if n.keys = append(n.keys, f.text()); f.failed {
+			return errDamaged
+		}
+	}
+	n.size = int(f.uint32())
+	if n.rec, err = decodeRecord(f.rest()); err != nil || f.failed {
+		return errDamaged
+	}
+	return nil
+}
+
+// info returns the metadata of the record that the notice is of.
+func (n *notice) info() store.Info {
+	info := n.rec.Info(n.session.id)
+	info.Size = n.size
+	return info
+}
+
+// attempts is the state of one delivery, as it is stored. It says whose
+// session it is of, too, so that the notice need not be read for that.
+type attempts struct {
+	tag     uint64
+	session owner
+	at      time.Time // when it happened
+	n       int
+	next    time.Time
+	dead    bool
+	failure string
+}
+
+func (a *attempts) encode(key []byte) []byte {
+	b := make([]byte, sealLen, sealLen+128+len(a.failure))
+	b = append(append(b, a.session.n[:]...), a.session.id[:]...)
+	return seal(key, a.append(appendTime(b, a.at)), formatDelivery)
+}
+
+func decodeAttempts(key, b []byte) (a attempts, err error) {
+	if b, err = unseal(key, b, formatDelivery); err != nil {
+		return attempts{}, err
+	}
+	f := fields{b: b}
+	a.session = owner{number(f.take(4)), store.ID(f.take(16))}
+	a.at = f.time()
+	return a, a.read(&f)
+}
+
+func (a *attempts) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, a.tag)
+	b = binary.BigEndian.AppendUint32(b, uint32(a.n))
+	b = appendTime(b, a.next)
+	dead := byte(0)
+	if a.dead {
+		dead = 1
+	}
+	return appendText(append(b, dead), a.failure)
+}
+
+func (a *attempts) read(f *fields) error {
+	a.tag, a.n, a.next = f.uint64(), int(f.uint32()), f.time()
+	a.dead = f.take(1)[0] == 1
+	if a.failure = f.text(); f.failed || len(f.b) > 0 || len(a.failure) > store.MaxDeliveryError {
+		return errDamaged
+	}
+	return nil
+}
+
+// noticeCost is at most what a notice takes of a transaction.
+func noticeCost(r *store.Record, n store.Notice) int {
+	if len(n.Listeners) == 0 {
+		return 0
+	}
+	cost := 512 + len(r.Principal)
+	if n.Kind == store.NoticeEnded {
+		cost += len(r.Data)
+	}
+	for _, k := range n.Keys {
+		cost += len(k) + 4
+	}
+	for _, l := range n.Listeners {
+		cost += 256 + len(l)
+	}
+	return cost
+}
+
+// deliveryID is how others name a delivery: where it stands in the order of
+// filing, and a random number, so that no two stores give the same one.
+func deliveryID(seq, tag uint64) string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], seq)
+	binary.BigEndian.PutUint64(b[8:], tag)
+	return hex.EncodeToString(b[:])
+}
+
+func parseDeliveryID(id string) (seq, tag uint64, ok bool) {
+	b, err := hex.DecodeString(id)
+	if err != nil || len(b) != 16 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), true
+}

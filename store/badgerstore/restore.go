@@ -1,0 +1,251 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Restore implements store.Archiver. The backup is copied to a file and read
+// once to its end before anything is stored. While it is loaded saves are
+// refused, and nothing is swept or delivered; a mark in the database says so,
+// and whoever opens it after a crash begins without sessions again.
+func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	defer func() {
+		if err != nil {
+			sessions, err = 0, fmt.Errorf("restoring into session store %s: %w", s.opts.Dir, err)
+		}
+	}()
+	if err := s.db.View(isEmpty); err != nil {
+		return 0, err
+	}
+	p, err := s.newSpool(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err := s.readSpool(ctx, p, func(*archived) error { return nil }); err != nil {
+		return 0, err
+	}
+	if err := s.writer.do(ctx, &op{run: (*batch).beginRestore}); err != nil {
+		if !errors.Is(err, store.ErrUnknown) {
+			return 0, err
+		}
+		return 0, errors.Join(err, s.undoRestore())
+	}
+	l := loader{s: s, ctx: ctx}
+	if err = s.readSpool(ctx, p, l.add); err == nil {
+		err = l.flush()
+	}
+	if err == nil {
+		err = s.writer.do(ctx, &op{run: func(b *batch) error {
+			b.staged++
+			b.committed = func() { s.restoring.Store(false) }
+			return b.remove([]byte{keyRestoring})
+		}})
+	}
+	if err != nil {
+		return 0, errors.Join(err, s.undoRestore())
+	}
+	return l.sessions, nil
+}
+
+// isEmpty returns store.ErrNotEmpty if there is a session, or something that
+// a listener is to be told.
+func isEmpty(txn *badger.Txn) error {
+	for _, kind := range []byte{keySession, keyNotice, keyDelivery} {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
+		it.Rewind()
+		there := it.Valid()
+		it.Close()
+		if there {
+			return store.ErrNotEmpty
+		}
+	}
+	return nil
+}
+
+// beginRestore sets the mark, if there is nothing yet.
+func (b *batch) beginRestore() error {
+	switch {
+	case b.staged > 0:
+		return errAgain
+	case b.s.restoring.Load():
+		return fmt.Errorf("another backup is being restored: %w", store.ErrUnavailable)
+	}
+	if err := b.s.db.View(isEmpty); err != nil {
+		return err
+	}
+	b.s.restoring.Store(true)
+	b.staged++
+	return b.set([]byte{keyRestoring}, nil, 0)
+}
+
+func (s *Store) readSpool(ctx context.Context, p *spool, visit func(*archived) error) error {
+	r, err := p.reader()
+	if err != nil {
+		return err
+	}
+	a, err := newArchiveReader(r)
+	for err == nil {
+		var f *archived
+		if f, err = a.next(); err != nil || f.kind == frameEnd {
+			break
+		}
+		if err = s.interrupted(ctx); err == nil {
+			err = visit(f)
+		}
+	}
+	return err
+}
+
+// loader stores what is in a backup, some at a time.
+type loader struct {
+	s        *Store
+	ctx      context.Context
+	frames   []*archived
+	cost     int
+	sessions int64
+}
+
+// add takes a frame. A notice stays together with its deliveries.
+func (l *loader) add(f *archived) error {
+	if f.kind != frameDelivery && (l.cost >= maxBatchBytes || len(l.frames) >= maxBatchOps) {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	switch f.kind {
+	case frameSession:
+		l.sessions++
+		l.cost += recordCost(&f.rec)
+	case frameNotice:
+		l.cost += noticeCost(&f.notice.rec, store.Notice{Kind: f.notice.kind, Keys: f.notice.keys, Listeners: []string{""}})
+	case frameDelivery:
+		l.cost += 512 + len(f.listener)
+	}
+	l.frames = append(l.frames, f)
+	return nil
+}
+
+func (l *loader) flush() error {
+	frames, cost := l.frames, l.cost
+	l.frames, l.cost = nil, 0
+	if len(frames) == 0 {
+		return nil
+	}
+	if err := l.s.space.short(); err != nil {
+		return err
+	}
+	return l.s.writer.do(l.ctx, &op{run: func(b *batch) error {
+		if err := b.room(cost); err != nil {
+			return err
+		}
+		for _, f := range frames {
+			if err := b.load(f); err != nil {
+				return err
+			}
+		}
+		b.staged++
+		return nil
+	}})
+}
+
+// load stages one frame.
+func (b *batch) load(f *archived) error {
+	if f.kind == frameSession {
+		return b.record(f.key, nil, &f.rec)
+	}
+	n, err := b.number(f.key.Manager)
+	if err != nil {
+		return err
+	}
+	who := owner{n, f.key.ID}
+	if f.kind == frameNotice {
+		if err := b.reserve(f.seq); err != nil {
+			return err
+		}
+		b.s.outbox.next = max(b.s.outbox.next, f.seq+1)
+		f.notice.session = who
+		raw := noticeKey(f.seq)
+		return b.set(raw, f.notice.encode(raw), 0)
+	}
+	listener, err := b.listener(f.listener)
+	if err != nil {
+		return err
+	}
+	f.attempts.session, f.attempts.at = who, f.notice.at
+	return b.deliver(&filing{listener, f.seq, f.attempts})
+}
+
+// undoRestore removes what a restore that failed has brought. If that fails,
+// too, saves stay refused, and the next Open does it.
+func (s *Store) undoRestore() error {
+	return s.writer.do(context.Background(), &op{run: func(b *batch) error {
+		if b.staged > 0 {
+			return errAgain
+		}
+		var keys []store.Key
+		err := s.db.View(func(txn *badger.Txn) error {
+			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keySession}})
+			defer it.Close()
+			for it.Rewind(); it.Valid(); it.Next() {
+				raw := it.Item().Key()
+				keys = append(keys, store.Key{Manager: s.managers.name(number(raw[1:5])), ID: store.ID(raw[5:])})
+			}
+			return nil
+		})
+		if err == nil {
+			err = s.db.DropPrefix(restored...) // only this goroutine writes
+		}
+		for _, key := range keys {
+			s.cache.shard(key).forget(key)
+		}
+		if err = errors.Join(err, s.loadCounts(), s.loadOutbox()); err != nil {
+			return fmt.Errorf("removing what was restored: %w", err)
+		}
+		b.staged++
+		b.committed = func() { s.restoring.Store(false) }
+		return b.remove([]byte{keyRestoring})
+	}})
+}
+
+// restored are all keys that a restore brings, names excepted.
+var restored = [][]byte{
+	{keySession}, {keyAccess}, {keyExpiry}, {keyCreated}, {keyPrincipal}, {keyCount}, {keyNotice}, {keyDelivery},
+}
+
+// endRestore cleans up, at the opening, after a restore that was cut off.
+func (s *Store) endRestore() error {
+	if err := removeSpools(s.opts.Dir); err != nil {
+		return err
+	}
+	err := s.db.View(func(txn *badger.Txn) error {
+		_, err := txn.Get([]byte{keyRestoring})
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = s.db.DropPrefix(restored...)
+	}
+	if err == nil {
+		err = s.db.Update(func(txn *badger.Txn) error { return txn.Delete([]byte{keyRestoring}) })
+	}
+	if err != nil {
+		return fmt.Errorf("removing what a restore has left that was cut off: %w", err)
+	}
+	s.log.Warn("a restore was cut off: the store begins without sessions; restore the backup again", zap.String("dir", s.opts.Dir))
+	return nil
+}

@@ -1,0 +1,191 @@
+package badgerstore
+
+import (
+	"fmt"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// save decides about a conditional save.
+func (b *batch) save(key store.Key, w *store.Write, cond store.Condition) error {
+	current, alive, err := b.live(key)
+	if err != nil {
+		return err
+	}
+	switch {
+	case alive && current.rec.Version == w.Version:
+		return nil // this very save, repeated
+	case cond.IsCreate() && alive:
+		return store.ErrConflict
+	case cond.IsCreate():
+	case !alive || current.rec.Incarnation != w.Incarnation:
+		return store.ErrGone
+	case current.rec.Version != cond.Version():
+		return store.ErrConflict
+	}
+	return b.put(key, current, alive, w)
+}
+
+// update runs a change on the live record.
+func (b *batch) update(key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
+	current, alive, err := b.live(key)
+	if err != nil {
+		return store.Record{}, err
+	}
+	if !alive {
+		return store.Record{}, store.ErrGone
+	}
+	w, err := change(current.rec)
+	if err != nil {
+		return store.Record{}, err
+	}
+	err = b.put(key, current, alive, &w)
+	return w.Record, err
+}
+
+// put does all that a decided save brings, or nothing: who has to go, what was
+// there and has expired, the record, and the notices of it.
+func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) error {
+	if b.s.restoring.Load() {
+		return fmt.Errorf("saving session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
+	}
+	w.Record = truncated(w.Record)
+	if alive && current.rec.Accessed.After(w.Accessed) {
+		w.Accessed = current.rec.Accessed
+	}
+	need := recordCost(&w.Record)
+	for _, n := range w.Notices {
+		need += noticeCost(&w.Record, n)
+	}
+	replaced := current != nil && current.rec.Incarnation != w.Incarnation
+	if replaced {
+		need += endCost(&current.rec, w.TellEnds)
+	}
+	if w.Principal != "" && (!alive || current.rec.Principal != w.Principal) {
+		if err := b.limit(key, w, need); err != nil {
+			return err
+		}
+	} else if err := b.room(need); err != nil {
+		return err
+	}
+	if replaced {
+		if err := b.end(key, current, store.End{Reason: store.Replaced, Listeners: w.TellEnds}); err != nil {
+			return err
+		}
+		current = nil
+	}
+	if err := b.record(key, current, &w.Record); err != nil {
+		return err
+	}
+	for _, n := range w.Notices {
+		if err := b.file(key, n, "", &w.Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record stages a record, and its places in the indexes. The place for expiry
+// moves only to an earlier end: a session that lives longer than it is filed
+// is filed anew by the sweep, when it finds it there.
+func (b *batch) record(key store.Key, old *entry, rec *store.Record) error {
+	n, err := b.number(key.Manager)
+	if err != nil {
+		return err
+	}
+	e := &entry{rec: *rec, due: dueOf(rec.Deadline())}
+	ttl := b.s.ttlOf(rec.Absolute)
+	stays := false // the backstop of what is filed moves with the absolute end
+	if old == nil {
+		b.count(n, 1)
+	} else {
+		e.due = min(e.due, old.due)
+		stays = old.rec.Absolute.Equal(rec.Absolute)
+		if err := b.unfile(n, key.ID, old, e); err != nil {
+			return err
+		}
+	}
+	if !stays || old.due != e.due {
+		if err := b.expiry(n, key.ID, e.due, ttl); err != nil {
+			return err
+		}
+	}
+	same := stays && old.rec.Created.Equal(rec.Created)
+	if !same {
+		if err := b.set(createdKey(rec.Created, n, key.ID), nil, ttl); err != nil {
+			return err
+		}
+	}
+	if rec.Principal != "" && (!same || old.rec.Principal != rec.Principal) {
+		if err := b.set(principalKey(rec.Principal, rec.Created, n, key.ID), nil, ttl); err != nil {
+			return err
+		}
+	}
+	raw := sessionKey(n, key.ID)
+	if err := b.set(raw, e.encode(raw), ttl); err != nil {
+		return err
+	}
+	b.overlay[key] = e
+	b.staged++
+	return nil
+}
+
+// unfile takes a session out of the places that it has and leaves.
+func (b *batch) unfile(n number, id store.ID, old, next *entry) error {
+	moved := !old.rec.Created.Equal(next.rec.Created)
+	if old.due != next.due {
+		// What the access key says of the place would win.
+		for _, raw := range [...][]byte{expiryKey(old.due, n, id), accessKey(n, id)} {
+			if err := b.remove(raw); err != nil {
+				return err
+			}
+		}
+	}
+	if moved {
+		if err := b.remove(createdKey(old.rec.Created, n, id)); err != nil {
+			return err
+		}
+	}
+	if old.rec.Principal != "" && (moved || old.rec.Principal != next.rec.Principal) {
+		return b.remove(principalKey(old.rec.Principal, old.rec.Created, n, id))
+	}
+	return nil
+}
+
+// expiry files a session where the sweep will find it.
+func (b *batch) expiry(n number, id store.ID, due int64, ttl uint64) error {
+	if was, ok := b.filed[n]; !ok || due < was {
+		put(&b.filed, n, due)
+	}
+	if due < b.cursor(n) { // the clock was set back, or it comes from a backup
+		if err := b.writeCursor(n, due); err != nil {
+			return err
+		}
+	}
+	return b.set(expiryKey(due, n, id), nil, ttl)
+}
+
+// touch stages access times of the records that are still there.
+func (b *batch) touch(touches map[store.Key]touched) error {
+	for key, t := range touches {
+		current, err := b.current(key)
+		if err != nil {
+			return err
+		}
+		if current == nil || current.rec.Incarnation != t.incarnation {
+			continue
+		}
+		n, err := b.number(key.Manager)
+		if err != nil {
+			return err
+		}
+		if err := b.set(accessKey(n, key.ID), t.encode(current.due), b.s.ttlOf(current.rec.Absolute)); err != nil {
+			return err
+		}
+		b.staged++
+	}
+	return nil
+}
+
+// recordCost is at most what a record and its places take of a transaction.
+func recordCost(r *store.Record) int { return len(r.Data) + len(r.Principal) + 1024 }

@@ -1,0 +1,269 @@
+package badgerstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+const (
+	// sweepStep is how many sessions a sweep looks at in one go: it keeps
+	// the writer for that long, and then others have their turn.
+	sweepStep = 128
+	// cursorInterval is how far the cursors on disk may lag behind.
+	cursorInterval = 10 * time.Minute
+)
+
+// due is a session that may have ended, where it is filed.
+type due struct {
+	key store.Key
+	n   number
+	at  int64
+}
+
+// Sweep implements store.Sweeper. What it finds is only where sessions are
+// filed: the writer looks at each as it is then, touches that are not written
+// included. When disk space is short, sessions whose end is to be told stay,
+// since their data would be written once more; the others go, which frees
+// space; and what lives on is not filed anew.
+func (s *Store) Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
+	if err := s.enter(ctx); err != nil {
+		return 0, false, err
+	}
+	defer s.leave()
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	if s.restoring.Load() {
+		return 0, false, nil
+	}
+	w := newSweep(s, listeners)
+	for n > 0 && err == nil {
+		var part []due
+		if part, err = w.next(min(n, sweepStep)); err != nil || len(part) == 0 {
+			break
+		}
+		n -= len(part)
+		if err = s.interrupted(ctx); err == nil {
+			err = w.work(ctx, part)
+		}
+	}
+	if err != nil {
+		return w.ended, false, fmt.Errorf("sweeping: %w", err)
+	}
+	if more, err = w.finish(); err != nil {
+		return w.ended, false, fmt.Errorf("sweeping: %w", err)
+	}
+	return w.ended, more && !w.low, s.writeCursors(ctx, cursorInterval)
+}
+
+// sweep is one call of Sweep.
+type sweep struct {
+	s         *Store
+	now       int64
+	low       bool // disk space is short
+	listeners map[string][]string
+	lanes     []*lane
+	ended     int
+}
+
+// lane is what is due of one manager.
+type lane struct {
+	manager string
+	n       number
+	seek    place // what comes next is there or behind
+	found   []due // and was not handed out yet
+	isDone  bool  // there is no more behind found
+	stuck   int64 // the first place of something that was left where it is; MaxInt64 if nothing was
+}
+
+func newSweep(s *Store, listeners func(manager string) []string) *sweep {
+	w := &sweep{s: s, now: s.opts.Now().UnixMilli(), low: s.space.isLow.Load(), listeners: make(map[string][]string)}
+	for _, manager := range s.managers.all() {
+		w.listeners[manager] = listeners(manager)
+		if w.low && len(w.listeners[manager]) > 0 {
+			continue
+		}
+		n, _ := s.managers.number(manager)
+		w.lanes = append(w.lanes, &lane{
+			manager: manager, n: n, seek: place{at: uint64(s.sweep.begin(n, w.now))}, stuck: w.now + 1,
+		})
+	}
+	return w
+}
+
+// next returns the next ones that are due, the earliest first.
+func (w *sweep) next(n int) (part []due, err error) {
+	for len(part) < n {
+		var first *lane
+		for _, l := range w.lanes {
+			if err := w.fill(l, n); err != nil {
+				return nil, err
+			}
+			if len(l.found) > 0 && (first == nil || l.found[0].at < first.found[0].at) {
+				first = l
+			}
+		}
+		if first == nil {
+			break
+		}
+		part = append(part, first.found[0])
+		first.found = first.found[1:]
+	}
+	return part, nil
+}
+
+// fill looks for what is due of a manager, if nothing is left of what it has found.
+func (w *sweep) fill(l *lane, n int) error {
+	if len(l.found) > 0 || l.isDone {
+		return nil
+	}
+	prefix := numberKey(nil, keyExpiry, l.n)
+	return w.s.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+		defer it.Close()
+		for it.Seek(l.seek.append(slices.Clone(prefix))); it.Valid(); it.Next() {
+			at := placeOf(it.Item().Key())
+			if at.at > uint64(w.now) {
+				break
+			}
+			if len(l.found) == n {
+				l.seek = at
+				return nil
+			}
+			l.found = append(l.found, due{store.Key{Manager: l.manager, ID: at.id}, l.n, int64(at.at)})
+		}
+		l.isDone = true
+		return nil
+	})
+}
+
+// work has the writer end those that have ended.
+func (w *sweep) work(ctx context.Context, part []due) error {
+	for len(part) > 0 {
+		var done, ended int
+		var stuck []due
+		err := w.s.writer.do(ctx, &op{key: part[0].key, run: func(b *batch) error {
+			done, ended, stuck = 0, 0, stuck[:0]
+			for done < len(part) && (done == 0 || !b.full()) {
+				outcome, err := b.sweep(part[done], w)
+				if err != nil && (done == 0 || !errors.Is(err, errAgain)) {
+					return err
+				}
+				if err != nil {
+					break
+				}
+				switch outcome {
+				case sweptEnded:
+					ended++
+				case sweptStuck:
+					stuck = append(stuck, part[done])
+				}
+				done++
+			}
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+		for _, d := range stuck {
+			i := slices.IndexFunc(w.lanes, func(l *lane) bool { return l.n == d.n })
+			w.lanes[i].stuck = min(w.lanes[i].stuck, d.at)
+		}
+		w.ended += ended
+		part = part[done:]
+	}
+	return nil
+}
+
+// finish notes how far each manager was swept, and reports whether there is more.
+func (w *sweep) finish() (more bool, err error) {
+	for _, l := range w.lanes {
+		if err := w.fill(l, 1); err != nil {
+			return false, err
+		}
+		at := l.stuck // now+1, if all went well
+		if len(l.found) > 0 {
+			more = true
+			at = min(at, l.found[0].at)
+		}
+		w.s.sweep.came(l.n, at)
+	}
+	return more, nil
+}
+
+// What became of a session that a sweep has looked at.
+type outcome int
+
+const (
+	sweptEnded outcome = iota
+	sweptAnew          // it lives on, or is not there any more
+	sweptStuck         // it lives on, and stays where it is
+)
+
+// sweep decides about a session that was found due.
+func (b *batch) sweep(d due, w *sweep) (outcome, error) {
+	current, alive, err := b.live(d.key)
+	if err != nil {
+		return 0, err
+	}
+	if alive && w.low {
+		return sweptStuck, nil
+	}
+	if current != nil && !alive {
+		if err := b.room(endCost(&current.rec, w.listeners[d.key.Manager])); err != nil {
+			return 0, err
+		}
+	}
+	if current == nil || current.due != d.at { // a place that nobody minds
+		if err := b.remove(expiryKey(d.at, d.n, d.key.ID)); err != nil {
+			return 0, err
+		}
+		b.staged++
+	}
+	switch {
+	case current == nil:
+		return sweptAnew, nil
+	case alive:
+		return sweptAnew, b.refile(d, current)
+	}
+	return sweptEnded, b.end(d.key, current, store.End{Reason: current.rec.EndsBy(), Listeners: w.listeners[d.key.Manager]})
+}
+
+// refile files a session that lives on where it will end now, without its data.
+func (b *batch) refile(d due, current *entry) error {
+	e := *current
+	e.due = dueOf(e.rec.Deadline())
+	if e.due != current.due {
+		if err := b.remove(expiryKey(current.due, d.n, d.key.ID)); err != nil {
+			return err
+		}
+	}
+	ttl := b.s.ttlOf(e.rec.Absolute)
+	if err := b.expiry(d.n, d.key.ID, e.due, ttl); err != nil {
+		return err
+	}
+	b.overlay[d.key] = &e
+	b.staged++
+	return b.set(accessKey(d.n, d.key.ID), access{e.rec.Incarnation, e.rec.Accessed}.encode(e.due), ttl)
+}
+
+// writeCursors writes the cursors that are that far behind.
+func (s *Store) writeCursors(ctx context.Context, behind time.Duration) error {
+	all := s.sweep.unwritten(max(1, behind.Milliseconds()))
+	if len(all) == 0 {
+		return nil
+	}
+	slices.SortFunc(all, func(a, b number) int { return cmp.Compare(string(a[:]), string(b[:])) })
+	err := s.writer.do(ctx, &op{run: func(b *batch) error { return b.writeCursors(all) }})
+	if err != nil {
+		return fmt.Errorf("writing how far the sweep has come: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,215 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// backup returns a backup of the store.
+func (r *rig) backup() []byte {
+	r.t.Helper()
+	var b bytes.Buffer
+	if err := r.store.(store.Archiver).Backup(r.t.Context(), &b); err != nil {
+		r.t.Fatalf("backing up: %v", err)
+	}
+	return b.Bytes()
+}
+
+// other returns another store of the same engine, on the same clock.
+func (r *rig) other(t *testing.T) *rig {
+	o := newRig(t, r.engine)
+	o.close()
+	o.clock = r.clock
+	o.open()
+	return o
+}
+
+func (r *rig) restore(backup []byte, want int64) {
+	r.t.Helper()
+	if n, err := r.store.(store.Archiver).Restore(r.t.Context(), bytes.NewReader(backup)); err != nil || n != want {
+		r.t.Fatalf("%d sessions were restored, want %d: %v", n, want, err)
+	}
+}
+
+// fill gives a store something of everything, and returns what lives.
+func (r *rig) fill() map[store.Key]store.Record {
+	r.t.Helper()
+	hook := tellable(r)
+	for i := range byte(40) {
+		key := keyOf([]string{"shop", "cart"}[i%2], i)
+		rec := r.record(string(bytes.Repeat([]byte("x"), int(i)*100)))
+		rec.PreviousNonce, rec.PreviousUntil = [16]byte{i}, r.clock.Now()
+		if i%4 < 2 {
+			rec.Principal = "alice"
+		}
+		w := store.Write{Record: rec}
+		if hook != nil && i%5 == 0 {
+			w.Notices = []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"hook", "files"}}, {Kind: store.NoticeSaved, Listeners: hook, Keys: []string{"a", "b"}}}
+		}
+		if err := r.store.Save(r.t.Context(), key, w, store.Create()); err != nil {
+			r.t.Fatal(err)
+		}
+		r.clock.Advance(time.Second)
+		r.touch(key, rec)
+	}
+	if hook != nil {
+		due := r.due("hook", 10)
+		r.settle(store.Settlement{ID: due[0].ID, Next: r.clock.Now().Add(time.Hour), Error: "later"},
+			store.Settlement{ID: due[1].ID, Dead: true, Error: "dead"}, store.Settlement{ID: due[2].ID, Delivered: true})
+	}
+	if err := r.store.Delete(r.t.Context(), keyOf("shop", 0), store.End{Reason: store.Revoked, Listeners: hook}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.clock.Advance(30*time.Minute + store.TouchSlack(30*time.Minute) - 35*time.Second) // some expire
+	live := make(map[store.Key]store.Record)
+	for _, manager := range []string{"shop", "cart"} {
+		for info, err := range r.store.List(r.t.Context(), manager, store.ID{}) {
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			key := store.Key{Manager: manager, ID: info.ID}
+			live[key] = r.load(key)
+		}
+	}
+	if len(live) == 0 || len(live) == 39 {
+		r.t.Fatalf("%d of 39 live", len(live))
+	}
+	return live
+}
+
+func testArchive(t *testing.T, r *rig) {
+	ability[store.Archiver](t, r)
+	t.Run("of nothing", func(t *testing.T) {
+		r.other(t).restore(r.backup(), 0)
+	})
+	live := r.fill()
+	backup := r.backup()
+	o := r.other(t)
+	o.restore(backup, 39)
+	check := func(t *testing.T) {
+		t.Helper()
+		for key, want := range live {
+			if got := o.load(key); !same(got, want) {
+				t.Fatalf("got %+v, want %+v", got, want)
+			}
+		}
+		for _, q := range []store.Query{{Manager: "shop"}, {Manager: "cart", Principal: "alice"}, {Manager: "shop", Order: store.ByExpires}} {
+			if _, ok := r.store.(store.Pager); !ok {
+				break
+			}
+			q.Limit = 7
+			if want, got := r.pages(q), o.pages(q); !slices.Equal(got, want) {
+				t.Fatalf("%+v: got %v, want %v", q, got, want)
+			}
+		}
+		if c, ok := r.store.(store.Counter); ok {
+			want, err1 := c.Counts(t.Context())
+			got, err2 := o.store.(store.Counter).Counts(t.Context())
+			if err1 != nil || err2 != nil || !slices.Equal(got, want) {
+				t.Fatalf("got %v, %v; want %v, %v", got, err2, want, err1)
+			}
+		}
+		if _, ok := r.store.(store.Outbox); ok {
+			sameMail(t, r, o)
+		}
+	}
+	check(t)
+	if !r.engine.Volatile {
+		o.reopen()
+		check(t)
+	}
+	t.Run("into a store that has something", func(t *testing.T) {
+		if n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup)); n != 0 || !errors.Is(err, store.ErrNotEmpty) {
+			t.Fatalf("%d were restored: %v", n, err)
+		}
+		check(t)
+	})
+	t.Run("it is a store as any other", func(t *testing.T) {
+		if _, ok := r.store.(store.Sweeper); ok {
+			if want, got := r.sweep(10, func(string) []string { return tellable(r) }), o.sweep(10, func(string) []string { return tellable(o) }); got != want {
+				t.Fatalf("%d ended, want %d", got, want)
+			}
+		}
+		for key, rec := range live {
+			o.save(key, rec, func(w *store.Write) { w.Principal = "bob" })
+			if err := o.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: tellable(o)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// sameMail compares what waits in two stores.
+func sameMail(t *testing.T, r, o *rig) {
+	t.Helper()
+	for _, listener := range []string{"hook", "files"} {
+		if want, got := r.due(listener, 100), o.due(listener, 100); !slices.EqualFunc(got, want, sameDelivery) {
+			t.Fatalf("for %s: got %+v, want %+v", listener, got, want)
+		}
+	}
+	if want, got := r.dead("", 10), o.dead("", 10); len(got) != 1 || !slices.EqualFunc(got, want, sameDelivery) {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+	want, err := r.store.(store.Outbox).Backlog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.backlog(want...)
+}
+
+func sameDelivery(a, b store.Delivery) bool {
+	return a.ID == b.ID && a.Listener == b.Listener && a.Kind == b.Kind && a.Reason == b.Reason && a.Key == b.Key && a.At.Equal(b.At) &&
+		slices.Equal(a.Keys, b.Keys) && a.Info == b.Info && bytes.Equal(a.Data, b.Data) && a.Attempts == b.Attempts && a.Next.Equal(b.Next) &&
+		a.Error == b.Error && a.Dead == b.Dead
+}
+
+// testBadArchives: a backup that is not whole changes nothing.
+func testBadArchives(t *testing.T, r *rig) {
+	a := ability[store.Archiver](t, r)
+	r.fill()
+	backup := r.backup()
+	o := r.other(t)
+	refused := func(what string, bad []byte) {
+		t.Helper()
+		n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(bad))
+		if n != 0 || !errors.Is(err, store.ErrBadBackup) {
+			t.Fatalf("%s: %d were restored: %v", what, n, err)
+		}
+		for _, manager := range []string{"shop", "cart"} {
+			for info, err := range o.store.List(t.Context(), manager, store.ID{}) {
+				t.Fatalf("%s: it has left %v, %v", what, info, err)
+			}
+		}
+	}
+	refused("nothing", nil)
+	refused("another file", bytes.Repeat([]byte("another file "), 1000))
+	refused("something follows", append(slices.Clone(backup), 0))
+	refused("twice", append(slices.Clone(backup), backup...))
+	step := len(backup)/150 + 1
+	for i := 0; i < len(backup); i += step {
+		refused("cut off", backup[:i])
+		bad := slices.Clone(backup)
+		bad[i] ^= 0x04
+		refused("damaged", bad)
+	}
+	refused("cut off at the end", backup[:len(backup)-1])
+	broken := errors.New("broken")
+	if _, err := o.store.(store.Archiver).Restore(t.Context(), io.MultiReader(bytes.NewReader(backup[:len(backup)/2]), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+		t.Fatalf("got %v", err)
+	}
+	if err := a.Backup(t.Context(), brokenWriter{broken}); !errors.Is(err, broken) {
+		t.Fatalf("got %v", err)
+	}
+	o.restore(backup, 39)
+}
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }

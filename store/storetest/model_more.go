@@ -1,0 +1,204 @@
+package storetest
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// watch has the store under test tell of the ends of this run.
+func (m *machine) watch() {
+	if o, ok := m.real.(store.Observable); ok {
+		o.Observe(func(e store.Ended) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if slices.Contains(m.managers, e.Key.Manager) {
+				m.realEnded = append(m.realEnded, e)
+			}
+		})
+	}
+}
+
+func (m *machine) principal(rt *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "alice", "bob"}).Draw(rt, "principal")
+}
+
+// told is some of the listeners.
+func (m *machine) told(rt *rapid.T) []string {
+	return m.listeners[:rapid.IntRange(0, len(m.listeners)).Draw(rt, "listeners")]
+}
+
+// write adds to a record what may be saved with it.
+func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
+	w := store.Write{Record: rec, TellEnds: m.told(rt)}
+	if told := m.told(rt); len(told) > 0 {
+		w.Notices = []store.Notice{{Kind: store.NoticeSaved, Listeners: told, Keys: []string{rec.Version.String()}}}
+	}
+	if _, ok := m.real.(store.Pager); ok && rapid.Bool().Draw(rt, "limited") {
+		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
+	}
+	return w
+}
+
+// sweep sweeps both to the end. Sessions of other runs may go, too.
+func (m *machine) sweep(rt *rapid.T) {
+	told := map[string][]string{m.managers[0]: m.told(rt), m.managers[1]: m.told(rt)}
+	n := rapid.IntRange(1, 10).Draw(rt, "at once")
+	for _, s := range []store.Sweeper{m.model, m.real.(store.Sweeper)} {
+		for more := true; more; {
+			var err error
+			if _, more, err = s.Sweep(m.t.Context(), n, func(manager string) []string { return told[manager] }); err != nil {
+				rt.Fatal(err)
+			}
+		}
+	}
+	for key := range m.known {
+		if _, err := m.model.Load(m.t.Context(), key); isGone(err) {
+			delete(m.known, key)
+		}
+	}
+}
+
+// outboxes returns the model's and the store's.
+func (m *machine) outboxes() [2]store.Outbox {
+	return [2]store.Outbox{m.model, m.real.(store.Outbox)}
+}
+
+// mail asks both for deliveries, and compares these. The two may have filed
+// what a sweep found in another order, so they are put in order of sessions.
+func (m *machine) mail(rt *rapid.T, ask func(store.Outbox) ([]store.Delivery, time.Time, error)) (both [2][]store.Delivery) {
+	var next [2]time.Time
+	for i, o := range m.outboxes() {
+		var err error
+		if both[i], next[i], err = ask(o); err != nil {
+			rt.Fatal(err)
+		}
+		both[i] = slices.DeleteFunc(both[i], func(d store.Delivery) bool { return !slices.Contains(m.managers, d.Key.Manager) })
+		slices.SortStableFunc(both[i], func(a, b store.Delivery) int {
+			return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Key.Manager, b.Key.Manager), bytes.Compare(a.Key.ID[:], b.Key.ID[:]))
+		})
+	}
+	if !next[0].Equal(next[1]) || !slices.EqualFunc(both[0], both[1], func(a, b store.Delivery) bool {
+		a.ID, b.ID = "", ""
+		a.Info.Created, a.Info.Written, a.Info.Accessed, a.Info.Expires = b.Info.Created, b.Info.Written, b.Info.Accessed, b.Info.Expires // to the millisecond
+		return sameDelivery(a, b)
+	}) {
+		rt.Fatalf("the model has %+v, next at %v; the store %+v, next at %v", both[0], next[0], both[1], next[1])
+	}
+	return both
+}
+
+func (m *machine) deliver(rt *rapid.T) {
+	listener := rapid.SampledFrom(m.listeners).Draw(rt, "listener")
+	due := m.mail(rt, func(o store.Outbox) ([]store.Delivery, time.Time, error) {
+		return o.Deliveries(m.t.Context(), listener, 1000)
+	})
+	var done [2][]store.Settlement
+	for i := range due[0] {
+		s := store.Settlement{Next: m.clock.Now().Add(time.Duration(rapid.IntRange(-5, 90).Draw(rt, "seconds")) * time.Second), Error: "e"}
+		switch rapid.IntRange(0, 4).Draw(rt, "outcome") {
+		case 0, 1:
+			s.Delivered = true
+		case 2:
+			s.Dead = true
+		case 3: // it is under way
+			continue
+		}
+		for j := range due {
+			s.ID = due[j][i].ID
+			done[j] = append(done[j], s)
+		}
+	}
+	for j, o := range m.outboxes() {
+		if err := o.Settle(m.t.Context(), done[j]...); err != nil {
+			rt.Fatal(err)
+		}
+	}
+}
+
+func (m *machine) revive(rt *rapid.T) {
+	dead := m.dead(rt)
+	if len(dead[0]) == 0 {
+		rt.Skip()
+	}
+	i := rapid.IntRange(0, len(dead[0])-1).Draw(rt, "which")
+	for j, o := range m.outboxes() {
+		if err := o.Revive(m.t.Context(), dead[j][i].ID); err != nil {
+			rt.Fatal(err)
+		}
+	}
+}
+
+func (m *machine) dead(rt *rapid.T) [2][]store.Delivery {
+	return m.mail(rt, func(o store.Outbox) ([]store.Delivery, time.Time, error) {
+		dead, err := o.DeadLetters(m.t.Context(), "", 10_000)
+		return dead, time.Time{}, err
+	})
+}
+
+// checkAbilities compares what only some stores can show.
+func (m *machine) checkAbilities(rt *rapid.T) {
+	if _, ok := m.real.(store.Observable); ok {
+		m.mu.Lock()
+		for _, ended := range [][]store.Ended{m.ended, m.realEnded} {
+			slices.SortFunc(ended, func(a, b store.Ended) int {
+				return cmp.Or(cmp.Compare(a.Key.Manager, b.Key.Manager), bytes.Compare(a.Key.ID[:], b.Key.ID[:]), cmp.Compare(a.Reason, b.Reason))
+			})
+		}
+		if !slices.Equal(m.ended, m.realEnded) {
+			rt.Fatalf("the model told of %v, the store of %v", m.ended, m.realEnded)
+		}
+		m.ended, m.realEnded = nil, nil
+		m.mu.Unlock()
+	}
+	if p, ok := m.real.(store.Pager); ok {
+		m.checkPages(rt, p)
+	}
+	if c, ok := m.real.(store.Counter); ok {
+		if want, got := m.counts(rt, m.model), m.counts(rt, c); !maps.Equal(want, got) {
+			rt.Fatalf("the model counts %v, the store %v", want, got)
+		}
+	}
+	if m.listeners != nil {
+		m.dead(rt)
+		for _, l := range m.listeners {
+			m.mail(rt, func(o store.Outbox) ([]store.Delivery, time.Time, error) { return o.Deliveries(m.t.Context(), l, 1000) })
+		}
+	}
+}
+
+func (m *machine) checkPages(rt *rapid.T, p store.Pager) {
+	for _, q := range []store.Query{{Order: store.ByCreated}, {Order: store.ByExpires}, {Order: store.ByCreated, Principal: "alice"}, {Order: store.ByExpires, Principal: "bob"}} {
+		for _, q.Manager = range m.managers {
+			q.Limit = 100
+			want, err1 := m.model.Page(m.t.Context(), q)
+			got, err2 := p.Page(m.t.Context(), q)
+			if err1 != nil || err2 != nil || got.Next != "" || !slices.EqualFunc(want.Sessions, got.Sessions, func(a, b store.Info) bool {
+				return a.ID == b.ID && a.Principal == b.Principal && a.Version == b.Version && a.Expires.UnixMilli() == b.Expires.UnixMilli()
+			}) {
+				rt.Fatalf("%+v: the model lists %v, %v; the store %v, %v", q, want, err1, got, err2)
+			}
+		}
+	}
+}
+
+// counts are those of this run that are not zero.
+func (m *machine) counts(rt *rapid.T, c store.Counter) map[string]int64 {
+	all, err := c.Counts(m.t.Context())
+	if err != nil {
+		rt.Fatal(err)
+	}
+	counts := make(map[string]int64)
+	for _, c := range all {
+		if c.Sessions != 0 && slices.Contains(m.managers, c.Manager) {
+			counts[c.Manager] = c.Sessions
+		}
+	}
+	return counts
+}

@@ -1,0 +1,295 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// nobody is told of any end.
+func nobody(string) []string { return nil }
+
+// sweep sweeps all that there is, n at a time, and returns how many ended.
+func (r *rig) sweep(n int, listeners func(string) []string) (total int) {
+	r.t.Helper()
+	for {
+		ended, more, err := r.store.(store.Sweeper).Sweep(r.t.Context(), n, listeners)
+		if err != nil {
+			r.t.Fatalf("sweeping: %v", err)
+		}
+		if ended > n {
+			r.t.Fatalf("%d ended in a sweep of at most %d", ended, n)
+		}
+		if total += ended; !more {
+			return total
+		}
+	}
+}
+
+func (r *rig) sweeps(want int) {
+	r.t.Helper()
+	if got := r.sweep(100, nobody); got != want {
+		r.t.Fatalf("%d sessions ended, want %d", got, want)
+	}
+}
+
+func (r *rig) touch(key store.Key, rec store.Record) {
+	r.t.Helper()
+	if err := r.store.Touch(r.t.Context(), store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: r.clock.Now()}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// save changes a record, and returns it as saved.
+func (r *rig) save(key store.Key, rec store.Record, change func(*store.Write)) store.Record {
+	r.t.Helper()
+	w := store.Write{Record: rec}
+	w.Version = rec.Version.Next()
+	change(&w)
+	if err := r.store.Save(r.t.Context(), key, w, store.IfVersion(rec.Version)); err != nil {
+		r.t.Fatalf("saving: %v", err)
+	}
+	return w.Record
+}
+
+func testSweep(t *testing.T, r *rig) {
+	ability[store.Sweeper](t, r)
+	slack := store.TouchSlack(30 * time.Minute)
+	r.sweeps(0)
+	t.Run("not a moment too early", func(t *testing.T) {
+		r.create(keyOf("shop", 1), "x")
+		r.clock.Advance(30*time.Minute + slack - time.Millisecond)
+		r.sweeps(0)
+		r.load(keyOf("shop", 1))
+		r.clock.Advance(time.Millisecond)
+		r.sweeps(1)
+		r.gone(keyOf("shop", 1))
+		r.sweeps(0)
+	})
+	t.Run("a touch has it end later", func(t *testing.T) {
+		rec := r.create(keyOf("shop", 2), "x")
+		for range 3 {
+			r.clock.Advance(29 * time.Minute)
+			r.touch(keyOf("shop", 2), rec)
+			r.sweeps(0)
+		}
+		r.clock.Advance(30*time.Minute + slack)
+		r.sweeps(1)
+	})
+	t.Run("a longer timeout has it end later, a shorter one earlier", func(t *testing.T) {
+		rec := r.create(keyOf("shop", 3), "x")
+		rec = r.save(keyOf("shop", 3), rec, func(w *store.Write) { w.Idle = 2 * time.Hour })
+		r.clock.Advance(time.Hour)
+		r.sweeps(0)
+		rec = r.save(keyOf("shop", 3), rec, func(w *store.Write) { w.Accessed, w.Idle = r.clock.Now(), time.Minute })
+		r.clock.Advance(2 * time.Minute)
+		r.sweeps(1)
+		_ = rec
+	})
+	t.Run("a later absolute end", func(t *testing.T) {
+		rec := r.record("x")
+		rec.Absolute = r.clock.Now().Add(time.Minute)
+		key := keyOf("shop", 4)
+		if err := r.store.Save(t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
+			t.Fatal(err)
+		}
+		r.save(key, rec, func(w *store.Write) { w.Absolute = r.clock.Now().Add(10 * time.Minute) })
+		r.clock.Advance(2 * time.Minute)
+		r.sweeps(0)
+		r.clock.Advance(8 * time.Minute)
+		r.sweeps(1)
+	})
+	t.Run("the clock is set back", func(t *testing.T) {
+		r.clock.Advance(5 * time.Hour)
+		r.sweeps(0)
+		r.clock.Advance(-4 * time.Hour)
+		r.create(keyOf("shop", 5), "x")
+		r.sweeps(0)
+		r.clock.Advance(time.Hour)
+		r.sweeps(1)
+		r.create(keyOf("new", 1), "x") // a manager that was never seen before
+		r.clock.Advance(-30 * time.Minute)
+		r.create(keyOf("new", 2), "x")
+		r.clock.Advance(40 * time.Minute)
+		r.sweeps(1)
+		r.clock.Advance(time.Hour)
+		r.sweeps(1)
+	})
+	t.Run("the earliest first, in parts", func(t *testing.T) {
+		r.ends()
+		var want []store.Key
+		for i := range byte(10) {
+			key := keyOf([]string{"shop", "cart"}[i%2], 20+i)
+			r.create(key, "x")
+			want = append(want, key)
+			r.clock.Advance(time.Second)
+		}
+		r.clock.Advance(time.Hour)
+		if ended, more, err := r.store.(store.Sweeper).Sweep(t.Context(), 3, nobody); ended != 3 || !more || err != nil {
+			t.Fatalf("%d ended, more: %v, %v", ended, more, err)
+		}
+		if got := r.sweep(3, nobody); got != 7 {
+			t.Fatalf("%d ended, want 7", got)
+		}
+		if _, ok := r.store.(store.Observable); !ok {
+			return
+		}
+		got := make([]store.Key, 0, len(want))
+		for _, e := range r.ends() {
+			got = append(got, e.Key)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("in the order %v, want %v", got, want)
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		r.create(keyOf("shop", 9), "x")
+		r.clock.Advance(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if ended, _, err := r.store.(store.Sweeper).Sweep(ctx, 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
+			t.Fatalf("%d ended, %v", ended, err)
+		}
+		r.sweeps(1)
+	})
+	t.Run("after reopening", func(t *testing.T) {
+		if r.engine.Volatile {
+			t.Skip("this store keeps nothing, as it says itself")
+		}
+		rec := r.create(keyOf("shop", 10), "x")
+		r.clock.Advance(29 * time.Minute)
+		r.touch(keyOf("shop", 10), rec)
+		r.create(keyOf("shop", 11), "x")
+		r.clock.Advance(20 * time.Minute)
+		r.reopen()
+		r.sweeps(0)
+		r.reopen()
+		r.clock.Advance(20 * time.Minute)
+		r.sweeps(2)
+	})
+}
+
+// testSweepBesideWrites: sessions that are in use never end, and each that
+// ends does so once, whoever else ends it.
+func testSweepBesideWrites(t *testing.T, r *rig) {
+	ability[store.Sweeper](t, r)
+	const n = 24
+	recs := make([]store.Record, n)
+	for i := range recs {
+		recs[i] = r.create(keyOf("shop", byte(i)), "x")
+	}
+	for range 8 {
+		r.clock.Advance(16 * time.Minute)
+		var wg sync.WaitGroup
+		for i := range recs[:n/2] {
+			key := keyOf("shop", byte(i))
+			wg.Go(func() {
+				if i%2 == 0 {
+					r.touch(key, recs[i])
+					return
+				}
+				recs[i] = r.save(key, recs[i], func(w *store.Write) { w.Accessed = r.clock.Now() })
+			})
+		}
+		for i := range recs[n/2:] {
+			if i%2 == 0 {
+				wg.Go(func() {
+					if err := r.store.Delete(t.Context(), keyOf("shop", byte(n/2+i)), store.End{Reason: store.Destroyed}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Go(func() {
+			if _, _, err := r.store.(store.Sweeper).Sweep(t.Context(), 100, nobody); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+	r.sweep(100, nobody)
+	for i := range recs {
+		if i < n/2 {
+			r.load(keyOf("shop", byte(i)))
+		} else {
+			r.gone(keyOf("shop", byte(i)))
+		}
+	}
+	if _, ok := r.store.(store.Observable); !ok {
+		return
+	}
+	times := make(map[store.Key]int)
+	for _, e := range r.ends() {
+		times[e.Key]++
+	}
+	for i := range recs {
+		if want := i / (n / 2); times[keyOf("shop", byte(i))] != want {
+			t.Errorf("session %d ended %d times, want %d", i, times[keyOf("shop", byte(i))], want)
+		}
+	}
+}
+
+// testObserve: the process is told of each end once, with its reason.
+func testObserve(t *testing.T, r *rig) {
+	ability[store.Observable](t, r)
+	expect := func(t *testing.T, want ...store.Ended) {
+		t.Helper()
+		if got := r.ends(); !slices.Equal(got, want) {
+			t.Fatalf("told of %v, want %v", got, want)
+		}
+	}
+	key := keyOf("shop", 1)
+	remove := func(reason store.Reason) {
+		t.Helper()
+		if err := r.store.Delete(t.Context(), key, store.End{Reason: reason}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, reason := range []store.Reason{store.Destroyed, store.Revoked, store.Purged} {
+		t.Run(string(reason), func(t *testing.T) {
+			rec := r.create(key, "x")
+			r.save(key, rec, func(w *store.Write) { w.Principal = "alice" })
+			expect(t)
+			remove(reason)
+			expect(t, store.Ended{Key: key, Reason: reason, Principal: "alice"})
+			remove(reason)
+			expect(t)
+		})
+	}
+	t.Run("replaced", func(t *testing.T) {
+		r.create(key, "x")
+		r.clock.Advance(time.Hour)
+		remove(store.Destroyed)
+		expect(t) // it has expired: that is for the sweep to say
+		r.gone(key)
+		expect(t)
+		r.create(key, "y")
+		expect(t, store.Ended{Key: key, Reason: store.Replaced})
+		remove(store.Destroyed)
+		r.ends()
+	})
+	t.Run("swept", func(t *testing.T) {
+		ability[store.Sweeper](t, r)
+		r.create(key, "x")
+		rec := r.record("y")
+		rec.Absolute, rec.Principal = r.clock.Now().Add(time.Hour), "bob"
+		if err := r.store.Save(t.Context(), keyOf("shop", 2), store.Write{Record: rec}, store.Create()); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(20 * time.Minute)
+		r.touch(keyOf("shop", 2), rec)
+		r.clock.Advance(20 * time.Minute)
+		r.touch(keyOf("shop", 2), rec)
+		r.clock.Advance(20 * time.Minute)
+		r.sweeps(2)
+		expect(t, store.Ended{Key: key, Reason: store.Idle}, store.Ended{Key: keyOf("shop", 2), Reason: store.Absolute, Principal: "bob"})
+	})
+}
