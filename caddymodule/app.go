@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -42,6 +43,11 @@ type App struct {
 	// they are serving, besides the headers. Default: on `127.0.0.1:2020`.
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
 
+	// SweepInterval is how often sessions that have expired are looked for,
+	// to remove them and to tell their listeners; at least 1s. Nobody sees a
+	// session that has expired, swept or not. Default: 10s.
+	SweepInterval caddy.Duration `json:"sweep_interval,omitempty"`
+
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource
@@ -52,6 +58,15 @@ type App struct {
 
 // appID names the app in a configuration.
 const appID = "sessions"
+
+const defaultSweepInterval, leastSweepInterval = caddy.Duration(10 * time.Second), caddy.Duration(time.Second)
+
+func checkSweepInterval(d caddy.Duration) error {
+	if d < leastSweepInterval {
+		return fmt.Errorf("sweep_interval is at least %v, not %v", time.Duration(leastSweepInterval), time.Duration(d))
+	}
+	return nil
+}
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -73,6 +88,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.keys = keys
+	setDefault(&a.SweepInterval, defaultSweepInterval)
+	if err := checkSweepInterval(a.SweepInterval); err != nil {
+		return err
+	}
 	provider, err := a.loadStore(ctx)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ func init() {
 //		idle_timeout <duration>
 //		absolute_timeout <duration>
 //		max_timeout <idle> <absolute>
+//		assurance aal1|aal2|aal3
+//		rotate_every <duration> [grace <duration>]
+//		max_per_principal <n> evict_oldest|refuse
 //		create on_write|always
 //		forward data|endpoint|id
 //		inline_limit <size>
@@ -102,7 +105,13 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
 		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
 		"max_timeout":      func() error { return s.parseMaxTimeout(h) },
-		"create":           func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
+		"assurance":        func() error { return oneOf(d, &s.Assurance, assuranceLevels...) },
+		"rotate_every":     func() error { return s.parseRotation(d) },
+		"max_per_principal": func() error {
+			s.MaxPerPrincipal = new(PrincipalLimit)
+			return s.MaxPerPrincipal.parse(d)
+		},
+		"create": func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
 		"inline_limit": func() error {
 			s.InlineLimit = new(int64)
 			return size(d, s.InlineLimit, 0)
