@@ -54,6 +54,7 @@ type App struct {
 	managers *registry
 	endpoint *endpointServer // nil if it is disabled
 	released sync.Once       // the reference to it
+	unhear   func()          // ends the subscriptions; nil before Start
 }
 
 // appID names the app in a configuration.
@@ -158,17 +159,20 @@ func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
 // Start opens the store and the endpoint and loads the keys, unless an early request has done
 // so. An error makes Caddy refuse the configuration.
 func (a *App) Start() error {
-	if _, _, err := a.backend.Borrow(); err != nil {
+	db, err := a.backend.open()
+	if err != nil {
 		return err
 	}
-	a.backend.Return()
+	if err := a.hear(db); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
 	if err := a.permit(); err != nil {
 		return err
 	}
-	_, err := a.keys.Ring()
+	_, err = a.keys.Ring()
 	return err
 }
 
@@ -178,6 +182,7 @@ func (a *App) Stop() error { return nil }
 
 // Cleanup gives back what this app acquired.
 func (a *App) Cleanup() error {
+	a.stopHearing()
 	if a.endpoint != nil {
 		a.released.Do(a.endpoint.release)
 	}

@@ -11,11 +11,12 @@ import (
 )
 
 // block reads a block of a Caddyfile whose lines begin with a word each. A
-// word that is unknown or that comes twice is refused.
+// word that is unknown is refused, and one that comes twice if it must not.
 type block struct {
-	d     *caddyfile.Dispenser
-	of    string // what the block belongs to, for messages
-	words map[string]func() error
+	d       *caddyfile.Dispenser
+	of      string // what the block belongs to, for messages
+	words   map[string]func() error
+	repeats []string // words that may come twice
 }
 
 func newBlock(d *caddyfile.Dispenser, of string) *block { return &block{d: d, of: of} }
@@ -29,7 +30,7 @@ func (b *block) parse() error {
 		if !ok {
 			return b.d.Errf("unknown option '%s' of %s", word, b.of)
 		}
-		if first, ok := seen[word]; ok {
+		if first, ok := seen[word]; ok && !slices.Contains(b.repeats, word) {
 			return b.d.Errf("option '%s' of %s is given twice, first on line %d", word, b.of, first)
 		}
 		seen[word] = line

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -56,6 +57,7 @@ func init() {
 //			persist
 //			partitioned
 //		}
+//		listener <module> [...]      # any number of them
 //	}
 //
 // A request matcher is @name, one matcher on the line, or a block of matchers.
@@ -75,7 +77,7 @@ func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return s, nil
 	}
 	b := newBlock(h.Dispenser, directive)
-	b.words = s.words(h)
+	b.words, b.repeats = s.words(h), []string{"listener"}
 	if err := b.parse(); err != nil {
 		return nil, err
 	}
@@ -122,6 +124,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"on_end":           func() error { return oneOf(d, &s.OnEnd, endClose, endKeep) },
 		"forward":          func() error { return oneOf(d, &s.Forward, forwards...) },
 		"ticket":           func() error { return s.parseTicket(d) },
+		"listener":         func() error { return s.parseListener(d) },
 	}
 }
 
@@ -191,6 +194,25 @@ func (s *Handler) parseMaxTimeout(h httpcaddyfile.Helper) error {
 		return err
 	}
 	return parseDuration(h.Dispenser, "max_timeout", absolute, &s.MaxAbsoluteTimeout, 1)
+}
+
+// parseListener reads:
+//
+//	listener <module> [...]
+func (s *Handler) parseListener(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	mod, err := caddyfile.UnmarshalModule(d, listenerNamespace+"."+name)
+	if err != nil {
+		return err
+	}
+	if _, ok := mod.(Listener); !ok {
+		return d.Errf("module %s.%s is not a session listener", listenerNamespace, name)
+	}
+	s.ListenersRaw = append(s.ListenersRaw, caddyconfig.JSONModuleObject(mod, listenerKey, name, nil))
+	return nil
 }
 
 // parseMatcher reads a request matcher: @name, one matcher, or a block.

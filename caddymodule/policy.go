@@ -283,5 +283,8 @@ func (h *Handler) registration(place string) (registration, error) {
 	if err != nil {
 		return registration{}, err
 	}
-	return registration{manager: h.Manager, policy: string(policy), cookies: cookie.Names(), place: place}, nil
+	return registration{
+		manager: h.Manager, policy: string(policy), cookies: cookie.Names(), place: place,
+		limited: h.MaxPerPrincipal != nil,
+	}, nil
 }
