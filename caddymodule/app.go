@@ -54,7 +54,8 @@ type App struct {
 	managers *registry
 	endpoint *endpointServer // nil if it is disabled
 	released sync.Once       // the reference to it
-	unhear   func()          // ends the subscriptions; nil before Start
+	events   *emitter
+	unhear   func() // ends the subscriptions; nil before Start
 }
 
 // appID names the app in a configuration.
@@ -91,6 +92,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.keys = keys
 	setDefault(&a.SweepInterval, defaultSweepInterval)
 	if err := checkSweepInterval(a.SweepInterval); err != nil {
+		return err
+	}
+	if a.events, err = newEmitter(ctx); err != nil {
 		return err
 	}
 	provider, err := a.loadStore(ctx)

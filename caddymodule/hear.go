@@ -1,13 +1,14 @@
 package caddymodule
 
 // hear has the listeners of the configuration told of what happens in the
-// store from now on. What ends sessions by itself
+// store from now on, and Caddy's events app too. What ends sessions by itself
 // must not begin before: what ends while nobody listens ends unheard.
 func (a *App) hear(db *database) error {
 	if err := a.managers.fits(db.store); err != nil {
 		return err
 	}
 	a.unhear = db.local.Listeners.Use(a.managers.subscriptions())
+	a.events.attach(db)
 	return nil
 }
 
@@ -15,5 +16,8 @@ func (a *App) hear(db *database) error {
 func (a *App) stopHearing() {
 	if a.unhear != nil {
 		a.unhear()
+	}
+	if a.events != nil {
+		a.events.stop()
 	}
 }

@@ -16,7 +16,7 @@ var metrics = sessionproxy.NewMetrics()
 
 // registerMetrics makes the counters visible in a configuration's registry.
 func registerMetrics(registry prometheus.Registerer) error {
-	for _, c := range metrics.Collectors() {
+	for _, c := range append(metrics.Collectors(), droppedEvents) {
 		err := registry.Register(c)
 		if already := (prometheus.AlreadyRegisteredError{}); err != nil && !errors.As(err, &already) {
 			return fmt.Errorf("registering session metrics: %w", err)

@@ -49,6 +49,7 @@ type database struct {
 	provider StoreProvider
 	store    OpenStore
 	local    *session.Local
+	emitters emitters
 	lifetime *sync.Mutex
 }
 
