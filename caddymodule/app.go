@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -42,6 +43,16 @@ type App struct {
 	// they are serving, besides the headers. Default: on `127.0.0.1:2020`.
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
 
+	// SweepInterval is how often sessions that have expired are looked for,
+	// to remove them and to tell their listeners; at least 1s. Nobody sees a
+	// session that has expired, swept or not. Default: 10s.
+	SweepInterval caddy.Duration `json:"sweep_interval,omitempty"`
+
+	// Audit writes a record to the logger `sessions.audit`, at INFO, for
+	// each session that begins, gets another ticket or ends, and for what is
+	// refused from clients. Default: false.
+	Audit bool `json:"audit,omitempty"`
+
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource
@@ -52,10 +63,21 @@ type App struct {
 	released sync.Once       // the reference to it
 	audited  func()          // ends the use of auditor; nil before Start
 	auditor  *zap.Logger
+	events   *emitter
+	unhear   func() // ends the subscriptions; nil before Start
 }
 
 // appID names the app in a configuration.
 const appID = "sessions"
+
+const defaultSweepInterval, leastSweepInterval = caddy.Duration(10 * time.Second), caddy.Duration(time.Second)
+
+func checkSweepInterval(d caddy.Duration) error {
+	if d < leastSweepInterval {
+		return fmt.Errorf("sweep_interval is at least %v, not %v", time.Duration(leastSweepInterval), time.Duration(d))
+	}
+	return nil
+}
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -77,6 +99,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	a.keys = keys
+	setDefault(&a.SweepInterval, defaultSweepInterval)
+	if err := checkSweepInterval(a.SweepInterval); err != nil {
+		return err
+	}
+	if a.events, err = newEmitter(ctx); err != nil {
+		return err
+	}
 	provider, err := a.loadStore(ctx)
 	if err != nil {
 		return err
@@ -140,20 +169,25 @@ func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
 // Start opens the store and the endpoint and loads the keys, unless an early request has done
 // so. An error makes Caddy refuse the configuration.
 func (a *App) Start() error {
-	if _, _, err := a.backend.Borrow(); err != nil {
+	db, err := a.backend.open()
+	if err != nil {
 		return err
 	}
-	a.backend.Return()
+	if err := a.hear(db); err != nil {
+		return err
+	}
 	if err := a.listen(); err != nil {
 		return err
 	}
 	if err := a.permit(); err != nil {
 		return err
 	}
-	if _, err := a.keys.Ring(); err != nil {
+	if _, err = a.keys.Ring(); err != nil {
 		return err
 	}
-	a.audited = audit.use(a.auditor)
+	if a.Audit {
+		a.audited = audit.use(a.auditor)
+	}
 	return nil
 }
 
@@ -166,6 +200,7 @@ func (a *App) Cleanup() error {
 	if a.audited != nil {
 		a.audited()
 	}
+	a.stopHearing()
 	if a.endpoint != nil {
 		a.released.Do(a.endpoint.release)
 	}

@@ -22,28 +22,20 @@ var audit = newAuditLog(time.Now)
 // or ends, and for what is refused from clients. There is no ticket in it, no
 // data and no principal. Safe for concurrent use.
 type auditLog struct {
-	now func() time.Time
+	bursts *bursts[refused]
 
-	mu      sync.Mutex // protects what follows
-	loggers []*zap.Logger
-	bursts  map[refused]*burst
+	mu      sync.Mutex    // protects loggers
+	loggers []*zap.Logger // of the configurations that want records
 }
 
 // refused is one kind of what a manager refuses.
 type refused struct{ manager, kind string }
 
-// burst bounds how often one kind of refusal is written: whoever sends bad
-// tickets must not fill the disk.
-type burst struct {
-	written    time.Time
-	suppressed int // since then
-}
-
 // auditEvery is the least time between two records of one kind of refusal.
 const auditEvery = time.Second
 
 func newAuditLog(now func() time.Time) *auditLog {
-	return &auditLog{now: now, bursts: make(map[refused]*burst)}
+	return &auditLog{bursts: newBursts[refused](now, auditEvery)}
 }
 
 // auditModule gives the audit a logger of its own in Caddy.
@@ -67,16 +59,22 @@ func (a *auditLog) use(logger *zap.Logger) (done func()) {
 	}
 }
 
-// logger returns the one to write to. Called with mu held.
+// logger returns the one to write to, or nil.
 func (a *auditLog) logger() *zap.Logger {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if n := len(a.loggers); n > 0 {
 		return a.loggers[n-1]
 	}
-	return liveLogger(auditName) // the process begins or ends
+	return nil
 }
 
 // see writes down an event of a session; it is for session.Local.Watch.
 func (a *auditLog) see(e session.Event) {
+	logger := a.logger()
+	if logger == nil {
+		return
+	}
 	var message, event string
 	switch e.Kind {
 	case session.EventCreate:
@@ -88,9 +86,6 @@ func (a *auditLog) see(e session.Event) {
 	default:
 		return
 	}
-	a.mu.Lock()
-	logger := a.logger()
-	a.mu.Unlock()
 	c := logger.Check(zap.InfoLevel, message)
 	if c == nil {
 		return
@@ -105,21 +100,14 @@ func (a *auditLog) see(e session.Event) {
 // refuse writes down that something was refused from a client: the first time,
 // and then not more often than auditEvery, with how many were left out.
 func (a *auditLog) refuse(manager, kind string) {
-	a.mu.Lock()
-	logger, now := a.logger(), a.now()
-	what := refused{manager, kind}
-	b := a.bursts[what]
-	if b == nil {
-		b = new(burst)
-		a.bursts[what] = b
-	} else if age := now.Sub(b.written); age >= 0 && age < auditEvery {
-		b.suppressed++
-		a.mu.Unlock()
+	logger := a.logger()
+	if logger == nil {
 		return
 	}
-	suppressed := b.suppressed
-	b.written, b.suppressed = now, 0
-	a.mu.Unlock()
+	suppressed, ok := a.bursts.admit(refused{manager, kind})
+	if !ok {
+		return
+	}
 	if c := logger.Check(zap.InfoLevel, "session refused"); c != nil {
 		c.Write(zap.String("event", "session_refused"), zap.String("manager", manager), zap.String("kind", kind), zap.Int("suppressed", suppressed))
 	}

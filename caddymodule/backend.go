@@ -40,6 +40,14 @@ func (b *backend) adopt() error {
 	return b.acquire()
 }
 
+// open returns the store, which stays open until the release.
+func (b *backend) open() (*database, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.acquire()
+	return b.db, err
+}
+
 // acquire makes sure that db is set. Called with mu held.
 func (b *backend) acquire() error {
 	if b.db != nil || b.failed != nil {

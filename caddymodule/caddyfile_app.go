@@ -22,6 +22,8 @@ func init() {
 //		endpoint off|<address> {
 //			allow_remote
 //		}
+//		sweep_interval <duration>
+//		audit
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
@@ -37,6 +39,10 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		"store":      func() error { return app.parseStore(d) },
 		"ticket_key": func() error { return parseKeys(d, &app.TicketKeys) },
 		"endpoint":   func() error { return app.parseEndpoint(d) },
+		"sweep_interval": func() error {
+			return duration(d, &app.SweepInterval, leastSweepInterval)
+		},
+		"audit": func() error { return noArgs(d, &app.Audit) },
 	}
 	if err := b.parse(); err != nil {
 		return nil, err

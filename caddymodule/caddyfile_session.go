@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -38,6 +39,9 @@ func init() {
 //		idle_timeout <duration>
 //		absolute_timeout <duration>
 //		max_timeout <idle> <absolute>
+//		assurance aal1|aal2|aal3
+//		rotate_every <duration> [grace <duration>]
+//		max_per_principal <n> evict_oldest|refuse
 //		create on_write|always
 //		forward data|endpoint|id
 //		inline_limit <size>
@@ -55,6 +59,7 @@ func init() {
 //		}
 //		ticket header <name>
 //		ticket bearer
+//		listener <module> [...]      # any number of them
 //	}
 //
 // A request matcher is @name, one matcher on the line, or a block of matchers.
@@ -74,7 +79,7 @@ func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return s, nil
 	}
 	b := newBlock(h.Dispenser, directive)
-	b.words, b.repeats = s.words(h), []string{"ticket"}
+	b.words, b.repeats = s.words(h), []string{"ticket", "listener"}
 	if err := b.parse(); err != nil {
 		return nil, err
 	}
@@ -104,7 +109,13 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
 		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
 		"max_timeout":      func() error { return s.parseMaxTimeout(h) },
-		"create":           func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
+		"assurance":        func() error { return oneOf(d, &s.Assurance, assuranceLevels...) },
+		"rotate_every":     func() error { return s.parseRotation(d) },
+		"max_per_principal": func() error {
+			s.MaxPerPrincipal = new(PrincipalLimit)
+			return s.MaxPerPrincipal.parse(d)
+		},
+		"create": func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
 		"inline_limit": func() error {
 			s.InlineLimit = new(int64)
 			return size(d, s.InlineLimit, 0)
@@ -115,6 +126,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"on_end":           func() error { return oneOf(d, &s.OnEnd, endClose, endKeep) },
 		"forward":          func() error { return oneOf(d, &s.Forward, forwards...) },
 		"ticket":           func() error { return s.parseTicket(d) },
+		"listener":         func() error { return s.parseListener(d) },
 	}
 }
 
@@ -184,6 +196,25 @@ func (s *Handler) parseMaxTimeout(h httpcaddyfile.Helper) error {
 		return err
 	}
 	return parseDuration(h.Dispenser, "max_timeout", absolute, &s.MaxAbsoluteTimeout, 1)
+}
+
+// parseListener reads:
+//
+//	listener <module> [...]
+func (s *Handler) parseListener(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.ArgErr()
+	}
+	name := d.Val()
+	mod, err := caddyfile.UnmarshalModule(d, listenerNamespace+"."+name)
+	if err != nil {
+		return err
+	}
+	if _, ok := mod.(Listener); !ok {
+		return d.Errf("module %s.%s is not a session listener", listenerNamespace, name)
+	}
+	s.ListenersRaw = append(s.ListenersRaw, caddyconfig.JSONModuleObject(mod, listenerKey, name, nil))
+	return nil
 }
 
 // parseMatcher reads a request matcher: @name, one matcher, or a block.

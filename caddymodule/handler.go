@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -62,6 +63,11 @@ type Handler struct {
 	// write counts, and so does `Session-Action: touch`. Default: none.
 	PassiveRaw caddyhttp.RawMatcherSets `json:"passive,omitempty" caddy:"namespace=http.matchers"`
 
+	// Listeners are told of what happens to the manager's sessions, from
+	// outside of any request. What is told is kept until they have heard it.
+	// Default: none.
+	ListenersRaw []json.RawMessage `json:"listeners,omitempty" caddy:"namespace=sessions.listeners inline_key=module"`
+
 	// Ticket says how clients carry the session's ticket. Default: in a cookie.
 	Ticket *Ticket `json:"ticket,omitempty"`
 
@@ -70,6 +76,7 @@ type Handler struct {
 	readOnly caddyhttp.MatcherSets
 	replay   caddyhttp.MatcherSets
 	passive  caddyhttp.MatcherSets
+	hearers  []session.Subscription
 	serve    *sessionproxy.Handler
 	exposed  bool       // a ticket may travel over a clear connection
 	warnOnce *sync.Once // about one that does
@@ -118,6 +125,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.warnOfLogs(ctx)
+	// Of the handlers of one manager, which all say the same, the first one
+	// loads the listeners.
+	h.hearers, err = h.app.managers.subscribe(h.Manager, func() ([]session.Subscription, error) { return h.loadListeners(ctx) })
+	if err != nil {
+		return err
+	}
 	return h.build()
 }
 
@@ -146,7 +159,7 @@ func (h *Handler) build() error {
 		return err
 	}
 	manager, err := session.NewManager(h.Manager, policy, session.Options{
-		Backend: h.app.backend, Mint: sessionproxy.Mint(h.Manager),
+		Backend: h.app.backend, Mint: sessionproxy.Mint(h.Manager), Listeners: h.hearers,
 		Trace: metrics.Trace(h.Manager, spans(h.Manager)),
 	})
 	if err != nil {
@@ -189,7 +202,7 @@ func (h *Handler) Validate() error { return h.check() }
 // check needs no Provision, so that a Caddyfile's mistakes are told with their line.
 func (h *Handler) check() error {
 	if h.Off {
-		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.Ticket != nil {
+		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.ListenersRaw != nil || h.Ticket != nil {
 			return errors.New("session off takes no other option")
 		}
 		return nil

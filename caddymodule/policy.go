@@ -32,6 +32,26 @@ type Policy struct {
 	// MaxAbsoluteTimeout is the same for the absolute timeout. Default: absolute_timeout.
 	MaxAbsoluteTimeout caddy.Duration `json:"max_absolute_timeout,omitempty"`
 
+	// Assurance is an authenticator assurance level of NIST SP 800-63B-4. It
+	// sets the timeouts that are not given, and refuses longer ones: `aal1`
+	// an absolute timeout of 30 days, and no idle timeout besides; `aal2` an
+	// idle timeout of 1h and an absolute one of 24h; `aal3` of 15m and 12h.
+	// Default: none.
+	Assurance string `json:"assurance,omitempty"`
+
+	// RotateEvery replaces the ticket of a session in use when it is that
+	// old; at least 1s. Default: never.
+	RotateEvery caddy.Duration `json:"rotate_every,omitempty"`
+
+	// RotateGrace is how long a ticket is still good after rotate_every has
+	// replaced it, for requests that are under way; shorter than
+	// rotate_every. Default: 10s.
+	RotateGrace *caddy.Duration `json:"rotate_grace,omitempty"`
+
+	// MaxPerPrincipal limits how many sessions somebody may be signed in to
+	// at once. Default: any number.
+	MaxPerPrincipal *PrincipalLimit `json:"max_per_principal,omitempty"`
+
 	// Create says when a session begins: `on_write` (the default), when
 	// there is something to keep, or `always`, for every visitor.
 	Create string `json:"create,omitempty"`
@@ -106,6 +126,7 @@ const (
 	conflictMerge                = "merge"
 	conflictRestart              = "restart"
 	endClose, endKeep            = "close", "keep"
+	evictOldest, refuseSignIn    = "evict_oldest", "refuse"
 )
 
 // forwards are the words of Forward, each in the place of its value.
@@ -135,10 +156,15 @@ func (h *Handler) setDefaults() {
 		}
 	}
 	h.Locking = &locking
+	h.setAssurance()
 	setDefault(&h.IdleTimeout, caddy.Duration(d.IdleTimeout))
 	setDefault(&h.AbsoluteTimeout, caddy.Duration(d.AbsoluteTimeout))
 	setDefault(&h.MaxIdleTimeout, h.IdleTimeout)
 	setDefault(&h.MaxAbsoluteTimeout, h.AbsoluteTimeout)
+	if h.RotateEvery != 0 {
+		grace := caddy.Duration(d.RotateGrace)
+		setDefault(&h.RotateGrace, &grace)
+	}
 	setDefault(&h.Create, createOnWrite)
 	inline := int64(4 << 10)
 	setDefault(&h.InlineLimit, &inline)
@@ -192,6 +218,15 @@ func (h *Handler) policy() (session.Policy, error) {
 	}
 	p.IdleTimeout, p.AbsoluteTimeout = time.Duration(h.IdleTimeout), time.Duration(h.AbsoluteTimeout)
 	p.MaxIdle, p.MaxAbsolute = time.Duration(h.MaxIdleTimeout), time.Duration(h.MaxAbsoluteTimeout)
+	if err := h.checkAssurance(); err != nil {
+		return p, err
+	}
+	if err := h.rotation(&p); err != nil {
+		return p, err
+	}
+	if err := h.MaxPerPrincipal.translate(&p); err != nil {
+		return p, err
+	}
 	p.MaxSize = int(h.MaxSize)
 	p.CreateAlways = h.Create == createAlways
 	p.FailOpen = h.OnStoreFailure == failOpen
@@ -248,5 +283,8 @@ func (h *Handler) registration(place string) (registration, error) {
 	if err != nil {
 		return registration{}, err
 	}
-	return registration{manager: h.Manager, policy: string(policy), cookies: c.cookies, headers: c.headers, place: place}, nil
+	return registration{
+		manager: h.Manager, policy: string(policy), cookies: c.cookies, headers: c.headers, place: place,
+		limited: h.MaxPerPrincipal != nil,
+	}, nil
 }

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -50,6 +51,8 @@ type database struct {
 	store    OpenStore
 	lent     store.Store // the same, measured, for requests
 	local    *session.Local
+	keeper   *session.Keeper
+	emitters emitters
 	lifetime *sync.Mutex
 }
 
@@ -95,13 +98,14 @@ func openDatabase(p StoreProvider) (*database, error) {
 	local := session.NewLocal(st)
 	local.Watch(metrics.See)
 	local.Watch(audit.see)
-	return &database{provider: p, store: st, lent: metrics.Store(st), local: local, lifetime: lifetime}, nil
+	keeper := session.StartKeeper(st, local, session.KeeperOptions{Reports: keepingReports(liveLogger(appID))})
+	return &database{provider: p, store: st, lent: metrics.Store(st), local: local, keeper: keeper, lifetime: lifetime}, nil
 }
 
 // Destruct closes the store. The pool calls it when the last reference is gone.
 func (d *database) Destruct() error {
 	defer d.lifetime.Unlock()
-	if err := d.store.Close(); err != nil {
+	if err := errors.Join(d.keeper.Close(), d.store.Close()); err != nil {
 		return fmt.Errorf("closing session store: %w", err)
 	}
 	return nil

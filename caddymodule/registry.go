@@ -8,16 +8,19 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // registry knows the managers of one configuration, or of one Caddyfile while
 // it is adapted. Safe for concurrent use.
 type registry struct {
 	mu       sync.Mutex
-	managers map[string]registration // by id
-	cookies  map[string]registration // by each name that a ticket cookie can have, in lower case: some apps ignore case
-	headers  map[string]registration // by each name of a header that carries a ticket, in canonical form
+	managers map[string]registration           // by id
+	cookies  map[string]registration           // by each name that a ticket cookie can have, in lower case: some apps ignore case
+	headers  map[string]registration           // by each name of a header that carries a ticket, in canonical form
+	hearers  map[string][]session.Subscription // by manager, of those whose listeners are loaded
 	names    atomic.Pointer[ticket.Names]
 }
 
@@ -28,11 +31,13 @@ type registration struct {
 	cookies []string // every name that the ticket cookie can have
 	headers []string // the names of headers that carry the ticket, in canonical form
 	place   string   // where it is configured, for messages
+	limited bool     // sessions per principal are
 }
 
 func newRegistry() *registry {
 	r := &registry{
 		managers: make(map[string]registration), cookies: make(map[string]registration), headers: make(map[string]registration),
+		hearers: make(map[string][]session.Subscription),
 	}
 	r.names.Store(new(ticket.Names))
 	return r
@@ -69,6 +74,50 @@ func (r *registry) add(n registration) error {
 	}
 	names := ticket.NewNames(slices.Collect(maps.Keys(r.cookies))...).WithHeaders(slices.Collect(maps.Keys(r.headers))...)
 	r.names.Store(&names)
+	return nil
+}
+
+// subscribe returns the subscriptions of a manager. The first call for it
+// loads them.
+func (r *registry) subscribe(manager string, load func() ([]session.Subscription, error)) ([]session.Subscription, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if subs, ok := r.hearers[manager]; ok {
+		return subs, nil
+	}
+	subs, err := load()
+	if err != nil {
+		return nil, err
+	}
+	r.hearers[manager] = subs
+	return subs, nil
+}
+
+// subscriptions returns those of all managers, by manager.
+func (r *registry) subscriptions() map[string][]session.Subscription {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.hearers)
+}
+
+// fits refuses a store that cannot do what a manager needs.
+func (r *registry) fits(st store.Store) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, keeps := st.(store.Outbox)
+	_, indexes := st.(store.Pager)
+	for _, id := range slices.Sorted(maps.Keys(r.managers)) {
+		var option string
+		switch {
+		case len(r.hearers[id]) > 0 && !keeps:
+			option = "listener"
+		case r.managers[id].limited && !indexes:
+			option = "max_per_principal"
+		default:
+			continue
+		}
+		return fmt.Errorf("session manager '%s' at %s has the option %s, which the session store is not able to serve; remove it, or take another store", id, r.managers[id].place, option)
+	}
 	return nil
 }
 

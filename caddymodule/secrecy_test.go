@@ -34,7 +34,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		w.Header().Set("Session-Patch", `{"pin":"datasecret1"}`)
 		w.Header().Set("Session-Principal", `"alicesecret"`)
 	})
-	s.load(s.config("", global, routes))
+	s.load(s.config(s.store(s.dir, "async")+"\naudit", global, routes))
 	v := s.visitor()
 	v.get("/")
 	base, err := url.Parse(v.base)

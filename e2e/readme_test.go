@@ -44,6 +44,9 @@ func TestReadmeApps(t *testing.T) {
 		{"go", "app.go", []string{"go", "run", "app.go"}},
 	} {
 		for i, source := range blocks(t, tc.language) {
+			if !strings.Contains(source, "3000") {
+				continue // no app
+			}
 			t.Run(fmt.Sprint(tc.language, " ", i+1), func(t *testing.T) {
 				t.Parallel()
 				name := need(t, tc.run[0])
@@ -149,7 +152,7 @@ func TestConfigurationsAdapt(t *testing.T) {
 	for i, text := range append(files, string(example)) {
 		dir := t.TempDir()
 		p := &proxy{t: t, dir: dir}
-		p.configure(text)
+		p.configure(strings.ReplaceAll(text, "{env.HOOK_SECRET}", hookSecret))
 		if out, err := p.command("validate", "--config", "Caddyfile"); err != nil {
 			t.Errorf("configuration %d: %v\n%s", i+1, err, out)
 		}

@@ -154,23 +154,17 @@ func TestEventsAreCounted(t *testing.T) {
 	}
 }
 
-// listenerFunc is a session.Listener.
-type listenerFunc func() error
-
-func (f listenerFunc) Hear(context.Context, session.Event) error { return f() }
-
 func TestDeliveriesAreCounted(t *testing.T) {
 	metrics := sessionproxy.NewMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics.Collectors()...)
-	for outcome, err := range map[string]error{
-		"delivered": nil, "failed": errors.New("status 500 of https://secret.example"), "hopeless": fmt.Errorf("no: %w", session.ErrHopeless),
-	} {
-		l := metrics.Listener("shop/webhook/1", listenerFunc(func() error { return err }))
-		if got := l.Hear(t.Context(), session.Event{}); got != err { //nolint:errorlint // as it is
-			t.Errorf("%v became %v", err, got)
-		}
-		if n := sampled(t, registry, "caddy_sessions_deliveries_total", "listener", "shop/webhook/1", "outcome", outcome); n != 1 {
+	outcomes := []session.Result{session.Delivered, session.Retried, session.Dead, session.Dropped, "lost"}
+	for _, result := range outcomes[:4] {
+		metrics.Told(session.Telling{Listener: "shop/webhook/1", Result: result, Err: errors.New("status 500 of https://secret.example")})
+	}
+	metrics.Lost("shop/webhook/1")
+	for _, outcome := range outcomes {
+		if n := sampled(t, registry, "caddy_sessions_deliveries_total", "listener", "shop/webhook/1", "outcome", string(outcome)); n != 1 {
 			t.Errorf("%v are counted as %s", n, outcome)
 		}
 	}

@@ -2,7 +2,6 @@ package sessionproxy
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -31,28 +30,13 @@ func (m *Metrics) Trace(manager string, next session.Trace) session.Trace {
 	}
 }
 
-// Listener returns one that counts the deliveries to l, under a name that
-// configuration bounds.
-func (m *Metrics) Listener(name string, l session.Listener) session.Listener {
-	return &countedListener{Listener: l, metrics: m, name: name}
+// Told counts an attempt to tell a listener of an event; it is for
+// session.Reports. Configuration bounds the names of listeners.
+func (m *Metrics) Told(t session.Telling) {
+	m.deliveries.WithLabelValues(t.Listener, string(t.Result)).Inc()
 }
 
-type countedListener struct {
-	session.Listener
-	metrics *Metrics
-	name    string
-}
-
-// Hear implements session.Listener.
-func (c *countedListener) Hear(ctx context.Context, e session.Event) error {
-	err := c.Listener.Hear(ctx, e)
-	outcome := "delivered"
-	switch {
-	case errors.Is(err, session.ErrHopeless):
-		outcome = "hopeless"
-	case err != nil:
-		outcome = "failed"
-	}
-	c.metrics.deliveries.WithLabelValues(c.name, outcome).Inc()
-	return err
+// Lost counts a rollback that was not told, since too many waited.
+func (m *Metrics) Lost(listener string) {
+	m.deliveries.WithLabelValues(listener, "lost").Inc()
 }

@@ -1,0 +1,175 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// eventNames are the names under which Caddy's events app knows what happens
+// to sessions. What is not here is no event of Caddy's.
+var eventNames = map[session.EventKind]string{
+	session.EventCreate:   "session_created",
+	session.EventRotate:   "session_rotated",
+	session.EventDelete:   "session_deleted",
+	session.EventRollback: "session_rolled_back",
+}
+
+// eventQueue is how many events may wait for the handlers of Caddy's events.
+const eventQueue = 1024
+
+// droppedEvents counts what found the queue full.
+var droppedEvents = prometheus.NewCounter(prometheus.CounterOpts{
+	Namespace: "caddy", Subsystem: "sessions", Name: "dropped_events_total",
+	Help: "Events of sessions that Caddy's events app did not get, because its handlers were too slow.",
+})
+
+// emitter passes what happens to sessions on to the events app of one
+// configuration, out of a queue: its handlers take as long as they like, and
+// no request waits for them. If nobody has subscribed it does nothing.
+type emitter struct {
+	ctx    caddy.Context // of the App: the origin of the events
+	events *caddyevents.App
+	queue  chan session.Event
+	quit   chan struct{}
+
+	mu      sync.Mutex // protects what follows
+	db      *database  // nil until it is attached, and after the end
+	unwatch func()
+	ended   bool
+}
+
+// newEmitter subscribes to the start of the configuration: only then it is
+// known, and safe to ask, who has subscribed to what.
+func newEmitter(ctx caddy.Context) (*emitter, error) {
+	app, err := ctx.App("events")
+	if err != nil {
+		return nil, fmt.Errorf("loading the events app: %w", err)
+	}
+	e := &emitter{
+		ctx: ctx, events: app.(*caddyevents.App),
+		queue: make(chan session.Event, eventQueue), quit: make(chan struct{}),
+	}
+	if err := e.events.On("started", e); err != nil {
+		return nil, fmt.Errorf("waiting for the start of the configuration: %w", err)
+	}
+	return e, nil
+}
+
+// Handle implements caddyevents.Handler: all apps have started.
+func (e *emitter) Handle(context.Context, caddy.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.db == nil || e.unwatch != nil || e.ended {
+		return nil
+	}
+	e.db.emitters.add(e)
+	wanted := make(map[session.EventKind]bool)
+	for kind, name := range eventNames {
+		if e.events.ShouldEmit(name) {
+			wanted[kind] = true
+		}
+	}
+	if len(wanted) == 0 {
+		e.unwatch = func() {}
+		return nil
+	}
+	go e.run()
+	e.unwatch = e.db.local.Watch(func(event session.Event) {
+		if wanted[event.Kind] && e.db.emitters.last() == e {
+			e.see(event)
+		}
+	})
+	return nil
+}
+
+// see queues an event, or drops it.
+func (e *emitter) see(event session.Event) {
+	select {
+	case e.queue <- event:
+	default:
+		droppedEvents.Inc()
+	}
+}
+
+func (e *emitter) run() {
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-e.ctx.Done():
+			return
+		case event := <-e.queue:
+			if e.ctx.Err() != nil { // Caddy would log an error
+				return
+			}
+			data := map[string]any{"manager": event.Manager, "session": event.Session.String()}
+			if event.Reason != "" {
+				data["reason"] = string(event.Reason)
+			}
+			e.events.Emit(e.ctx, eventNames[event.Kind], data)
+		}
+	}
+}
+
+// attach says which store the events are of.
+func (e *emitter) attach(db *database) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.db = db
+}
+
+// stop ends the passing on. It waits for no handler: what it is in ends by its
+// context, or later. Idempotent.
+func (e *emitter) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended {
+		return
+	}
+	e.ended = true
+	close(e.quit)
+	if e.unwatch != nil {
+		e.unwatch()
+		e.db.emitters.remove(e)
+	}
+}
+
+// emitters are those of the configurations that use one store. During a
+// reload there are two, and each event goes to the later one alone. Safe for
+// concurrent use.
+type emitters struct {
+	mu  sync.Mutex
+	all []*emitter
+}
+
+func (l *emitters) add(e *emitter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, e)
+}
+
+func (l *emitters) remove(e *emitter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(other *emitter) bool { return other == e })
+}
+
+func (l *emitters) last() *emitter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return nil
+	}
+	return l.all[len(l.all)-1]
+}
+
+// Interface guard.
+var _ caddyevents.Handler = (*emitter)(nil)

@@ -1,0 +1,217 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
+)
+
+func init() {
+	caddy.RegisterModule(new(hearer))
+	caddy.RegisterModule(new(deaf))
+	caddy.RegisterModule(new(plainStore))
+}
+
+// hearer is a listener of tests: `listener hearer <kind>...`.
+type hearer struct {
+	Kinds []session.EventKind `json:"kinds"`
+}
+
+func (*hearer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: listenerNamespace + ".hearer", New: func() caddy.Module { return new(hearer) }}
+}
+
+func (h *hearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	for _, arg := range d.RemainingArgs() {
+		h.Kinds = append(h.Kinds, session.EventKind(arg))
+	}
+	return nil
+}
+
+// hearers counts the listeners that were provisioned.
+var hearers atomic.Int64
+
+func (*hearer) Provision(caddy.Context) error {
+	hearers.Add(1)
+	return nil
+}
+
+func (h *hearer) Hears() []session.EventKind { return h.Kinds }
+
+func (*hearer) Hear(context.Context, session.Event) error { return nil }
+
+// deaf is a module in the namespace of listeners that is none.
+type deaf struct{}
+
+func (*deaf) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: listenerNamespace + ".deaf", New: func() caddy.Module { return new(deaf) }}
+}
+
+func (*deaf) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+// plainStore is a store of tests that can do nothing but what every store can.
+type plainStore struct{}
+
+func (*plainStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: storeNamespace + ".plain", New: func() caddy.Module { return new(plainStore) }}
+}
+
+func (*plainStore) UnmarshalCaddyfile(*caddyfile.Dispenser) error { return nil }
+
+func (*plainStore) PoolKey() string                    { return "plain" }
+func (*plainStore) CompatibleWith(StoreProvider) error { return nil }
+
+func (*plainStore) Open(*zap.Logger) (OpenStore, error) {
+	m := storetest.NewMemory(time.Now)
+	return struct {
+		store.Store
+		io.Closer
+	}{m, m}, nil
+}
+
+// openStore returns what is open under that key of the pool.
+func openStore(key string) (found *database) {
+	databases.Range(func(k, value any) bool {
+		if k == key {
+			found = value.(*database)
+		}
+		return found == nil
+	})
+	return found
+}
+
+// writer is an app that signs in at /, and signs out at /out.
+func writer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/out" {
+		w.Header().Set("Session-Action", "destroy")
+	} else {
+		w.Header().Set("Session-Principal", `"alice"`)
+	}
+	_, _ = fmt.Fprint(w, r.Header.Get("Session-Id"))
+}
+
+// listening returns who listens, with what they hear.
+func listening(db *database) map[string][]session.EventKind {
+	who := make(map[string][]session.EventKind)
+	for name, s := range db.local.Listeners.All() {
+		who[name] = s.Kinds
+	}
+	return who
+}
+
+func TestListenersOfAConfiguration(t *testing.T) {
+	s := newSite(t)
+	_, line := newMemory(t, time.Now)
+	upstream := "reverse_proxy " + app(t, writer)
+	before := hearers.Load()
+	shop := "session shop {\nlistener hearer delete\nlistener remove_files uploads {\nroot /uploads\n}\nlistener hearer create save\n}\n"
+	s.load(s.config(line, "", "handle /cart/* {\n"+shop+upstream+"\n}\nhandle /a/* {\nsession admin {\nlistener hearer rollback\n}\n"+upstream+"\n}\nhandle {\n"+shop+upstream+"\n}"))
+	db := openStore("memory:" + t.Name())
+	want := map[string][]session.EventKind{
+		"shop/hearer/1": {"delete"}, "shop/hearer/2": {"create", "save"}, "shop/remove_files/1": {"delete"}, "admin/hearer/1": {"rollback"},
+	}
+	if got := listening(db); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("listening are %v, want %v", got, want)
+	}
+
+	if n := hearers.Load() - before; n != 3 { // two of the shop, in both of its places, and one of the admin
+		t.Errorf("%d listeners were loaded, want 3", n)
+	}
+
+	// Managers know their listeners: what ends is kept for each of them.
+	v := s.visitor()
+	_, id := v.get("/cart/")
+	v.expect("/out", http.StatusOK, id)
+	for name, n := range map[string]int{"shop/hearer/1": 1, "shop/remove_files/1": 1, "shop/hearer/2": 0, "admin/hearer/1": 0} {
+		due, _, err := db.store.(store.Outbox).Deliveries(t.Context(), name, 10)
+		due = slices.DeleteFunc(due, func(d store.Delivery) bool { return d.Kind != store.NoticeEnded })
+		if err != nil || len(due) != n || n == 1 && due[0].Key.ID.String() != id {
+			t.Errorf("%d ends wait for %s, want %d (%v)", len(due), name, n, err)
+		}
+	}
+
+	// A configuration that fails leaves them; one that loads replaces them.
+	if err := load(s.config(line, "", "session shop {\nlistener hearer nothing\n}\nrespond ok")); err == nil {
+		t.Error("a listener of an unknown kind of events was loaded")
+	}
+	if got := listening(db); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("after a failed reload listening are %v", got)
+	}
+	s.load(s.config(line, "", "session shop {\nlistener hearer create\n}\nrespond ok"))
+	if got := listening(db); !maps.EqualFunc(got, map[string][]session.EventKind{"shop/hearer/1": {"create"}}, slices.Equal) {
+		t.Errorf("after a reload listening are %v", got)
+	}
+	s.load(s.config(line, "", "respond ok"))
+	if got := listening(db); len(got) != 0 {
+		t.Errorf("without listeners listening are %v", got)
+	}
+}
+
+func TestListenersThatAreRefused(t *testing.T) {
+	s := newSite(t)
+	_, line := newMemory(t, time.Now)
+	for _, tc := range []struct{ name, listeners, want string }{
+		{"no module", `[{"path":"a"}]`, "needs the name of its module"},
+		{"no name", `[{"module":7}]`, "needs the name of its module"},
+		{"no object", `["hearer"]`, "reading session listener"},
+		{"unknown module", `[{"module":"exec"}]`, "sessions.listeners.exec"},
+		{"no listener", `[{"module":"deaf"}]`, "deaf is not a session listener"},
+		{"unknown kind", `[{"module":"hearer","kinds":["end"]}]`, `there are no events of the kind "end"`},
+		{"unknown option", `[{"module":"remove_files","path":"a","root":"/a","follow":true}]`, "follow"},
+		{"bad option", `[{"module":"remove_files","path":"a..b","root":"/a"}]`, "reading path 'a..b'"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			config := s.config(line, "", "session shop\nrespond ok")
+			config = []byte(strings.Replace(string(config), `"manager":"shop"`, `"manager":"shop","listeners":`+tc.listeners, 1))
+			if !json.Valid(config) {
+				t.Fatalf("%s", config)
+			}
+			if err := validate(config); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if err := validate([]byte(strings.Replace(string(s.config(line, "", "session off\nrespond ok")), `"off":true`, `"off":true,"listeners":[{"module":"hearer"}]`, 1))); err == nil {
+		t.Error("session off takes a listener")
+	}
+}
+
+// TestStoreThatCannotServe has a manager that needs more than its store gives.
+func TestStoreThatCannotServe(t *testing.T) {
+	for option, want := range map[string]string{
+		"listener hearer delete":     "session manager 'shop' at server srv0 has the option listener",
+		"max_per_principal 1 refuse": "session manager 'shop' at server srv0 has the option max_per_principal",
+		"rotate_every 1h":            "",
+	} {
+		t.Run(option, func(t *testing.T) {
+			s := newSite(t)
+			routes := "session shop {\n" + option + "\n}\nrespond ok"
+			err := load(s.config("store plain", "", routes))
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+			if want != "" && openStore("plain") != nil {
+				t.Error("the store that was refused is still open")
+			}
+			_, line := newMemory(t, time.Now)
+			s.load(s.config(line, "", routes))
+		})
+	}
+}
