@@ -165,6 +165,7 @@ func (h *Handler) build() error {
 	if err != nil {
 		return err
 	}
+	h.app.managers.made(manager)
 	c, err := h.Ticket.carriage()
 	if err != nil {
 		return err

@@ -198,8 +198,8 @@ func TestListenersThatAreRefused(t *testing.T) {
 // TestStoreThatCannotServe has a manager that needs more than its store gives.
 func TestStoreThatCannotServe(t *testing.T) {
 	for option, want := range map[string]string{
-		"listener hearer delete":     "session manager 'shop' at server srv0 has the option listener",
-		"max_per_principal 1 refuse": "session manager 'shop' at server srv0 has the option max_per_principal",
+		"listener hearer delete":     "session manager shop has the option listener",
+		"max_per_principal 1 refuse": "session manager shop has the option max_per_principal",
 		"rotate_every 1h":            "",
 	} {
 		t.Run(option, func(t *testing.T) {

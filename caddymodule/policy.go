@@ -283,8 +283,5 @@ func (h *Handler) registration(place string) (registration, error) {
 	if err != nil {
 		return registration{}, err
 	}
-	return registration{
-		manager: h.Manager, policy: string(policy), cookies: c.cookies, headers: c.headers, place: place,
-		limited: h.MaxPerPrincipal != nil,
-	}, nil
+	return registration{manager: h.Manager, policy: string(policy), cookies: c.cookies, headers: c.headers, place: place}, nil
 }

@@ -21,6 +21,7 @@ type registry struct {
 	cookies  map[string]registration           // by each name that a ticket cookie can have, in lower case: some apps ignore case
 	headers  map[string]registration           // by each name of a header that carries a ticket, in canonical form
 	hearers  map[string][]session.Subscription // by manager, of those whose listeners are loaded
+	built    map[string]*session.Manager       // by id
 	names    atomic.Pointer[ticket.Names]
 }
 
@@ -31,13 +32,12 @@ type registration struct {
 	cookies []string // every name that the ticket cookie can have
 	headers []string // the names of headers that carry the ticket, in canonical form
 	place   string   // where it is configured, for messages
-	limited bool     // sessions per principal are
 }
 
 func newRegistry() *registry {
 	r := &registry{
 		managers: make(map[string]registration), cookies: make(map[string]registration), headers: make(map[string]registration),
-		hearers: make(map[string][]session.Subscription),
+		hearers: make(map[string][]session.Subscription), built: make(map[string]*session.Manager),
 	}
 	r.names.Store(new(ticket.Names))
 	return r
@@ -100,23 +100,21 @@ func (r *registry) subscriptions() map[string][]session.Subscription {
 	return maps.Clone(r.hearers)
 }
 
+// made notes the manager that a registration led to.
+func (r *registry) made(m *session.Manager) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.built[m.ID()] = m
+}
+
 // fits refuses a store that cannot do what a manager needs.
 func (r *registry) fits(st store.Store) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, keeps := st.(store.Outbox)
-	_, indexes := st.(store.Pager)
-	for _, id := range slices.Sorted(maps.Keys(r.managers)) {
-		var option string
-		switch {
-		case len(r.hearers[id]) > 0 && !keeps:
-			option = "listener"
-		case r.managers[id].limited && !indexes:
-			option = "max_per_principal"
-		default:
-			continue
+	for _, id := range slices.Sorted(maps.Keys(r.built)) {
+		if err := r.built[id].Suits(st); err != nil {
+			return fmt.Errorf("%w, at %s; remove the option, or take another store", err, r.managers[id].place)
 		}
-		return fmt.Errorf("session manager '%s' at %s has the option %s, which the session store is not able to serve; remove it, or take another store", id, r.managers[id].place, option)
 	}
 	return nil
 }

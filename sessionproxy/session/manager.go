@@ -73,12 +73,12 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 func (m *Manager) Suits(st store.Store) error {
 	if m.hearers.any() {
 		if _, ok := st.(store.Outbox); !ok {
-			return fmt.Errorf("session manager %s has listeners, and the session store cannot keep what they are to be told", m.id)
+			return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
 		}
 	}
 	if m.policy.MaxPerPrincipal > 0 {
 		if _, ok := st.(store.Pager); !ok {
-			return fmt.Errorf("session manager %s limits the sessions of a principal, and the session store cannot count them", m.id)
+			return fmt.Errorf("session manager %s has the option max_per_principal, and the session store cannot count by principal", m.id)
 		}
 	}
 	return nil
