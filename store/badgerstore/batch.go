@@ -21,6 +21,7 @@ type batch struct {
 	mail      mailBatch
 	ended     []store.Ended
 	committed func() // called after the commit, unless it is nil
+	isAlone   bool   // nothing else may come into the batch
 	staged    int    // operations that changed something
 	bytes     int    // about what the transaction holds
 	keys      int    // entries of it
@@ -46,7 +47,7 @@ func (b *batch) room(bytes int) error {
 }
 
 // full reports whether an operation of many steps should go on in the next batch.
-func (b *batch) full() bool { return b.bytes >= maxBatchBytes || b.keys >= maxBatchKeys }
+func (b *batch) full() bool { return b.isAlone || b.bytes >= maxBatchBytes || b.keys >= maxBatchKeys }
 
 // current returns the entry as the batch has it so far, dead or alive, or nil.
 func (b *batch) current(key store.Key) (*entry, error) {

@@ -1,8 +1,10 @@
 package badgerstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,65 @@ func BenchmarkSettle(b *testing.B) {
 		left -= len(due)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+// BenchmarkDeliveries asks for work behind ten thousand sessions whose
+// deliveries are to be tried later, with ninety thousand that wait.
+func BenchmarkDeliveries(b *testing.B) {
+	s, clock := benchOnClock(b)
+	fillStore(b, s, clock, 100_000)
+	clock.Advance(time.Hour)
+	if _, _, err := s.Sweep(context.Background(), 100_000, func(string) []string { return []string{"files"} }); err != nil {
+		b.Fatal(err)
+	}
+	due, _, err := s.Deliveries(context.Background(), "files", 10_000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make([]store.Settlement, len(due))
+	for i, d := range due {
+		done[i] = store.Settlement{ID: d.ID, Next: clock.Now().Add(time.Hour)}
+	}
+	if err := s.Settle(context.Background(), done...); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if due, _, err := s.Deliveries(context.Background(), "files", 32); err != nil || len(due) != 32 {
+			b.Fatal(len(due), err)
+		}
+	}
+}
+
+// BenchmarkBackup copies a hundred thousand sessions, and BenchmarkRestore
+// brings them back.
+func BenchmarkBackup(b *testing.B) {
+	s, clock := benchOnClock(b)
+	fillStore(b, s, clock, 100_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Backup(context.Background(), io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRestore(b *testing.B) {
+	s, clock := benchOnClock(b)
+	fillStore(b, s, clock, 100_000)
+	var backup bytes.Buffer
+	if err := s.Backup(context.Background(), &backup); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		o, _ := benchOnClock(b)
+		b.StartTimer()
+		if n, err := o.Restore(context.Background(), bytes.NewReader(backup.Bytes())); n != 100_000 || err != nil {
+			b.Fatal(n, err)
+		}
+	}
 }
 
 // BenchmarkPage is the first page of a thousand sessions, out of a million.

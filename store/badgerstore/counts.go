@@ -23,6 +23,8 @@ type counts struct {
 // loadCounts reads the counts. Those of a manager whose sweep was last heard of
 // so long ago that the engine's backstop may have come before it are taken anew.
 func (s *Store) loadCounts() error {
+	s.counts.mu.Lock()
+	defer s.counts.mu.Unlock()
 	s.counts.n = make(map[number]int64)
 	oldest := s.opts.Now().Add(-backstop).UnixMilli()
 	return s.db.Update(func(txn *badger.Txn) error {

@@ -21,6 +21,8 @@ type cursor struct {
 }
 
 func (s *Store) loadCursors() error {
+	s.sweep.mu.Lock()
+	defer s.sweep.mu.Unlock()
 	s.sweep.of = make(map[number]*cursor)
 	return s.db.View(func(txn *badger.Txn) error {
 		for _, name := range s.managers.all() {

@@ -10,7 +10,7 @@ import (
 // mailbox is what waits for one listener: numbers and times, the rest is on
 // disk. For each session there is a queue; the queues stand in one of two
 // heaps, so that neither those that wait for their next attempt nor those
-// behind them are ever gone through.
+// behind them are gone through again and again.
 type mailbox struct {
 	listener number
 	queues   map[owner]*queue
@@ -91,42 +91,38 @@ func (m *mailbox) remove(l *letter) {
 	}
 }
 
-// place puts a queue where its first letter has to stand.
+// place puts a queue where its new first letter has to stand. If that one is
+// to be tried later, due will find it out.
 func (m *mailbox) place(q *queue) {
 	if q.index >= 0 {
 		heap.Remove(q.heap, q.index)
 	}
-	q.heap = &m.ready
-	if q.letters[0].next != 0 {
-		q.heap = &m.deferred
-	}
-	heap.Push(q.heap, q)
+	m.move(q, &m.ready)
+}
+
+func (m *mailbox) move(q *queue, to *queueHeap) {
+	q.heap = to
+	heap.Push(to, q)
 }
 
 // due returns the first n letters that are to be tried now, or else when
 // there will be one.
 func (m *mailbox) due(n int, now time.Time) (due []*letter, next time.Time) {
-	for len(m.deferred.queues) > 0 {
-		q := m.deferred.queues[0]
-		if q.letters[0].next > now.UnixMilli() {
-			break
-		}
-		heap.Remove(&m.deferred, q.index)
-		q.heap = &m.ready
-		heap.Push(q.heap, q)
+	isLater := func(q *queue) bool { return q.letters[0].next > now.UnixMilli() }
+	for len(m.deferred.queues) > 0 && !isLater(m.deferred.queues[0]) {
+		m.move(heap.Pop(&m.deferred).(*queue), &m.ready)
 	}
 	taken := make([]*queue, 0, min(n, len(m.ready.queues)))
 	for len(taken) < n && len(m.ready.queues) > 0 {
 		q := heap.Pop(&m.ready).(*queue)
-		if q.letters[0].next > now.UnixMilli() { // the clock was set back
-			q.heap = &m.deferred
-			heap.Push(q.heap, q)
+		if isLater(q) {
+			m.move(q, &m.deferred)
 			continue
 		}
 		taken, due = append(taken, q), append(due, q.letters[0])
 	}
 	for _, q := range taken {
-		heap.Push(&m.ready, q)
+		m.move(q, &m.ready)
 	}
 	if len(due) == 0 && len(m.deferred.queues) > 0 {
 		next = moment(m.deferred.queues[0].letters[0].next)

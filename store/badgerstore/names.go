@@ -20,10 +20,16 @@ type names struct {
 	last    uint32            // the highest number that was ever given; the writer's alone
 }
 
-func loadNames(db *badger.DB, kind byte) (*names, error) {
-	m := &names{kind: kind, numbers: make(map[string]number), names: make(map[number]string)}
+func newNames(kind byte) *names {
+	return &names{kind: kind, numbers: make(map[string]number), names: make(map[number]string)}
+}
+
+// load reads the names on disk.
+func (m *names) load(db *badger.DB) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	err := db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}, PrefetchValues: true, PrefetchSize: 100})
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{m.kind}, PrefetchValues: true, PrefetchSize: 100})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
 			item := it.Item()
@@ -42,9 +48,9 @@ func loadNames(db *badger.DB, kind byte) (*names, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the names of managers and listeners: %w", err)
+		return fmt.Errorf("reading the names of managers and listeners: %w", err)
 	}
-	return m, nil
+	return nil
 }
 
 // number returns the number of a name, if it has one.

@@ -86,7 +86,8 @@ func (b *batch) beginRestore() error {
 	if err := b.s.db.View(isEmpty); err != nil {
 		return err
 	}
-	b.s.restoring.Store(true)
+	b.committed = func() { b.s.restoring.Store(true) }
+	b.isAlone = true // no save gets between
 	b.staged++
 	return b.set([]byte{keyRestoring}, nil, 0)
 }

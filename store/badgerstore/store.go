@@ -65,6 +65,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, log: o.Logger, cache: newCache(o.CacheBytes),
+		managers: newNames(keyManager), listeners: newNames(keyListener),
 		stop: make(chan struct{}), wakeup: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
@@ -75,7 +76,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.space.look()
-	if err := s.begin(); err != nil {
+	if err := errors.Join(s.endRestore(), s.begin()); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, err), s.db.Close())
 	}
 	s.writer = newWriter(s)
@@ -84,17 +85,16 @@ func Open(o Options) (*Store, error) {
 }
 
 // begin reads what is kept in memory of the whole.
-func (s *Store) begin() (err error) {
-	if err := s.endRestore(); err != nil {
-		return err
+func (s *Store) begin() error {
+	for _, load := range []func() error{
+		func() error { return s.managers.load(s.db) }, func() error { return s.listeners.load(s.db) },
+		s.loadCounts, s.loadCursors, s.loadOutbox,
+	} {
+		if err := load(); err != nil {
+			return err
+		}
 	}
-	if s.managers, err = loadNames(s.db, keyManager); err != nil {
-		return err
-	}
-	if s.listeners, err = loadNames(s.db, keyListener); err != nil {
-		return err
-	}
-	return errors.Join(s.loadCounts(), s.loadCursors(), s.loadOutbox())
+	return nil
 }
 
 // Observe implements store.Observable.

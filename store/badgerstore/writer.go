@@ -141,8 +141,7 @@ func (w *writer) lookAgain() error {
 	if !w.isUncertain {
 		return nil
 	}
-	err := errors.Join(w.s.loadCounts(), w.s.loadCursors(), w.s.loadOutbox())
-	if err != nil {
+	if err := w.s.begin(); err != nil {
 		return fmt.Errorf("reading session store %s after a failed commit: %w: %w", w.s.opts.Dir, store.ErrUnavailable, err)
 	}
 	w.isUncertain = false

@@ -112,6 +112,10 @@ func testSweep(t *testing.T, r *rig) {
 		r.sweeps(0)
 		r.clock.Advance(time.Hour)
 		r.sweeps(1)
+		r.clock.Advance(-3 * time.Hour)
+		r.create(keyOf("shop", 6), "x") // ends before what the last sweep has seen
+		r.clock.Advance(4 * time.Hour)
+		r.sweeps(1)
 		r.create(keyOf("new", 1), "x") // a manager that was never seen before
 		r.clock.Advance(-30 * time.Minute)
 		r.create(keyOf("new", 2), "x")

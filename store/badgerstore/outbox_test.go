@@ -1,0 +1,226 @@
+package badgerstore
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+func TestSettlingManyAtOnce(t *testing.T) {
+	s := open(t, t.TempDir(), func(o *Options) { o.Durability = Async })
+	defer shut(t, s)
+	const n = 3 * settleStep
+	for i := range n {
+		key := crashKey(i)
+		create(t, s, key, "x")
+		if err := s.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due, _, err := s.Deliveries(t.Context(), "hook", 2*n)
+	if err != nil || len(due) != n {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+	done := make([]store.Settlement, 0, n)
+	for i, d := range due {
+		if crashNumber(d.Key) != i {
+			t.Fatalf("%d is the %dth", crashNumber(d.Key), i)
+		}
+		done = append(done, store.Settlement{ID: d.ID, Delivered: true})
+	}
+	if err := s.Settle(t.Context(), done...); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.View(isEmpty); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+}
+
+// Two settlements of one notice in one batch: it goes with the last one.
+func TestANoticeGoesWithItsLastDelivery(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	create(t, s, keyOf(1), "x")
+	listeners := []string{"a", "b", "c", "a"} // one is named twice, and told once
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: listeners}); err != nil {
+		t.Fatal(err)
+	}
+	var done []store.Settlement
+	for _, l := range listeners[:3] {
+		due, _, err := s.Deliveries(t.Context(), l, 10)
+		if err != nil || len(due) != 1 {
+			t.Fatalf("%d deliveries, %v", len(due), err)
+		}
+		done = append(done, store.Settlement{ID: due[0].ID, Delivered: true})
+	}
+	if err := s.Settle(t.Context(), done[0], done[0], done[1]); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+	if due, _, err := s.Deliveries(t.Context(), "c", 10); err != nil || len(due) != 1 || string(due[0].Data) != "x" {
+		t.Fatalf("%+v, %v", due, err)
+	}
+	if err := s.Settle(t.Context(), done[2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.View(isEmpty); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+}
+
+// A delivery whose bytes are damaged is given up, and holds up nobody.
+func TestDamagedDeliveriesAreGivenUp(t *testing.T) {
+	for _, kind := range []byte{keyNotice, keyDelivery} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := open(t, t.TempDir(), func(o *Options) { o.Logger = zap.NewNop() })
+			defer shut(t, s)
+			for i := range byte(2) {
+				create(t, s, keyOf(i), fmt.Sprint(i))
+				if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			err := s.db.Update(func(txn *badger.Txn) error {
+				it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
+				it.Rewind()
+				key := it.Item().KeyCopy(nil)
+				it.Close()
+				return txn.Set(key, []byte("damaged"))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			due, _, err := s.Deliveries(t.Context(), "hook", 10)
+			if err != nil || len(due) != 1 || string(due[0].Data) != "1" {
+				t.Fatalf("%+v, %v", due, err)
+			}
+			if s.Stats().Damaged == 0 {
+				t.Fatal("not counted")
+			}
+			consistent(t, s)
+		})
+	}
+}
+
+// After a commit that failed the writer looks at the disk: what it staged is
+// not there, and memory does not say so either.
+func TestAFailedCommitLeavesNothingBehind(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	var ended []store.Ended
+	s.Observe(func(e store.Ended) { ended = append(ended, e) })
+	end := store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}
+	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
+		defer b.txn.Discard() // so that the commit fails
+		return b.delete(keyOf(1), end)
+	}})
+	if !errors.Is(err, store.ErrUnknown) || len(ended) > 0 {
+		t.Fatalf("%v, told of %v", err, ended)
+	}
+	if got, err := s.Load(t.Context(), keyOf(1)); err != nil || got.Version != rec.Version {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if err := s.Delete(t.Context(), keyOf(1), end); err != nil || len(ended) != 1 {
+		t.Fatalf("%v, told of %v", err, ended)
+	}
+	consistent(t, s)
+	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) != 1 {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+}
+
+// The same where the commit did happen.
+func TestACommitThatOnlySeemedToFail(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	create(t, s, keyOf(1), "x")
+	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
+		return errors.Join(b.delete(keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}),
+			b.writeCounts(), b.txn.Commit())
+	}})
+	if !errors.Is(err, store.ErrUnknown) {
+		t.Fatalf("got %v", err)
+	}
+	create(t, s, keyOf(2), "y")
+	consistent(t, s)
+	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) != 1 {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+}
+
+func TestCountsAreTakenAnewOnlyWhenTheEngineMayHaveDroppedSessions(t *testing.T) {
+	dir := t.TempDir()
+	s, clock := onClock(t, dir, 3, nil)
+	n, _ := s.managers.number("shop")
+	for _, tc := range []struct {
+		swept time.Duration
+		want  int64
+	}{{-backstop + time.Hour, 7}, {-backstop - time.Hour, 3}, {-backstop + time.Hour, 7}} {
+		err := s.db.Update(func(txn *badger.Txn) error {
+			return errors.Join(txn.Set(numberKey(nil, keyCount, n), uint64Value(7)),
+				txn.Set(numberKey(nil, keySwept, n), uint64Value(clock.Now().Add(tc.swept).UnixMilli())))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.db.Close(); err != nil { // nothing is written by the store itself
+			t.Fatal(err)
+		}
+		s.uses.end()
+		close(s.stop)
+		s.upkeep.Wait()
+		s.writer.close()
+		s = open(t, dir, func(o *Options) { o.Now = clock.Now })
+		if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != tc.want {
+			t.Fatalf("%v, %v; want %d", all, err, tc.want)
+		}
+	}
+	shut(t, s)
+}
+
+func TestMailboxOfOneSessionGrowsAndShrinks(t *testing.T) {
+	m := newMailbox(number{})
+	var all []*letter
+	for i := range uint64(100) {
+		l := &letter{post: &post{seq: i + 1}, box: m}
+		all = append(all, l)
+		m.add(l)
+	}
+	for _, i := range []int{50, 99, 0, 1} { // from anywhere
+		m.remove(all[i])
+		if err := ordered(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.add(all[0])
+	m.add(all[50])
+	if due, _ := m.due(10, time.Unix(1, 0)); len(due) != 1 || due[0] != all[0] || ordered(m) != nil {
+		t.Fatalf("%v, %v", due, ordered(m))
+	}
+}
+
+// What counts and cursors of a damaged record remain is put right by whoever
+// writes under its key.
+func TestADamagedRecordIsNotCountedForEver(t *testing.T) {
+	s, clock := onClock(t, t.TempDir(), 2, func(o *Options) { o.Logger, o.CacheBytes = zap.NewNop(), 1 })
+	defer shut(t, s)
+	n, _ := s.managers.number("shop")
+	err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(sessionKey(n, keyOf(1).ID), []byte("damaged")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Hour)
+	swept(t, s, 10, nobody, 1, false)
+	if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != 0 {
+		t.Fatalf("%v, %v", all, err)
+	}
+}

@@ -1,0 +1,294 @@
+package badgerstore
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/storetest"
+)
+
+// onClock opens a store on a clock that stands, and creates n sessions.
+func onClock(t *testing.T, dir string, n int, change func(*Options)) (*Store, *storetest.Clock) {
+	t.Helper()
+	clock := storetest.NewClock()
+	s := open(t, dir, func(o *Options) {
+		if o.Now = clock.Now; change != nil {
+			change(o)
+		}
+	})
+	for i := range n {
+		begin(t, s, clock, keyOf(byte(i)))
+	}
+	return s, clock
+}
+
+func begin(t *testing.T, s *Store, clock *storetest.Clock, key store.Key) store.Record {
+	t.Helper()
+	now := clock.Now()
+	rec := store.Record{
+		Created: now, Written: now, Accessed: now, Idle: 30 * time.Minute, Absolute: now.Add(12 * time.Hour),
+		Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+	}
+	if err := s.Save(t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+func nobody(string) []string   { return nil }
+func somebody(string) []string { return []string{"hook"} }
+
+func swept(t *testing.T, s *Store, n int, listeners func(string) []string, want int, more bool) {
+	t.Helper()
+	if ended, again, err := s.Sweep(t.Context(), n, listeners); ended != want || again != more || err != nil {
+		t.Fatalf("%d ended, more: %v, %v; want %d, %v", ended, again, err, want, more)
+	}
+}
+
+// The cursor on disk is where the sweep was, and is taken back with what is
+// filed before it: another process begins there.
+func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
+	dir := t.TempDir()
+	s, clock := onClock(t, dir, 5, nil)
+	clock.Advance(time.Hour)
+	swept(t, s, 100, nobody, 5, false)
+	if err := s.writeCursors(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	n, _ := s.managers.number("shop")
+	if at := onDisk(t, s, numberKey(nil, keySwept, n)); int64(at) != clock.Now().UnixMilli()+1 {
+		t.Fatalf("at %d, now is %d", at, clock.Now().UnixMilli())
+	}
+	consistent(t, s)
+	clock.Advance(-50 * time.Minute)
+	begin(t, s, clock, keyOf(7))
+	consistent(t, s)
+	// What is filed in the very batch that writes the cursor.
+	clock.Advance(45 * time.Minute)
+	swept(t, s, 100, nobody, 1, false)
+	clock.Advance(-45 * time.Minute)
+	rec := truncated(record("x"))
+	rec.Accessed, rec.Absolute = clock.Now(), clock.Now().Add(time.Hour)
+	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
+		return errors.Join(b.record(keyOf(8), nil, &rec), b.writeCursors([]number{n}))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+	shut(t, s)
+	s = open(t, dir, func(o *Options) { o.Now = clock.Now })
+	defer shut(t, s)
+	consistent(t, s)
+	clock.Advance(40 * time.Minute)
+	swept(t, s, 100, nobody, 1, false)
+	if at, _ := s.sweep.through(); at != clock.Now().UnixMilli()+1 || s.Stats().SweptThrough.UnixMilli() != at || s.Stats().Swept != 1 {
+		t.Fatalf("swept through %d, %+v", at, s.Stats())
+	}
+}
+
+func onDisk(t *testing.T, s *Store, key []byte) (n uint64) {
+	t.Helper()
+	err := s.db.View(func(txn *badger.Txn) (err error) { n, err = readUint64(txn, key); return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Places that nobody minds go, and a session that lost its place gets one.
+func TestSweepMendsTheIndex(t *testing.T) {
+	s, clock := onClock(t, t.TempDir(), 2, nil)
+	defer shut(t, s)
+	n, _ := s.managers.number("shop")
+	clock.Advance(time.Minute)
+	at := clock.Now().UnixMilli()
+	err := s.db.Update(func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(expiryKey(at, n, keyOf(0).ID), nil), txn.Set(expiryKey(at, n, keyOf(99).ID), nil))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	swept(t, s, 100, nobody, 0, false)
+	consistent(t, s)
+	clock.Advance(time.Hour)
+	swept(t, s, 100, nobody, 2, false)
+	consistent(t, s)
+}
+
+// A session that is filed anew keeps its data where it is.
+func TestRefilingWritesNoData(t *testing.T) {
+	s, clock := onClock(t, t.TempDir(), 0, nil)
+	defer shut(t, s)
+	rec := begin(t, s, clock, keyOf(1))
+	clock.Advance(25 * time.Minute)
+	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(1), Incarnation: rec.Incarnation, Accessed: clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(20 * time.Minute)
+	version := func() (v uint64) {
+		t.Helper()
+		n, _ := s.managers.number("shop")
+		err := s.db.View(func(txn *badger.Txn) error {
+			item, err := txn.Get(sessionKey(n, keyOf(1).ID))
+			if err == nil {
+				v = item.Version()
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	before := version()
+	swept(t, s, 10, nobody, 0, false)
+	if version() != before {
+		t.Fatal("the record was written")
+	}
+	s.cache.shard(keyOf(1)).forget(keyOf(1)) // what is on disk
+	consistent(t, s)
+	e, err := s.read(keyOf(1))
+	if err != nil || e.due != dueOf(e.rec.Deadline()) {
+		t.Fatalf("filed at %d, ends at %v, %v", e.due, e.rec.Deadline(), err)
+	}
+	// A shorter timeout wins over the place that the access key says.
+	n := e.rec
+	n.Idle, n.Version = time.Second, n.Version.Next()
+	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: n}, store.IfVersion(e.rec.Version)); err != nil {
+		t.Fatal(err)
+	}
+	s.cache.shard(keyOf(1)).forget(keyOf(1))
+	consistent(t, s)
+	clock.Advance(2 * time.Second)
+	swept(t, s, 10, nobody, 1, false)
+}
+
+func TestASaveOfDataWritesOneKey(t *testing.T) {
+	s, clock := onClock(t, t.TempDir(), 0, nil)
+	defer shut(t, s)
+	rec := begin(t, s, clock, keyOf(1))
+	signedIn := rec
+	signedIn.Principal, signedIn.Version = "alice", rec.Version.Next()
+	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: signedIn}, store.IfVersion(rec.Version)); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
+		n := signedIn
+		n.Data, n.Accessed, n.Written, n.Version = []byte("new"), clock.Now(), clock.Now(), signedIn.Version.Next()
+		w := store.Write{Record: n, Limit: store.Limit{Sessions: 1}}
+		before := b.keys
+		if err := b.save(keyOf(1), &w, store.IfVersion(signedIn.Version)); err != nil {
+			return err
+		}
+		if err := b.writeCounts(); b.keys != before+1 || err != nil {
+			t.Errorf("%d keys were written, %v", b.keys-before, err)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSweepOnAFullDisk(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	s, clock := onClock(t, t.TempDir(), 10, func(o *Options) {
+		o.free, o.Reserve = func(string) (int64, error) { return free.Load(), nil }, 1<<30
+	})
+	defer shut(t, s)
+	for i := range byte(5) {
+		begin(t, s, clock, store.Key{Manager: "cart", ID: store.ID{i}})
+	}
+	clock.Advance(20 * time.Minute)
+	rec, err := s.Load(t.Context(), keyOf(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(0), Incarnation: rec.Incarnation, Accessed: clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(20 * time.Minute)
+	free.Store(1)
+	s.space.look()
+	cart := func(manager string) []string {
+		if manager == "cart" {
+			return []string{"hook"}
+		}
+		return nil
+	}
+	n, _ := s.managers.number("shop")
+	before := s.sweep.first(n)
+	filed, err := s.read(keyOf(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	swept(t, s, 3, cart, 2, false) // one of the three is in use, and stays where it is
+	if now, err := s.read(keyOf(0)); s.sweep.first(n) < before || err != nil || now.due != filed.due {
+		t.Fatalf("the cursor is at %d, it was at %d; filed at %d, it was at %d, %v", s.sweep.first(n), before, now.due, filed.due, err)
+	}
+	swept(t, s, 100, cart, 7, false)
+	swept(t, s, 100, cart, 0, false)
+	if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != 5 || all[1].Sessions != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	consistent(t, s)
+	free.Store(1 << 40)
+	s.space.look()
+	swept(t, s, 100, cart, 5, false)
+	if due, _, err := s.Deliveries(t.Context(), "hook", 100); err != nil || len(due) != 5 {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+	consistent(t, s)
+}
+
+func TestArchiveOnAFullDisk(t *testing.T) {
+	var looks, limit atomic.Int64
+	limit.Store(1 << 40)
+	dir := t.TempDir()
+	s, _ := onClock(t, dir, 10, func(o *Options) {
+		o.Reserve = 1 << 30
+		o.free = func(string) (int64, error) {
+			if looks.Add(1) > limit.Load() {
+				return 1, nil
+			}
+			return 1 << 40, nil
+		}
+	})
+	defer shut(t, s)
+	limit.Store(0)
+	s.space.look()
+	b := backup(t, s) // reading goes on
+	if _, err := readArchive(b); err != nil {
+		t.Fatal(err)
+	}
+	limit.Store(1 << 40)
+	s.space.look()
+	for i := range byte(10) {
+		if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Purged}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit.Store(looks.Load() + 1) // it becomes full while the backup comes in
+	_, err := s.Restore(t.Context(), strings.NewReader(string(b)+strings.Repeat("x", spoolStep)))
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if got := listing(t, dir); strings.Contains(got, "restore-") {
+		t.Fatalf("left behind: %s", got)
+	}
+	limit.Store(1 << 40)
+	s.space.look()
+	if n, err := s.Restore(t.Context(), strings.NewReader(string(b))); n != 10 || err != nil {
+		t.Fatalf("%d sessions, %v", n, err)
+	}
+	consistent(t, s)
+}
