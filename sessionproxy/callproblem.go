@@ -41,7 +41,6 @@ var callProblems = []struct {
 	{document.ErrNoPath, http.StatusNotFound, TypeMisplaced, "there is no such place in the data"},
 	{session.ErrReadOnly, http.StatusForbidden, TypeReadOnly, "the session is read-only for this request"},
 	{session.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request, or the call comes too late"},
-	{session.ErrPrincipalLimit, http.StatusConflict, TypeLimit, "the principal has too many sessions already"},
 	{session.ErrGone, http.StatusGone, TypeGone, "the session has ended"},
 	{session.ErrObsolete, http.StatusGone, TypeGone, "the request of this endpoint has ended"},
 }
@@ -53,7 +52,7 @@ func (k *call) problem(err error) *Problem {
 			return &Problem{Status: p.status, Type: p.typ, Title: p.title, cause: err}
 		}
 	}
-	p := newProblem(err, "")        // the store, or a lock
+	p := newProblem(err, "")        // the store, a lock, or what is the same for both
 	if k.r.Context().Err() == nil { // otherwise it is the caller that has gone
 		k.h.metrics.refusedCall(p.Type)
 	}

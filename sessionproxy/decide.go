@@ -25,7 +25,7 @@ func (w *writer) decide(status int) {
 		if out, err = w.commit(h, writes); err != nil {
 			out = w.x.rollBack(w.r.Context(), false) // a problem says what became of the writes
 			restart := w.mayRestart(err)
-			w.x.end() // the app's further calls are of no request
+			w.x.end(false) // the app's further calls are of no request
 			if restart {
 				w.restart(h)
 				return

@@ -148,12 +148,17 @@ func (x *exchange) rollBack(ctx context.Context, more bool) session.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent, x.open = true, false
+	x.drop(more)
+	return x.early.Then(x.s.Current(ctx))
+}
+
+// drop drops what is not committed. Called with mu held.
+func (x *exchange) drop(more bool) {
 	if more {
 		x.s.Discard()
 	} else {
 		x.s.Rollback()
 	}
-	return x.early.Then(x.s.Current(ctx))
 }
 
 // committedEarly reports whether something cannot be undone any more.
@@ -170,15 +175,16 @@ func (x *exchange) wrote() bool {
 	return x.open && x.s.HasStaged()
 }
 
-// end ends the exchange, in every way that a request can end.
-func (x *exchange) end() {
+// end ends the exchange, in every way that a request can end; more says that
+// there is something dropped by it besides what is staged.
+func (x *exchange) end(more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended, x.open = true, false
 	if x.endLife != nil {
 		x.endLife(session.ErrObsolete)
 	}
-	x.s.Rollback()
+	x.drop(more)
 }
 
 // watch notes a response that stays open. It returns nil if there is no

@@ -162,7 +162,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	if h.Observe != nil {
 		h.Observe(r, s)
 	}
-	defer func() {
+	defer func() { //nolint:contextcheck // it is the request's
 		rw.leave()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
 			_ = rw.carry(rw.Header(), rw.x.rollBack(r.Context(), false))

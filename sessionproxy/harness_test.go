@@ -29,6 +29,7 @@ type rig struct {
 	t       *testing.T
 	store   *storetest.Memory
 	handler *sessionproxy.Handler
+	local   *session.Local
 	metrics *prometheus.Registry
 	ring    *ticket.Ring
 	server  *httptest.Server
@@ -61,8 +62,12 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 	if change != nil {
 		change(&config, &policy)
 	}
+	backend := session.Fixed(r.store)
+	if _, r.local, err = backend.Borrow(); err != nil {
+		t.Fatal(err)
+	}
 	config.Manager, err = session.NewManager("shop", policy, session.Options{
-		Backend: session.Fixed(r.store), Mint: sessionproxy.Mint("shop"), Now: func() time.Time { return r.now },
+		Backend: backend, Mint: sessionproxy.Mint("shop"), Now: func() time.Time { return r.now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -225,10 +225,7 @@ func (w *writer) finish() {
 func (w *writer) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.decided && hasWrites(w.Header()) { // of an app that broke off
-		w.x.rollBack(w.r.Context(), true)
-	}
-	w.x.end()
+	w.x.end(!w.decided && hasWrites(w.Header())) // of an app that broke off
 	if w.stream != nil {
 		w.stream.Done()
 		w.watcher.stop()

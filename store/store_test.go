@@ -56,6 +56,23 @@ func TestVersionHasOneSpelling(t *testing.T) {
 	}
 }
 
+// TestTurnedVersions are other versions to a store, and the same to apps.
+func TestTurnedVersions(t *testing.T) {
+	v := store.Version{}.Next()
+	turned := v.Turned().Turned()
+	if turned == v || turned.Counter != v.Counter+2 || !turned.Same(v) || !v.Same(turned) || !v.Same(v) {
+		t.Errorf("%s is followed by %s", v, turned)
+	}
+	for _, other := range []store.Version{v.Next(), turned.Next(), {}} {
+		if v.Same(other) || other.Same(v) {
+			t.Errorf("%s is taken for %s", other, v)
+		}
+	}
+	if !(store.Version{}).Same(store.Version{}) {
+		t.Error("nothing is not the same as nothing")
+	}
+}
+
 func TestDeadline(t *testing.T) {
 	start := time.UnixMilli(1_700_000_000_000)
 	for _, c := range []struct {

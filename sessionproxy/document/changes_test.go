@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -206,4 +207,14 @@ func TestLaws(t *testing.T) {
 			t.Fatalf("%s and %s", pq, qp)
 		}
 	}))
+}
+
+func TestNamesOfChanges(t *testing.T) {
+	c := Diff([]byte(`{"a":1,"o":{"x":1},"gone":0,"same":[1]}`), []byte(`{"a":2,"o":{"x":2},"same":[1],"\u00e9\"":null}`))
+	if got := c.Names(); !slices.Equal(got, []string{"a", "o", `é"`, "gone"}) {
+		t.Errorf("got %q", got)
+	}
+	if got := (Changes{}).Names(); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
 }

@@ -89,7 +89,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		}
 	}
 	if c.None() && !s.m.policy.CreateAlways {
-		return s.unchanged(ctx, &c), nil
+		return s.unchanged(ctx, c.Carries), nil
 	}
 	return s.save(ctx, c)
 }
@@ -162,7 +162,7 @@ func (s *Session) sameAsLoaded(ctx context.Context, c *Changes) (Outcome, error)
 			return s.reapply(ctx, c, [16]byte{})
 		}
 	}
-	return s.unchanged(ctx, c), nil
+	return s.unchanged(ctx, c.Carries), nil
 }
 
 // saved is the outcome of a request whose record was written.

@@ -184,10 +184,14 @@ func TestAFailureHoldsUpItsOwnSessionAlone(t *testing.T) {
 		bad.Store(&id)
 		c := *k.commit(h, patch(t, `{"x":0}`)).Ticket
 		k.commit(k.open(c), patch(t, `{"a":1}`))
+		synctest.Wait()
+		if got := e.all(); got != "create" {
+			t.Errorf("heard %q", got)
+		}
 		good := k.begin(`{}`)
 		k.commit(k.open(good), patch(t, `{"b":1}`))
 		synctest.Wait()
-		if got := e.all(); got != "create, create, save b" {
+		if got := e.all(); got != "create, save b" {
 			t.Errorf("heard %q", got)
 		}
 		bad.Store(nil)
@@ -296,7 +300,11 @@ func TestReloads(t *testing.T) {
 			synctest.Wait()
 			done()
 			k.begin(`{}`) // by a request of the old configuration
+			calls := k.store.Calls("deliveries")
 			time.Sleep(time.Hour)
+			if got := k.store.Calls("deliveries") - calls; got > 1 {
+				t.Errorf("the store was asked %d times for nobody", got)
+			}
 			if got := e.all(); got != "" {
 				t.Errorf("who is gone heard %q", got)
 			}
@@ -307,6 +315,32 @@ func TestReloads(t *testing.T) {
 			}
 			again()
 			again()
+		})
+	})
+	t.Run("to none, and back while it is still being told", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var inside, most atomic.Int64
+			e := &ear{answer: func(ctx context.Context, _ session.Event) error {
+				most.Store(max(most.Load(), inside.Add(1)))
+				defer inside.Add(-1)
+				<-ctx.Done()
+				time.Sleep(time.Second) // it takes its time
+				return ctx.Err()
+			}}
+			s := sub("ear", e, session.EventCreate)
+			k := newKept(t, nil, s)
+			done := k.use(s)
+			k.start()
+			defer k.close()
+			k.begin(`{}`)
+			synctest.Wait()
+			done()
+			synctest.Wait()
+			defer k.use(s)()
+			time.Sleep(10 * time.Second)
+			if got := len(e.events()); got != 2 || most.Load() != 1 {
+				t.Errorf("told %d times, %d at once", got, most.Load())
+			}
 		})
 	})
 	t.Run("while it fails", func(t *testing.T) {
@@ -337,18 +371,23 @@ func TestTheEndOfAKeeper(t *testing.T) {
 		var slow atomic.Bool
 		slow.Store(true)
 		e := &ear{answer: func(ctx context.Context, e session.Event) error {
-			if slow.Load() && e.Kind == session.EventSave {
-				<-ctx.Done()
-				return ctx.Err()
+			if slow.Load() {
+				<-ctx.Done() // and one has heard it all the same
+				if e.Kind == session.EventSave {
+					return ctx.Err()
+				}
 			}
 			return nil
 		}}
 		s := sub("ear", e, session.EventCreate, session.EventSave)
 		k := newKept(t, nil, s)
 		defer k.use(s)()
-		k.start()
 		c := k.begin(`{}`)
+		k.start()
+		synctest.Wait()
+		k.close()
 		k.commit(k.open(c), patch(t, `{"a":1}`))
+		k.start()
 		synctest.Wait()
 		k.close()
 		calls := k.store.Calls("deliveries") + k.store.Calls("settle")

@@ -129,8 +129,8 @@ func (k *Keeper) dispatch(ctx context.Context) {
 	}
 }
 
-// employ starts the couriers that are missing, wakes those that have another
-// listener now, and stops those that have none. It reports whether anybody
+// employ starts the couriers that are missing, and stops those that have no
+// listener any more. It reports whether anybody
 // hears of rollbacks.
 func (k *Keeper) employ(ctx context.Context, all map[string]Subscription) (rollbacks bool) {
 	k.mu.Lock()
@@ -144,12 +144,11 @@ func (k *Keeper) employ(ctx context.Context, all map[string]Subscription) (rollb
 		rollbacks = rollbacks || slices.Contains(sub.Kinds, EventRollback)
 		last := k.couriers[name]
 		if last != nil && !last.stopped() {
-			k.local.Listeners.Wake(name)
-			continue
+			continue // it finds the listener that has the name now
 		}
 		c := newCourier(ctx, k, name)
 		k.couriers[name] = c
-		k.work.Go(func() {
+		k.work.Go(func() { //nolint:contextcheck // the courier has a context of its own, within this one
 			if last != nil {
 				<-last.done // what it was telling comes first
 			}

@@ -297,6 +297,7 @@ func TestTheClockIsSet(t *testing.T) {
 				k := newKept(t, nil)
 				defer k.use()()
 				k.start()
+				synctest.Wait() // until it has swept
 				defer k.close()
 				c := k.begin(`{}`)
 				time.Sleep(10 * time.Second)
@@ -320,6 +321,7 @@ func TestTheClockIsSet(t *testing.T) {
 			k := newKept(t, nil)
 			defer k.use()()
 			k.start()
+			synctest.Wait() // until it has swept
 			defer k.close()
 			c := k.begin(`{"a":1}`)
 			set(k, 24*time.Hour)

@@ -46,7 +46,7 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 	if !changed {
 		return w, false, nil
 	}
-	if !w.rotated && s.due(c, &rec, now) {
+	if !w.rotated && s.due(c.Carries, &rec, now) {
 		s.turn(&rec, now)
 		w.rotated = true
 	}

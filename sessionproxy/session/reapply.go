@@ -36,7 +36,7 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 	rec, err := s.update(ctx, change)
 	switch {
 	case errors.Is(err, errNothingLeft):
-		out = s.unchanged(ctx, c)
+		out = s.unchanged(ctx, c.Carries)
 		out.Reapplied = true
 		return out, nil
 	case err != nil:

@@ -9,11 +9,11 @@ import (
 )
 
 // due reports whether the ticket of a session in use is to be replaced by
-// timer now, and the response can bring the new one. A clock that was set back
+// timer now; carries says that the response can bring the new one. A clock that was set back
 // by more than the period does not stop it.
-func (s *Session) due(c *Changes, rec *store.Record, now time.Time) bool {
+func (s *Session) due(carries bool, rec *store.Record, now time.Time) bool {
 	every := s.m.policy.RotateEvery
-	if every == 0 || !c.Carries || s.readOnly || !s.exists() {
+	if every == 0 || !carries || s.readOnly || !s.exists() {
 		return false
 	}
 	age := now.Sub(rec.Rotated)
@@ -28,9 +28,11 @@ func (s *Session) turn(rec *store.Record, now time.Time) {
 
 // unchanged is the outcome of a request that wrote nothing. A ticket that is
 // due is replaced, unless the request is no activity.
-func (s *Session) unchanged(ctx context.Context, c *Changes) Outcome {
-	if now := s.m.now(); s.due(c, &s.rec, now) && !s.passive {
-		return s.turnOver(ctx, c, now)
+func (s *Session) unchanged(ctx context.Context, carries bool) Outcome {
+	if carries && !s.passive {
+		if now := s.m.now(); s.due(carries, &s.rec, now) {
+			return s.turnOver(ctx, now)
+		}
 	}
 	return s.current(ctx)
 }
@@ -39,7 +41,7 @@ func (s *Session) unchanged(ctx context.Context, c *Changes) Outcome {
 // the version of the session stays, too. Of requests at once one does it, and
 // all of them carry the ticket. If it fails the old ticket stays, and the next
 // request tries again.
-func (s *Session) turnOver(ctx context.Context, c *Changes, now time.Time) Outcome {
+func (s *Session) turnOver(ctx context.Context, now time.Time) Outcome {
 	var current store.Record
 	var w written
 	change := func(rec store.Record) (store.Write, error) {
@@ -47,13 +49,13 @@ func (s *Session) turnOver(ctx context.Context, c *Changes, now time.Time) Outco
 		switch {
 		case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
 			return store.Write{}, ErrGone
-		case !s.due(c, &rec, now):
+		case !s.due(true, &rec, now):
 			return store.Write{}, errNothingLeft
 		}
 		s.turn(&rec, now)
 		rec.Version = rec.Version.Turned()
 		w = written{Write: store.Write{Record: rec}, rotated: true}
-		s.file(&w, c, rec.Data)
+		s.file(&w, &Changes{}, rec.Data)
 		return w.Write, nil
 	}
 	rec, err := s.update(ctx, change)
