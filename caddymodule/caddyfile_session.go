@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
 const directive = "session"
@@ -109,7 +111,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 		"idle_timeout":     func() error { return duration(d, &s.IdleTimeout, 1) },
 		"absolute_timeout": func() error { return duration(d, &s.AbsoluteTimeout, 1) },
 		"max_timeout":      func() error { return s.parseMaxTimeout(h) },
-		"assurance":        func() error { return oneOf(d, &s.Assurance, assuranceLevels...) },
+		"assurance":        func() error { return oneOf(d, &s.Assurance, session.AssuranceLevels()...) },
 		"rotate_every":     func() error { return s.parseRotation(d) },
 		"max_per_principal": func() error {
 			s.MaxPerPrincipal = new(PrincipalLimit)

@@ -63,7 +63,7 @@ func TestRotationAndPrincipalLimit(t *testing.T) {
 		{name: "negative rotation", policy: Policy{RotateEvery: minutes(-1)}, err: "every second or more rarely"},
 		{name: "no number", policy: Policy{MaxPerPrincipal: &PrincipalLimit{Beyond: "refuse"}}, err: "at least 1, not 0"},
 		{name: "no consequence", policy: Policy{MaxPerPrincipal: &PrincipalLimit{Sessions: 1}}, err: `evict_oldest or refuse, not ""`},
-		{name: "unknown level", policy: Policy{Assurance: "aal0"}, err: `aal1, aal2 or aal3, not "aal0"`},
+		{name: "unknown level", policy: Policy{Assurance: "aal0"}, err: `aal1, aal2, aal3, not "aal0"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &Handler{Manager: "shop", Policy: tc.policy}

@@ -218,7 +218,7 @@ func (h *Handler) policy() (session.Policy, error) {
 	}
 	p.IdleTimeout, p.AbsoluteTimeout = time.Duration(h.IdleTimeout), time.Duration(h.AbsoluteTimeout)
 	p.MaxIdle, p.MaxAbsolute = time.Duration(h.MaxIdleTimeout), time.Duration(h.MaxAbsoluteTimeout)
-	if err := h.checkAssurance(); err != nil {
+	if err := h.checkAssurance(p); err != nil {
 		return p, err
 	}
 	if err := h.rotation(&p); err != nil {

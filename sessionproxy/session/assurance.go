@@ -34,14 +34,20 @@ var assurances = [...]Assurance{
 
 // FindAssurance returns the level of that name.
 func FindAssurance(level string) (Assurance, error) {
-	var names []string
 	for _, a := range assurances {
 		if a.Level == level {
 			return a, nil
 		}
+	}
+	return Assurance{}, fmt.Errorf("assurance is one of %s, not %q", strings.Join(AssuranceLevels(), ", "), level)
+}
+
+// AssuranceLevels returns the names of the levels, the weakest first.
+func AssuranceLevels() (names []string) {
+	for _, a := range assurances {
 		names = append(names, a.Level)
 	}
-	return Assurance{}, fmt.Errorf("assurance is one of %s, not %q", strings.Join(names, ", "), level)
+	return names
 }
 
 // Idle returns the longest idle timeout of the level, which is its default.
