@@ -42,6 +42,11 @@ type App struct {
 	// they are serving, besides the headers. Default: on `127.0.0.1:2020`.
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
 
+	// AdminData lets Caddy's admin endpoint show the data of a session to
+	// who asks for it by `data=true`. A backup holds all data in any case.
+	// Default: false.
+	AdminData bool `json:"admin_data,omitempty"`
+
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource

@@ -22,6 +22,7 @@ func init() {
 //		endpoint off|<address> {
 //			allow_remote
 //		}
+//		admin_data on|off
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
@@ -37,6 +38,7 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		"store":      func() error { return app.parseStore(d) },
 		"ticket_key": func() error { return parseKeys(d, &app.TicketKeys) },
 		"endpoint":   func() error { return app.parseEndpoint(d) },
+		"admin_data": func() error { return onOff(d, &app.AdminData) },
 	}
 	if err := b.parse(); err != nil {
 		return nil, err
