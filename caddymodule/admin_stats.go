@@ -122,8 +122,10 @@ func showStats(c *adminCall) error {
 // countByManager sums up the metrics of the process.
 func countByManager() (map[string]managerStats, error) {
 	registry := prometheus.NewRegistry()
-	if err := registerMetrics(registry); err != nil {
-		return nil, err
+	for _, c := range metrics.Collectors() {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
 	}
 	families, err := registry.Gather()
 	if err != nil {
