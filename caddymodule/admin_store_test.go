@@ -71,6 +71,7 @@ func prepare(t *testing.T, st OpenStore) string {
 // ableStore has every ability of a store, and outlives its configurations.
 type ableStore struct {
 	*storetest.Memory
+	updater   store.Updater
 	stats     store.Stats
 	backup    func(context.Context, io.Writer) error // instead of Memory's, if set
 	countsErr error
@@ -78,6 +79,10 @@ type ableStore struct {
 
 func (s *ableStore) Close() error       { return nil }
 func (s *ableStore) Stats() store.Stats { return s.stats }
+
+func (s *ableStore) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
+	return s.updater.Update(ctx, key, change)
+}
 
 func (s *ableStore) Counts(ctx context.Context) ([]store.Count, error) {
 	if s.countsErr != nil {
@@ -93,16 +98,17 @@ func (s *ableStore) Backup(ctx context.Context, w io.Writer) error {
 	return s.Memory.Backup(ctx, w)
 }
 
-// plainStore has no ability at all.
-type plainStore struct{ store.Store }
+// bareStore has no ability at all.
+type bareStore struct{ store.Store }
 
-func (plainStore) Close() error { return nil }
+func (bareStore) Close() error { return nil }
 
 // begin is when the sessions of tests began.
 var begin = time.Unix(1_700_000_000, 0)
 
 func newAbleStore() *ableStore {
-	return &ableStore{Memory: storetest.NewMemory(func() time.Time { return begin.Add(time.Hour) })}
+	m := storetest.NewMemory(func() time.Time { return begin.Add(time.Hour) })
+	return &ableStore{Memory: m, updater: m.WithUpdater().(store.Updater)}
 }
 
 // fill stores a session, the n-th of its manager (of at most 5), and returns its

@@ -24,7 +24,7 @@ type adminTarget struct {
 // one store that is open, if it is one. During a reload to another directory
 // both are open, and the active one counts.
 func findTarget() (*adminTarget, error) {
-	if app, ok := activeApp(); ok {
+	if app, ok := servingApp(); ok {
 		st, local, err := app.backend.Borrow()
 		if err != nil {
 			return nil, unavailable(err)
@@ -49,8 +49,8 @@ func findTarget() (*adminTarget, error) {
 	}}, nil
 }
 
-// activeApp returns the app of the configuration that serves.
-func activeApp() (*App, bool) {
+// servingApp returns the app of the configuration that serves.
+func servingApp() (*App, bool) {
 	loaded, err := caddy.ActiveContext().AppIfConfigured(appID)
 	if err != nil {
 		return nil, false

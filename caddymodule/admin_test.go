@@ -282,7 +282,7 @@ func TestAdminStats(t *testing.T) {
 	if err := st.Settle(t.Context(), store.Settlement{ID: "00000002", Dead: true, Error: "500"}); err != nil {
 		t.Fatal(err)
 	}
-	app, _ := activeApp()
+	app, _ := servingApp()
 	_, local, err := app.backend.Borrow()
 	if err != nil {
 		t.Fatal(err)
@@ -339,7 +339,7 @@ func TestAdminDeadLetters(t *testing.T) {
 	if want := `{"dead_letters":[{"id":"00000002","listener":"audit",` + rest + `]}`; strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}
-	app, _ := activeApp()
+	app, _ := servingApp()
 	_, local, err := app.backend.Borrow()
 	if err != nil {
 		t.Fatal(err)
@@ -362,11 +362,11 @@ func TestAdminDeadLetters(t *testing.T) {
 	}
 }
 
-// TestAdminWithAPlainStore: what a store cannot do is said so.
-func TestAdminWithAPlainStore(t *testing.T) {
+// TestAdminWithABareStore: what a store cannot do is said so.
+func TestAdminWithABareStore(t *testing.T) {
 	s := newSite(t)
 	able := newAbleStore()
-	s.load(s.config(prepare(t, plainStore{able}), "", "session shop\nrespond ok"))
+	s.load(s.config(prepare(t, bareStore{able}), "", "session shop\nrespond ok"))
 	fill(t, able, "shop", 1, "alice")
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/sessions/managers"}, {"GET", ofShop}, {"DELETE", ofShop + "?all=true"}, {"GET", "/sessions/dead-letters"},
