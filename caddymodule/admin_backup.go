@@ -61,6 +61,11 @@ func restore(c *adminCall) error {
 		if in.begun || c.r.Header.Get("Expect") == "" {
 			_, _ = io.Copy(io.Discard, in)
 		}
+		if in.failed != nil { // whatever the store makes of it
+			p := badRequest("the backup broke off while it was sent: %v", in.failed)
+			p.Type = typeBadBackup
+			return p
+		}
 		return err
 	}
 	c.local.Listeners.Wake() // for what was filed and not told yet
@@ -87,11 +92,16 @@ type transferIn struct {
 	r       io.Reader
 	control *http.ResponseController
 	begun   bool
+	failed  error // why the body has no end
 }
 
 // Read implements io.Reader.
 func (t *transferIn) Read(b []byte) (int, error) {
 	t.begun = true
 	_ = t.control.SetReadDeadline(time.Now().Add(stall)) // not every server has one
-	return t.r.Read(b)
+	n, err := t.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.failed = err
+	}
+	return n, err
 }

@@ -226,6 +226,9 @@ func TestSlowRestoreEnds(t *testing.T) {
 				}
 				defer resp.Body.Close()
 				body, err := io.ReadAll(resp.Body)
+				if c.status != http.StatusOK && !strings.Contains(string(body), "broke off while it was sent") {
+					t.Errorf("%s", body)
+				}
 				if err != nil || resp.StatusCode != c.status || (st.Len() == 1) != (c.status == http.StatusOK) {
 					t.Errorf("%d %s, %v", resp.StatusCode, body, err)
 				}
