@@ -135,7 +135,7 @@ func TestAdminRefuses(t *testing.T) {
 		{"except on GET", "GET", ofShop + "?principal=alice&except=AwAAAAAAAAAAAAAAAAAA_w", "", 400, `no parameter "except"`},
 		{"except on GET, in the body", "GET", ofShop, `{"principal":"alice","except":"AwAAAAAAAAAAAAAAAAAA_w"}`, 400, "except belongs to DELETE"},
 		{"body is no JSON", "GET", ofShop, "principal=alice", 400, "the body is"},
-		{"body with something else", "DELETE", ofShop, `{"principal":"alice","exept":"x"}`, 400, "the body is"},
+		{"body with something else", "DELETE", ofShop, `{"principal":"alice","except ":"x"}`, 400, "the body is"},
 		{"body in another case", "DELETE", ofShop, `{"Principal":"alice"}`, 400, "the body is"},
 		{"body with a name twice", "DELETE", ofShop, `{"principal":"alice","principal":"bob"}`, 400, "the body is"},
 		{"body without principal", "DELETE", ofShop, `{}`, 400, "the body is"},

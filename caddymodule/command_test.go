@@ -192,11 +192,7 @@ func TestCommandFindsNoServer(t *testing.T) {
 
 // TestCommandOnASocket: an admin endpoint may be one.
 func TestCommandOnASocket(t *testing.T) {
-	dir, err := os.MkdirTemp("", "sock") // short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := shortDir(t)
 	l, err := net.Listen("unix", filepath.Join(dir, "admin"))
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func (t *top) run(ctx context.Context, once bool) error {
 		now, err := t.look(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // interrupted, not failed
 		case err != nil && once:
 			return err
 		case err != nil: // it may come back

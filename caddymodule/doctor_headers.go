@@ -34,7 +34,7 @@ func (d *doctor) headerLimit(ctx context.Context, p probed) (limit int, answer s
 			return false, err // that says nothing of the header
 		case err != nil:
 			answer = "closes the connection"
-			return false, nil
+			return false, nil //nolint:nilerr // that is its answer
 		case status != usual && status >= http.StatusBadRequest:
 			answer = fmt.Sprintf("answers %d", status)
 			return false, nil

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -39,6 +38,7 @@ func TestDoctorFollowsRoutes(t *testing.T) {
 		{"behind the app", "route {\nreverse_proxy 127.0.0.1:1\nsession\n}", []string{"warn Session-* headers of clients arrive at 127.0.0.1:1"}},
 		{"forward_auth before", "forward_auth 127.0.0.1:9 {\nuri /auth\n}\nroute {\nsession\nreverse_proxy 127.0.0.1:1\n}", []string{"warn Session-* headers of clients arrive at 127.0.0.1:9"}},
 		{"an answer that is made elsewhere", "session\nreverse_proxy 127.0.0.1:1 {\n@e status 404\nhandle_response @e {\nreverse_proxy 127.0.0.1:2\n}\n}", []string{"ok every route to an app (2)"}},
+		{"a session of another member of the group", "handle /a/* {\nsession a\n}\nhandle {\nreverse_proxy 127.0.0.1:9\n}", []string{"warn Session-* headers of clients arrive at 127.0.0.1:9; it matters"}},
 		{"a session that ends there", "handle /x {\nsession\nrespond x\n}\nreverse_proxy 127.0.0.1:9", []string{"warn Session-* headers of clients arrive at 127.0.0.1:9; it matters"}},
 		{"a session that goes on", "route /x {\nsession\n}\nreverse_proxy 127.0.0.1:1", []string{"fail some requests reach 127.0.0.1:1"}},
 		{"dynamic upstreams", "reverse_proxy {\ndynamic a localhost 9\n}\nhandle /x {\nsession\nrespond x\n}", []string{"warn (dynamic upstreams)"}},
@@ -129,7 +129,7 @@ func TestDoctorFindsTheHeaderLimit(t *testing.T) {
 		{"one that fails", limited(5000, status(500)), 8 << 10, 4 << 10, "fail and then answers 500"},
 		{"nearly nothing", limited(500, status(400)), 4 << 10, 0, "fail takes 0 B of Session-Data"},
 		{"to the byte", limited(64<<10, status(431)), 64 << 10, 64 << 10, "warn takes 64 KiB"},
-		{"an app that refuses all", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, 4 << 10, 128 << 10, "ok takes at least 128 KiB"},
+		{"an app that refuses all", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, 4 << 10, 128 << 10, "ok takes at least 128 KiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var requests atomic.Int32
@@ -243,11 +243,7 @@ func TestDoctorTriesOtherAddresses(t *testing.T) {
 	}
 	loopback := serve("tcp", "127.0.0.1:0")
 	everywhere := serve("tcp4", ":0")
-	dir, err := os.MkdirTemp("", "sock") // short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := shortDir(t)
 	socket := filepath.Join(dir, "app")
 	serve("unix", socket)
 	_, port, _ := net.SplitHostPort(everywhere.Addr().String())
