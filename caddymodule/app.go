@@ -53,6 +53,11 @@ type App struct {
 	// refused from clients. Default: false.
 	Audit bool `json:"audit,omitempty"`
 
+	// AdminData lets Caddy's admin endpoint show the data of a session to
+	// who asks for it by `data=true`. A backup holds all data in any case.
+	// Default: false.
+	AdminData bool `json:"admin_data,omitempty"`
+
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource

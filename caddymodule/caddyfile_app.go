@@ -24,6 +24,7 @@ func init() {
 //		}
 //		sweep_interval <duration>
 //		audit
+//		admin_data on|off
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	app := new(App)
@@ -42,7 +43,8 @@ func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 		"sweep_interval": func() error {
 			return duration(d, &app.SweepInterval, leastSweepInterval)
 		},
-		"audit": func() error { return noArgs(d, &app.Audit) },
+		"audit":      func() error { return noArgs(d, &app.Audit) },
+		"admin_data": func() error { return onOff(d, &app.AdminData) },
 	}
 	if err := b.parse(); err != nil {
 		return nil, err

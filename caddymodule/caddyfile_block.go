@@ -71,6 +71,16 @@ func oneOf(d *caddyfile.Dispenser, into *string, words ...string) error {
 	return nil
 }
 
+// onOff reads the word on or off.
+func onOff(d *caddyfile.Dispenser, into *bool) error {
+	var word string
+	if err := oneOf(d, &word, "on", "off"); err != nil {
+		return err
+	}
+	*into = word == "on"
+	return nil
+}
+
 // duration reads a duration such as 90s, 30m or 7d, of at least the least.
 func duration(d *caddyfile.Dispenser, into *caddy.Duration, least caddy.Duration) error {
 	var text string

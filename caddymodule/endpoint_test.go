@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -345,8 +346,9 @@ func TestLocksAreVisible(t *testing.T) {
 	v.get("/begin")
 	locks := func(method string) (list []lockView, err error) {
 		w := httptest.NewRecorder()
-		if err := new(adminAPI).locks(w, httptest.NewRequest(method, "/sessions/locks", nil)); err != nil {
-			return nil, err
+		adminMux().ServeHTTP(w, httptest.NewRequest(method, "/sessions/locks", nil))
+		if w.Code != http.StatusOK {
+			return nil, errors.New(w.Body.String())
 		}
 		var got struct{ Locks []lockView }
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Locks == nil {

@@ -121,3 +121,24 @@ func (r *registry) fits(st store.Store) error {
 
 // Names returns the names of all cookies and headers that carry tickets.
 func (r *registry) Names() ticket.Names { return *r.names.Load() }
+
+// has reports whether a manager is registered. A nil registry has none.
+func (r *registry) has(manager string) bool {
+	if r == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.managers[manager]
+	return ok
+}
+
+// ids returns the managers that are registered. A nil registry has none.
+func (r *registry) ids() []string {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.managers))
+}

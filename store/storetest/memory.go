@@ -49,6 +49,13 @@ var (
 	_ store.Archiver   = (*Memory)(nil)
 )
 
+// SetBefore sets Before.
+func (m *Memory) SetBefore(f func(op string, key store.Key) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Before = f
+}
+
 // enter does what every call begins with, and returns the unlock.
 func (m *Memory) enter(ctx context.Context, op string, key store.Key) (func(), error) {
 	if err := ctx.Err(); err != nil {
@@ -56,13 +63,13 @@ func (m *Memory) enter(ctx context.Context, op string, key store.Key) (func(), e
 	}
 	m.mu.Lock()
 	m.calls[op]++
-	closed := m.closed
+	closed, before := m.closed, m.Before
 	m.mu.Unlock()
 	if closed {
 		return nil, store.ErrUnavailable
 	}
-	if m.Before != nil {
-		if err := m.Before(op, key); err != nil {
+	if before != nil {
+		if err := before(op, key); err != nil {
 			return nil, err
 		}
 	}

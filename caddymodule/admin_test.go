@@ -1,0 +1,417 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+const ofShop = "/sessions/managers/shop/sessions"
+
+// fields of a session, by its manager's third and first one, as the API shows them.
+const (
+	third = `{"id":"AwAAAAAAAAAAAAAAAAAA_w","created":1700000180,"accessed":1700000210,"written":1700000180,"expires":1700005400,"principal":"alice","size":20,"version":"3-0000000000000005"}`
+	first = `{"id":"AQAAAAAAAAAAAAAAAAAA_w","created":1700000060,"accessed":1700000090,"written":1700000060,"expires":1700006600,"size":20,"version":"3-0000000000000005"}`
+)
+
+// shop has three sessions of a configured manager, two of them alice's, and
+// one of a manager that is not configured any more.
+func shop(t *testing.T, options string) *ableStore {
+	t.Helper()
+	st := newAbleStore()
+	s := newSite(t)
+	s.load(s.config(prepare(t, st)+"\n"+options, "", "session shop\nrespond ok"))
+	fill(t, st, "shop", 1, "")
+	fill(t, st, "shop", 2, "alice")
+	fill(t, st, "shop", 3, "alice")
+	fill(t, st, "left", 1, "alice")
+	return st
+}
+
+func TestAdminReads(t *testing.T) {
+	st := shop(t, "admin_data on")
+	st.stats = store.Stats{Batches: 4, Writes: 9, SweptThrough: begin, DiskBytes: 1 << 20}
+	second := strings.NewReplacer("AwAA", "AgAA", "1700000180", "1700000120", "1700000210", "1700000150", "1700005400", "1700006000").Replace(third)
+	for _, c := range []struct{ name, path, body, want string }{
+		{"managers", "/sessions/managers", "", `{"managers":[{"id":"left","sessions":1,"configured":false},{"id":"shop","sessions":3,"configured":true}]}`},
+		{"newest first", ofShop, "", `{"sessions":[` + third + "," + second + "," + first + `]}`},
+		{"by expiry", ofShop + "?order=expires", "", `{"sessions":[` + third + "," + second + "," + first + `]}`},
+		{"of a principal", ofShop + "?principal=alice&order=created", "", `{"sessions":[` + third + "," + second + `]}`},
+		{"of a principal, in the body", ofShop, `{"principal":"alice"}`, `{"sessions":[` + third + "," + second + `]}`},
+		{"of nobody who is known", ofShop + "?principal=bob", "", `{"sessions":[]}`},
+		{"from the start", ofShop + "?limit=1000&cursor=", "", `{"sessions":[` + third + "," + second + "," + first + `]}`},
+		{"of a manager that is gone", "/sessions/managers/left/sessions", "", `{"sessions":[` + strings.Replace(first, `"size"`, `"principal":"alice","size"`, 1) + `]}`},
+		{"one", ofShop + "/AwAAAAAAAAAAAAAAAAAA_w", "", third},
+		{"one, without data", ofShop + "/AwAAAAAAAAAAAAAAAAAA_w?data=false", "", third},
+		{"one, with data", ofShop + "/AwAAAAAAAAAAAAAAAAAA_w?data=true", "", strings.TrimSuffix(third, "}") + `,"data":{"secret":"of shop"}}`},
+		{"no dead letters", "/sessions/dead-letters", "", `{"dead_letters":[]}`},
+		{"locks", "/sessions/locks", "", `{"locks":[]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := ask(http.MethodGet, c.path, c.body)
+			if got := strings.TrimSpace(w.Body.String()); w.Code != http.StatusOK || got != c.want {
+				t.Errorf("%d %s\nwant %s", w.Code, got, c.want)
+			}
+			if w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%v", w.Header())
+			}
+		})
+	}
+}
+
+// TestAdminPages follows the cursors of a listing: each session once.
+func TestAdminPages(t *testing.T) {
+	shop(t, "")
+	for _, order := range []string{"created", "expires"} {
+		var ids []string
+		path, pages := ofShop+"?limit=1&order="+order, 0
+		for cursor := ""; ; pages++ {
+			var page struct {
+				Sessions []sessionView
+				Next     string
+			}
+			w := ask(http.MethodGet, path+cursor, "")
+			if err := json.Unmarshal(w.Body.Bytes(), &page); err != nil || len(page.Sessions) != 1 {
+				t.Fatalf("%s: %v", w.Body, err)
+			}
+			ids = append(ids, page.Sessions[0].ID)
+			if page.Next == "" {
+				break
+			}
+			cursor = "&cursor=" + page.Next
+		}
+		if len(ids) != 3 || !slices.IsSortedFunc(ids, func(a, b string) int { return strings.Compare(b, a) }) {
+			t.Errorf("order %s: %v", order, ids)
+		}
+	}
+}
+
+// TestAdminRefuses is about calls that make no sense, or that are attacks:
+// each is a problem document, and changes nothing.
+func TestAdminRefuses(t *testing.T) {
+	st := shop(t, "")
+	long := strings.Repeat("a", 10<<10)
+	const one = ofShop + "/AwAAAAAAAAAAAAAAAAAA_w"
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+		detail                   string
+	}{
+		{"unknown path", "GET", "/sessions/nothing", "", 404, "no such path"},
+		{"unknown manager", "GET", "/sessions/managers/other/sessions", "", 404, "no such manager"},
+		{"long manager", "GET", "/sessions/managers/" + long + "/sessions", "", 404, "no such manager"},
+		{"manager with a slash", "GET", "/sessions/managers/shop%2Fx/sessions", "", 404, "no such manager"},
+		{"manager of control characters", "GET", "/sessions/managers/%00%0a/sessions", "", 404, "no such manager"},
+		{"purge of an unknown manager", "DELETE", "/sessions/managers/other/sessions?all=true", "", 404, "no such manager"},
+		{"session of another manager", "GET", "/sessions/managers/left/sessions/AwAAAAAAAAAAAAAAAAAA_w", "", 404, "no such session"},
+		{"end a session of another manager", "DELETE", "/sessions/managers/left/sessions/AwAAAAAAAAAAAAAAAAAA_w", "", 404, "no such session"},
+		{"other spelling of an id", "GET", ofShop + "/AwAAAAAAAAAAAAAAAAAA_x", "", 404, "no such session"},
+		{"long id", "DELETE", ofShop + "/" + long, "", 404, "no such session"},
+		{"data is off", "GET", one + "?data=true", "", 403, "`admin_data on`"},
+		{"data is a word", "GET", one + "?data=yes", "", 400, "data is true or false"},
+		{"order", "GET", ofShop + "?order=size", "", 400, "order is created or expires"},
+		{"empty order", "GET", ofShop + "?order=", "", 400, "order is created or expires"},
+		{"limit of nothing", "GET", ofShop + "?limit=0", "", 400, "limit is a number from 1 to 1000"},
+		{"limit too large", "GET", ofShop + "?limit=1001", "", 400, "limit is a number from 1 to 1000"},
+		{"limit overflows", "GET", ofShop + "?limit=99999999999999999999", "", 400, "limit is a number from 1 to 1000"},
+		{"limit is a word", "GET", ofShop + "?limit=all", "", 400, "limit is a number from 1 to 1000"},
+		{"forged cursor", "GET", ofShop + "?cursor=%ff%00", "", 400, "not a cursor"},
+		{"long cursor", "GET", ofShop + "?cursor=" + long, "", 400, "cursor"},
+		{"unknown parameter", "GET", ofShop + "?principle=alice", "", 400, `no parameter "principle"`},
+		{"parameter twice", "GET", ofShop + "?limit=1&limit=2", "", 400, "limit is given twice"},
+		{"malformed query", "GET", ofShop + "?principal=a;limit=1", "", 400, "query is malformed"},
+		{"empty principal", "GET", ofShop + "?principal=", "", 400, "principal is empty"},
+		{"long principal", "GET", ofShop + "?principal=" + long, "", 400, "longer than 256 bytes"},
+		{"principal of control characters", "GET", ofShop + "?principal=al%0aice", "", 400, "control character"},
+		{"principal that is no text", "GET", ofShop + "?principal=%ff", "", 400, "not UTF-8"},
+		{"except on GET", "GET", ofShop + "?principal=alice&except=AwAAAAAAAAAAAAAAAAAA_w", "", 400, `no parameter "except"`},
+		{"except on GET, in the body", "GET", ofShop, `{"principal":"alice","except":"AwAAAAAAAAAAAAAAAAAA_w"}`, 400, "except belongs to DELETE"},
+		{"body is no JSON", "GET", ofShop, "principal=alice", 400, "the body is"},
+		{"body with something else", "DELETE", ofShop, `{"principal":"alice","except ":"x"}`, 400, "the body is"},
+		{"body in another case", "DELETE", ofShop, `{"Principal":"alice"}`, 400, "the body is"},
+		{"body with a name twice", "DELETE", ofShop, `{"principal":"alice","principal":"bob"}`, 400, "the body is"},
+		{"body without principal", "DELETE", ofShop, `{}`, 400, "the body is"},
+		{"body with null", "DELETE", ofShop, `{"principal":null}`, 400, "principal is empty"},
+		{"large body", "DELETE", ofShop, `{"principal":"` + long + `"}`, 400, "the body is"},
+		{"body and query", "DELETE", ofShop + "?principal=bob", `{"principal":"alice"}`, 400, "use one of them"},
+		{"end all by mistake", "DELETE", ofShop, "", 400, "say whose sessions end"},
+		{"end nobody's", "DELETE", ofShop + "?principal=", "", 400, "principal is empty"},
+		{"end all, or not", "DELETE", ofShop + "?all=false", "", 400, "say whose sessions end"},
+		{"end all, and one's", "DELETE", ofShop + "?all=true&principal=alice", "", 400, "say whose sessions end"},
+		{"end all, and one's in the body", "DELETE", ofShop + "?all=true", `{"principal":"alice"}`, 400, "say whose sessions end"},
+		{"end all but one", "DELETE", ofShop + "?all=true&except=AwAAAAAAAAAAAAAAAAAA_w", "", 400, "except belongs to a principal"},
+		{"end all but nonsense", "DELETE", ofShop + "?principal=alice&except=x", "", 400, "22 characters"},
+		{"end one with a parameter", "DELETE", one + "?all=true", "", 400, `no parameter "all"`},
+		{"parameter of stats", "GET", "/sessions/stats?x=1", "", 400, `no parameter "x"`},
+		{"parameter of locks", "GET", "/sessions/locks?x=1", "", 400, "no parameters"},
+		{"forged cursor of dead letters", "GET", "/sessions/dead-letters?cursor=%2b", "", 400, "cursor"},
+		{"unknown dead letter", "POST", "/sessions/dead-letters/" + long + "/retry", "", 404, "no such dead letter"},
+		{"dead letter that is alive", "POST", "/sessions/dead-letters/00000001/retry", "", 404, "no such dead letter"},
+		{"restore into a store in use", "POST", "/sessions/restore", "", 400, "not a backup"},
+		{"restore with a parameter", "POST", "/sessions/restore?force=true", "", 400, `no parameter "force"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := ask(c.method, c.path, c.body)
+			var p struct {
+				Type, Title, Detail string
+				Status              int
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+				t.Fatalf("%s: %v", w.Body, err)
+			}
+			if w.Code != c.status || p.Status != c.status || p.Title != http.StatusText(c.status) || !strings.Contains(p.Detail, c.detail) || p.Type == "" {
+				t.Errorf("%d %s, want %d with %q", w.Code, w.Body, c.status, c.detail)
+			}
+			if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
+				t.Errorf("content type %s", got)
+			}
+			if len(w.Body.String()) > 1<<10 {
+				t.Error("what was sent comes back at length")
+			}
+		})
+	}
+	if st.Len() != 4 {
+		t.Errorf("%d sessions are left of 4", st.Len())
+	}
+}
+
+func TestAdminMethods(t *testing.T) {
+	shop(t, "")
+	for path, allow := range map[string]string{
+		"/sessions/managers":             "GET, HEAD",
+		ofShop:                           "DELETE, GET, HEAD",
+		ofShop + "/x":                    "DELETE, GET, HEAD",
+		"/sessions/locks":                "GET, HEAD",
+		"/sessions/stats":                "GET, HEAD",
+		"/sessions/dead-letters":         "GET, HEAD",
+		"/sessions/dead-letters/x/retry": "POST",
+		"/sessions/backup":               "GET, HEAD",
+		"/sessions/restore":              "POST",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+			w := ask(method, path, "")
+			refused := w.Code == http.StatusMethodNotAllowed
+			if refused == slices.Contains(strings.Split(allow, ", "), method) {
+				t.Errorf("%s %s: %d", method, path, w.Code)
+			}
+			if refused && (w.Header().Get("Allow") != allow || w.Header().Get("Content-Type") != "application/problem+json") {
+				t.Errorf("%s %s: %v", method, path, w.Header())
+			}
+		}
+	}
+}
+
+func TestAdminEnds(t *testing.T) {
+	for _, c := range []struct {
+		name, path, body string
+		ended            int
+		left             []string // principals of the shop's sessions, the newest first
+	}{
+		{"one", ofShop + "/AQAAAAAAAAAAAAAAAAAA_w", "", 1, []string{"alice", "alice"}},
+		{"a principal's", ofShop + "?principal=alice", "", 2, []string{""}},
+		{"a principal's, in the body", ofShop, `{"principal":"alice"}`, 2, []string{""}},
+		{"a principal's but one", ofShop + "?principal=alice&except=AwAAAAAAAAAAAAAAAAAA_w", "", 1, []string{"alice", ""}},
+		{"a principal's but one, in the body", ofShop, `{"principal":"alice","except":"AwAAAAAAAAAAAAAAAAAA_w"}`, 1, []string{"alice", ""}},
+		{"a principal's who has none", ofShop + "?principal=bob", "", 0, []string{"alice", "alice", ""}},
+		{"all", ofShop + "?all=true", "", 3, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st := shop(t, "")
+			if w := ask(http.MethodDelete, c.path, c.body); w.Code != http.StatusOK || w.Body.String() != fmt.Sprintf("{\"ended\":%d}\n", c.ended) {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			page, err := st.Page(t.Context(), store.Query{Manager: "shop", Order: store.ByCreated, Limit: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var left []string
+			for _, s := range page.Sessions {
+				left = append(left, s.Principal)
+			}
+			if !slices.Equal(left, c.left) {
+				t.Errorf("left are those of %q, want %q", left, c.left)
+			}
+			if w := ask(http.MethodGet, "/sessions/managers/left/sessions/AQAAAAAAAAAAAAAAAAAA_w", ""); w.Code != http.StatusOK {
+				t.Errorf("the session of another manager: %d", w.Code)
+			}
+			if w := ask(http.MethodDelete, ofShop+"/AQAAAAAAAAAAAAAAAAAA_w", ""); c.name == "one" && w.Code != http.StatusNotFound {
+				t.Errorf("twice: %d", w.Code)
+			}
+		})
+	}
+}
+
+// TestAdminFailsInTheMiddle: who ended some of the sessions is told how many.
+func TestAdminFailsInTheMiddle(t *testing.T) {
+	st := shop(t, "")
+	var mu sync.Mutex
+	deleted := 0
+	st.SetBefore(func(op string, _ store.Key) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op != "delete" {
+			return nil
+		}
+		if deleted++; deleted == 2 {
+			return fmt.Errorf("writing: %w: the disk is full", store.ErrUnavailable)
+		}
+		return nil
+	})
+	w := ask(http.MethodDelete, ofShop+"?all=true", "")
+	var p adminProblem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusServiceUnavailable {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if p.Ended != 2 || p.Type != typeUnavailable || !strings.Contains(p.Detail, "the disk is full") {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestAdminStats(t *testing.T) {
+	st := shop(t, "")
+	st.stats = store.Stats{Batches: 4, Writes: 9, SweptThrough: begin, DiskBytes: 1 << 20}
+	at := fill(t, st, "shop", 4, "", store.Notice{Kind: store.NoticeCreated, Listeners: []string{"mail", "audit"}})
+	if err := st.Settle(t.Context(), store.Settlement{ID: "00000002", Dead: true, Error: "500"}); err != nil {
+		t.Fatal(err)
+	}
+	app, _ := servingApp()
+	_, local, err := app.backend.Borrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.backend.Return()
+	defer local.Streams.Watch(store.Key{Manager: "shop", ID: at}, func() {}).Done()
+	var got statsView
+	w := ask(http.MethodGet, "/sessions/stats", "")
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatalf("%s: %v", w.Body, err)
+	}
+	if got.Store == nil || got.Store.Batches != 4 || *got.Store.SweptThrough != begin.Unix() || got.Streams != 1 || len(got.Managers) != 2 || got.Managers[1].ID != "shop" {
+		t.Errorf("%s", w.Body)
+	}
+	want := begin.Add(time.Hour).Unix()
+	if len(got.Listeners) != 2 || got.Listeners[0] != (backlogView{Name: "audit", Dead: 1}) || got.Listeners[1].Waiting != 1 || *got.Listeners[1].Oldest != want {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+// TestAdminStatsCount counts requests, and headers that pretended.
+func TestAdminStatsCount(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config(prepare(t, newAbleStore()), "", "session counted\nreverse_proxy "+app(t, counter)))
+	before, err := countByManager()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.visitor().get("/", "Session-Id", "x", "Session-Data", "{}")
+	after, err := countByManager()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, is := before["counted"], after["counted"]
+	if is.Opened-was.Opened != 1 || is.Commits-was.Commits != 1 || is.Removed-was.Removed != 2 || is.Problems != was.Problems {
+		t.Errorf("from %+v to %+v", was, is)
+	}
+}
+
+func TestAdminDeadLetters(t *testing.T) {
+	st := shop(t, "")
+	id := fill(t, st, "shop", 4, "bob", store.Notice{Kind: store.NoticeSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
+	for _, letter := range []string{"00000001", "00000002"} {
+		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true, Error: "no answer"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const rest = `"event":"save","manager":"shop","session":"BAAAAAAAAAAAAAAAAAAA_w","principal":"bob","keys":["cart"],"at":1700003600,"attempts":1,"error":"no answer"}`
+	w := ask(http.MethodGet, "/sessions/dead-letters?limit=1", "")
+	if want := `{"dead_letters":[{"id":"00000001","listener":"mail",` + rest + `],"next":"MDAwMDAwMDE"}`; strings.TrimSpace(w.Body.String()) != want {
+		t.Errorf("%s\nwant %s", w.Body, want)
+	}
+	w = ask(http.MethodGet, "/sessions/dead-letters?limit=1&cursor=MDAwMDAwMDE", "")
+	if want := `{"dead_letters":[{"id":"00000002","listener":"audit",` + rest + `]}`; strings.TrimSpace(w.Body.String()) != want {
+		t.Errorf("%s\nwant %s", w.Body, want)
+	}
+	app, _ := servingApp()
+	_, local, err := app.backend.Borrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.backend.Return()
+	heard := make(chan session.Event, 1)
+	defer local.Listeners.Use(map[string][]session.Subscription{"shop": {{
+		Name: "audit", Kinds: []session.EventKind{session.EventSave},
+		Listener: hearing(func(e session.Event) { heard <- e }),
+	}}})()
+	if w := ask(http.MethodPost, "/sessions/dead-letters/00000002/retry", ""); w.Code != http.StatusOK || w.Body.String() != "{\"id\":\"00000002\"}\n" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	select {
+	case e := <-heard:
+		if e.Session != id || e.Kind != session.EventSave {
+			t.Errorf("told of %+v", e)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("nobody was told it again")
+	}
+	if w := ask(http.MethodPost, "/sessions/dead-letters/00000002/retry", ""); w.Code != http.StatusNotFound {
+		t.Errorf("twice: %d", w.Code)
+	}
+}
+
+// hearing is a listener that has heard everything.
+type hearing func(session.Event)
+
+func (h hearing) Hear(_ context.Context, e session.Event) error { h(e); return nil }
+
+// TestAdminWithABareStore: what a store cannot do is said so.
+func TestAdminWithABareStore(t *testing.T) {
+	s := newSite(t)
+	able := newAbleStore()
+	s.load(s.config(prepare(t, bareStore{able}), "", "session shop\nrespond ok"))
+	fill(t, able, "shop", 1, "alice")
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/sessions/managers"}, {"GET", ofShop}, {"DELETE", ofShop + "?all=true"}, {"GET", "/sessions/dead-letters"},
+		{"POST", "/sessions/dead-letters/1/retry"}, {"GET", "/sessions/backup"}, {"POST", "/sessions/restore"},
+	} {
+		var p adminProblem
+		w := ask(c.method, c.path, "")
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusNotImplemented || p.Type != typeUnsupported {
+			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, w.Body)
+		}
+	}
+	if w := ask(http.MethodGet, "/sessions/stats", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `{"managers":[{"id":"shop","configured":true,`) {
+		t.Errorf("stats: %d %s", w.Code, w.Body)
+	}
+	const one = ofShop + "/AQAAAAAAAAAAAAAAAAAA_w"
+	if w := ask(http.MethodGet, one, ""); w.Code != http.StatusOK {
+		t.Errorf("show: %d %s", w.Code, w.Body)
+	}
+	if w := ask(http.MethodDelete, one, ""); w.Code != http.StatusOK || able.Len() != 0 {
+		t.Errorf("end: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAdminTellsFailuresOfTheStore(t *testing.T) {
+	st := shop(t, "")
+	st.countsErr = errors.New("reading block 7")
+	w := ask(http.MethodGet, "/sessions/managers", "")
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "reading block 7") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if err := st.Memory.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w := ask(http.MethodGet, ofShop, ""); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("closed: %d %s", w.Code, w.Body)
+	}
+}

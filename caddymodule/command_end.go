@@ -1,0 +1,87 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+)
+
+var errNoSessions = errors.New("no session matches")
+
+func (c *cli) revokeCommand() subcommand {
+	var principal, except string
+	return subcommand{
+		use: "revoke <manager> (<session> | --principal <name> [--except <session>])", short: "Ends a session, or those of a principal", least: 1, most: 2,
+		long: `
+Ends one session, or all that somebody is signed in to: "log out everywhere",
+with --except everywhere else. Who uses an ended session is signed out at the
+next request; open WebSockets and event streams are closed.
+`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().StringVar(&principal, "principal", "", "End all sessions that this principal is signed in to")
+			cmd.Flags().StringVar(&except, "except", "", "But for this session")
+		},
+		run: func(ctx context.Context, args []string) error {
+			r := adminRequest{method: http.MethodDelete, path: sessionsPath(args[0])}
+			switch {
+			case len(args) == 2 && principal == "" && except == "":
+				r.path = sessionsPath(args[0], args[1])
+			case len(args) == 2:
+				return usageError("name a session, or --principal, and not both")
+			case principal == "":
+				return usageError("name a session, or --principal; to end all there is purge")
+			default:
+				named := map[string]string{"principal": principal} // not in the address: it is logged
+				if except != "" {
+					named["except"] = except
+				}
+				r.json = named
+			}
+			return c.end(ctx, r)
+		},
+	}
+}
+
+func (c *cli) purgeCommand() subcommand {
+	var yes bool
+	return subcommand{
+		use: "purge <manager> --yes", short: "Ends all sessions of a manager", least: 1, most: 1,
+		long: `
+Ends all sessions of one manager: everybody is signed out. For a manager that
+is not configured any more it removes what it has left behind.
+`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().BoolVar(&yes, "yes", false, "Yes, all of them")
+		},
+		run: func(ctx context.Context, args []string) error {
+			if !yes {
+				return usageError("purge ends all sessions of %s; say --yes if that is meant", args[0])
+			}
+			return c.end(ctx, adminRequest{method: http.MethodDelete, path: sessionsPath(args[0]) + "?all=true"})
+		},
+	}
+}
+
+// end makes a request that ends sessions, and says how many.
+func (c *cli) end(ctx context.Context, r adminRequest) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	var answer endView
+	if err := client.read(ctx, r, &answer); err != nil {
+		return err
+	}
+	if c.json {
+		fmt.Fprintf(c.out, "{\"ended\":%d}\n", answer.Ended)
+	} else if answer.Ended > 0 {
+		fmt.Fprintf(c.out, "ended %s\n", count(int64(answer.Ended), "session"))
+	}
+	if answer.Ended == 0 {
+		return &commandError{exitNothing, errNoSessions}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) lettersCommand() subcommand {
+	var limit int
+	var cursor string
+	return subcommand{
+		use: "dead-letters", short: "Lists what listeners could not be told",
+		long: `
+Lists events that were tried so often without success that nobody tries them
+any more, the oldest first. What they tell of is kept; "retry" tries again.
+`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().IntVar(&limit, "limit", defaultLimit, "How many")
+			cmd.Flags().StringVar(&cursor, "cursor", "", "Where to go on: `next` of the list before")
+		},
+		run: func(ctx context.Context, _ []string) error {
+			client, err := c.client()
+			if err != nil {
+				return err
+			}
+			q := url.Values{"limit": {strconv.Itoa(limit)}}
+			if cursor != "" {
+				q.Set("cursor", cursor)
+			}
+			r := adminRequest{method: http.MethodGet, path: "/sessions/dead-letters?" + q.Encode()}
+			if c.json {
+				return client.copy(ctx, r, c.out)
+			}
+			var answer struct {
+				Letters []letterView `json:"dead_letters"`
+				Next    string
+			}
+			if err := client.read(ctx, r, &answer); err != nil {
+				return err
+			}
+			return c.printLetters(answer.Letters, answer.Next)
+		},
+	}
+}
+
+func (c *cli) printLetters(letters []letterView, next string) error {
+	if len(letters) == 0 {
+		fmt.Fprintln(c.err, "no dead letters")
+		return nil
+	}
+	t := table(c.out)
+	row(t, "LETTER", "LISTENER", "EVENT", "MANAGER", "SESSION", "HAPPENED", "TRIED", "ERROR")
+	now := c.now()
+	for _, l := range letters {
+		event := l.Event
+		if l.Reason != "" {
+			event += " (" + l.Reason + ")"
+		}
+		row(t, plain(l.ID), plain(l.Listener), plain(event), plain(l.Manager), plain(l.Session), ago(l.At, now), l.Attempts, orDash(l.Error))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if next != "" {
+		fmt.Fprintf(c.err, "There are more: --cursor %s\n", next)
+	}
+	return nil
+}
+
+func (c *cli) retryCommand() subcommand {
+	return subcommand{
+		use: "retry <letter>...", short: "Tells listeners again what they could not be told", least: 1, most: maxLimit,
+		run: func(ctx context.Context, args []string) error {
+			client, err := c.client()
+			if err != nil {
+				return err
+			}
+			for _, id := range args {
+				var answer struct{ ID string }
+				r := adminRequest{method: http.MethodPost, path: "/sessions/dead-letters/" + url.PathEscape(id) + "/retry"}
+				if err := client.read(ctx, r, &answer); err != nil {
+					return fmt.Errorf("%s: %w", plain(id), err)
+				}
+				if c.json {
+					fmt.Fprintf(c.out, "{\"id\":%q}\n", answer.ID)
+				} else {
+					fmt.Fprintf(c.out, "%s is tried again\n", plain(answer.ID))
+				}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,392 @@
+package caddymodule
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// fakeAdmin answers as an admin endpoint, from a table, and notes what is asked.
+type fakeAdmin struct {
+	answers map[string]string // by method and path with query; a number is a status before the body
+	asked   []string
+}
+
+func (f *fakeAdmin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	call := r.Method + " " + r.URL.RequestURI()
+	f.asked = append(f.asked, strings.TrimSpace(call+" "+string(body)))
+	answer, ok := f.answers[call]
+	switch {
+	case !ok:
+		http.NotFound(w, r)
+	case strings.HasPrefix(answer, "{"):
+		_, _ = io.WriteString(w, answer+"\n")
+	default:
+		var status int
+		_, text, _ := strings.Cut(answer, " ")
+		_, _ = fmt.Sscan(answer, &status)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+// runSessions runs the command with these arguments against an address, and
+// returns what it prints and its exit status.
+func runSessions(t *testing.T, address, stdin string, args ...string) (out, err string, status int) {
+	t.Helper()
+	var o, e bytes.Buffer
+	c := newCLI(strings.NewReader(stdin), &o, &e)
+	now := begin.Add(2 * time.Hour).UTC()
+	c.now = func() time.Time { return now }
+	c.tick = func(d time.Duration) <-chan time.Time {
+		now = now.Add(d)
+		tick := make(chan time.Time, 1)
+		tick <- now
+		return tick
+	}
+	root, command := &cobra.Command{Use: "caddy"}, &cobra.Command{Use: "sessions"}
+	root.AddCommand(command)
+	root.SetOut(&o)
+	root.SetErr(&e)
+	var ended error
+	c.addTo(command, func(cmd *cobra.Command, err error) error {
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		if ended = err; err != nil {
+			fmt.Fprintln(&e, "Error:", err)
+		}
+		return err
+	})
+	root.SetArgs(append(append([]string{"sessions"}, args...), "--address", address))
+	if err := root.Execute(); err != nil && ended == nil {
+		t.Errorf("%v: an error that is none of the command's own: %v", args, err)
+	}
+	return o.String(), e.String(), exitStatus(ended)
+}
+
+const (
+	oneSession  = `{"id":"AwAAAAAAAAAAAAAAAAAA_w","created":1700000180,"accessed":1700007000,"written":1700000180,"expires":1700087200,"principal":"alice","size":20,"version":"3-0000000000000005"}`
+	evilSession = `{"id":"AgAAAAAAAAAAAAAAAAAA_w","size":65536,"version":"1-0000000000000005","principal":"\u001b[2J\u202eeve"}`
+)
+
+// TestCommandPrints compares what the commands ask and print with a golden file.
+func TestCommandPrints(t *testing.T) {
+	fake := &fakeAdmin{answers: map[string]string{
+		"GET /sessions/managers": `{"managers":[{"id":"left","sessions":12345,"configured":false},{"id":"shop","sessions":2,"configured":true}]}`,
+		"GET /sessions/managers/shop/sessions?limit=100&order=created":             `{"sessions":[` + oneSession + `,` + evilSession + `]}`,
+		"GET /sessions/managers/shop/sessions?limit=1&order=expires":               `{"sessions":[` + oneSession + `],"next":"abc"}`,
+		"GET /sessions/managers/shop/sessions?limit=1000&order=created":            `{"sessions":[` + oneSession + `],"next":"abc"}`,
+		"GET /sessions/managers/shop/sessions?cursor=abc&limit=1000&order=created": `{"sessions":[` + evilSession + `]}`,
+		"GET /sessions/managers/empty/sessions?limit=100&order=created":            `{"sessions":[]}`,
+		"GET /sessions/managers/other/sessions?limit=100&order=created":            `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such manager"}`,
+		"GET /sessions/managers/a%2Fb/sessions/%3Fx":                               `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such session"}`,
+		"GET /sessions/managers/shop/sessions/AwAAAAAAAAAAAAAAAAAA_w":              oneSession,
+		"GET /sessions/managers/shop/sessions/AwAAAAAAAAAAAAAAAAAA_w?data=true":    strings.TrimSuffix(oneSession, "}") + `,"data":{"cart":{"n":3}}}`,
+		"GET /sessions/managers/left/sessions/AwAAAAAAAAAAAAAAAAAA_w?data=true":    `403 {"type":"urn:sessionproxy:data-off","title":"Forbidden","status":403,"detail":"the data of sessions is not shown; the option ` + "`admin_data on`" + ` of ` + "`sessions`" + ` allows it"}`,
+		"DELETE /sessions/managers/shop/sessions/AwAAAAAAAAAAAAAAAAAA_w":           `{"ended":1}`,
+		"DELETE /sessions/managers/shop/sessions":                                  `{"ended":2}`,
+		"DELETE /sessions/managers/empty/sessions":                                 `{"ended":0}`,
+		"DELETE /sessions/managers/left/sessions?all=true":                         `{"ended":12345}`,
+		"DELETE /sessions/managers/shop/sessions?all=true":                         `503 {"type":"urn:sessionproxy:unavailable","title":"Service Unavailable","status":503,"detail":"the disk is full","ended":7}`,
+		"GET /sessions/stats": `{"store":{"batches":3,"writes":1200,"damaged":1,"swept":5,"cache_bytes":1048576,"disk_bytes":5242880,"free_bytes":0,"swept_through":1700000000},` +
+			`"managers":[{"id":"shop","sessions":2,"configured":true,"opened":12000,"commits":30,"problems":1,"removed_headers":4}],"streams":1,"locks":{"held":2,"waiting":1},` +
+			`"listeners":[{"name":"mail","waiting":3,"dead":1,"oldest":1700003600}]}`,
+		"GET /sessions/locks":                           `{"locks":[{"manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","method":"GET","path":"/a\u001b[31m","age_seconds":1.234,"waiting":1}]}`,
+		"GET /sessions/dead-letters?limit=100":          `{"dead_letters":[{"id":"0001","listener":"mail","event":"delete","reason":"idle","manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","at":1700003600,"attempts":9,"error":"500"}],"next":"xyz"}`,
+		"GET /sessions/dead-letters?cursor=xyz&limit=1": `{"dead_letters":[]}`,
+		"POST /sessions/dead-letters/0001/retry":        `{"id":"0001"}`,
+		"POST /sessions/dead-letters/..%2Fbackup/retry": `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
+		"POST /sessions/restore":                        `409 {"type":"urn:sessionproxy:not-empty","title":"Conflict","status":409,"detail":"the session store is not empty"}`,
+	}}
+	server := httptest.NewServer(fake)
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	const file = "testdata/commands.txt"
+	text, err := os.ReadFile(file)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	want := make(map[string]string)
+	for _, c := range strings.Split(string(text), betweenCases) {
+		line, rest, _ := strings.Cut(c, "\n")
+		want[strings.TrimPrefix(line, "$ sessions ")] = rest
+	}
+	var golden []string
+	for _, line := range []string{
+		"ls", "ls --json", "ls shop", "ls shop --json", "ls shop --limit 1 --order expires", "ls shop --limit 1 --order expires --json", "ls shop --all", "ls shop --all --json",
+		"ls shop --principal alice", "ls empty", "ls empty --json", "ls other", "ls shop --limit 0", "ls shop more", "ls --no-such-flag",
+		"show shop AwAAAAAAAAAAAAAAAAAA_w", "show shop AwAAAAAAAAAAAAAAAAAA_w --data", "show shop AwAAAAAAAAAAAAAAAAAA_w --json", "show left AwAAAAAAAAAAAAAAAAAA_w --data",
+		"show a/b ?x", "show shop",
+		"revoke shop AwAAAAAAAAAAAAAAAAAA_w", "revoke shop --principal alice", "revoke shop --principal alice --except AwAAAAAAAAAAAAAAAAAA_w --json",
+		"revoke empty --principal alice", "revoke shop", "revoke shop x --principal alice", "revoke shop --except x",
+		"purge left", "purge left --yes", "purge shop --yes",
+		"stats", "stats --json", "top --once", "top --once --json", "top --interval 1ms",
+		"dead-letters", "dead-letters --limit 1 --cursor xyz", "retry 0001", "retry ../backup", "restore -",
+		"restore testdata/no-such-file", "backup", "no-such-command", "doctor --upstream x",
+	} {
+		t.Run(line, func(t *testing.T) {
+			fake.asked = nil
+			out, errs, status := runSessions(t, address, "a backup", strings.Fields(line)...)
+			var b strings.Builder
+			for _, call := range fake.asked {
+				fmt.Fprintf(&b, "> %s\n", call)
+			}
+			b.WriteString(out)
+			for l := range strings.Lines(errs) {
+				b.WriteString("! " + l)
+			}
+			fmt.Fprintf(&b, "[%d]\n", status)
+			got := strings.ReplaceAll(b.String(), address, "ADDRESS")
+			if got != want[line] && !*update {
+				t.Errorf("prints\n%s\nwant\n%s", got, want[line])
+			}
+			golden = append(golden, "$ sessions "+line+"\n"+got)
+		})
+	}
+	if *update {
+		if err := os.WriteFile(file, []byte(strings.Join(golden, betweenCases)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestCommandFindsNoServer(t *testing.T) {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }))
+	defer page.Close()
+	caddyError := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error":"host not allowed"}`)
+	}))
+	defer caddyError.Close()
+	bare := httptest.NewServer(http.NotFoundHandler())
+	defer bare.Close()
+	for name, c := range map[string]struct {
+		address, want string
+		status        int
+	}{
+		"nobody listens":        {freeAddress(t), "is the server running there?", 1},
+		"another kind":          {strings.TrimPrefix(page.URL, "http://"), "is that an admin endpoint?", 1},
+		"a server that refuses": {strings.TrimPrefix(caddyError.URL, "http://"), "403 Forbidden: host not allowed", 1},
+		"a bare Caddy":          {strings.TrimPrefix(bare.URL, "http://"), "is it a sessionproxy of this version?", 1},
+		"many ports":            {"localhost:1-2", "is no address", 2},
+		"no socket":             {"unix//no/such/socket|0200", "dial unix /no/such/socket:", 1},
+	} {
+		out, errs, status := runSessions(t, c.address, "", "ls")
+		if status != c.status || !strings.Contains(errs, c.want) || out != "" {
+			t.Errorf("%s: [%d] %s%s", name, status, out, errs)
+		}
+	}
+}
+
+// TestCommandOnASocket: an admin endpoint may be one.
+func TestCommandOnASocket(t *testing.T) {
+	dir := shortDir(t)
+	l, err := net.Listen("unix", filepath.Join(dir, "admin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Origin") != "" || r.Host != "127.0.0.1" {
+			t.Errorf("Host %s, Origin %s", r.Host, r.Header.Get("Origin"))
+		}
+		_, _ = io.WriteString(w, `{"managers":[]}`)
+	})}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	if _, errs, status := runSessions(t, "unix/"+filepath.Join(dir, "admin")+"|0222", "", "ls"); status != 0 || errs != "no managers\n" {
+		t.Errorf("[%d] %s", status, errs)
+	}
+}
+
+// TestCommandBackup: a file is there completely, or not at all.
+func TestCommandBackup(t *testing.T) {
+	whole := strings.Repeat("whole\n", 1<<16)
+	for _, c := range []struct {
+		name   string
+		serve  http.HandlerFunc
+		before string // what the file held
+		want   string
+		status int
+		errs   string
+	}{
+		{"complete", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole) }, "old", whole, 0, ""},
+		{"broken off", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, whole)
+			panic(http.ErrAbortHandler)
+		}, "old", "old", 1, "the server broke off after"},
+		{"refused", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotImplemented)
+			_, _ = io.WriteString(w, `{"detail":"this kind of session store cannot do that"}`)
+		}, "", "", 1, "cannot do that"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(c.serve)
+			defer server.Close()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "backup")
+			if c.before != "" {
+				if err := os.WriteFile(file, []byte(c.before), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, errs, status := runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", file)
+			if status != c.status || !strings.Contains(errs, c.errs) || (status == 0) != strings.Contains(out, "384 KiB") {
+				t.Errorf("[%d] %s%s", status, out, errs)
+			}
+			text, err := os.ReadFile(file)
+			if string(text) != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("the file holds %d bytes, %v", len(text), err)
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil || len(entries) > 1 {
+				t.Errorf("left in the directory: %v, %v", entries, err)
+			}
+			if status == 0 {
+				if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+					t.Errorf("%v, %v", info.Mode(), err)
+				}
+			}
+			out, _, status = runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", "-")
+			if status != c.status || status == 0 && out != whole {
+				t.Errorf("to standard output: [%d] %d bytes", status, len(out))
+			}
+		})
+	}
+}
+
+// TestCommandRestore sends a file to the real API, larger than a server reads
+// of a body by itself, and sees the answer in any case.
+func TestCommandRestore(t *testing.T) {
+	st := shop(t, "")
+	server := httptest.NewServer(adminMux())
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "backup")
+	if _, errs, status := runSessions(t, address, "", "backup", file); status != 0 {
+		t.Fatal(errs)
+	}
+	if _, errs, status := runSessions(t, address, "", "restore", file); status != 1 || !strings.Contains(errs, "not empty") {
+		t.Errorf("[%d] %s", status, errs)
+	}
+	foreign := filepath.Join(dir, "foreign")
+	if err := os.WriteFile(foreign, bytes.Repeat([]byte("foreign!"), 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, status := runSessions(t, address, "", "restore", foreign); status != 1 || !strings.Contains(errs, "not a backup") {
+		t.Errorf("[%d] %s", status, errs)
+	}
+	for _, manager := range []string{"shop", "left"} {
+		if _, errs, status := runSessions(t, address, "", "purge", manager, "--yes"); status != 0 {
+			t.Fatal(errs)
+		}
+	}
+	if out, errs, status := runSessions(t, address, "", "restore", file); status != 0 || out != "restored 4 sessions\n" || st.Len() != 4 {
+		t.Errorf("[%d] %s%s", status, out, errs)
+	}
+}
+
+// TestTopGoesOn: a server that is away for a moment ends no picture, and
+// Ctrl-C ends them without an error.
+func TestTopGoesOn(t *testing.T) {
+	calls := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/sessions/locks" {
+			_, _ = io.WriteString(w, `{"locks":[]}`)
+			return
+		}
+		switch calls++; calls {
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"detail":"reloading"}`)
+		case 4:
+			cancel()
+			fallthrough
+		default:
+			_, _ = fmt.Fprintf(w, `{"managers":[{"id":"shop","sessions":1,"opened":%d}],"listeners":[]}`, calls*10)
+		}
+	}))
+	defer server.Close()
+	client, err := newAdminClient(strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	now := begin
+	c := newCLI(nil, &out, &out)
+	c.now = func() time.Time { return now }
+	c.tick = func(d time.Duration) <-chan time.Time {
+		now = now.Add(d)
+		tick := make(chan time.Time, 1)
+		tick <- now
+		return tick
+	}
+	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true}
+	if err := p.run(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	pictures := strings.Split(out.String(), "\x1b[H")[1:]
+	if len(pictures) != 3 || !strings.Contains(pictures[0], "  -  ") || !strings.Contains(pictures[1], "reloading") || !strings.Contains(pictures[2], "  5.0  ") {
+		t.Errorf("%q", pictures)
+	}
+	for _, picture := range pictures {
+		if !strings.HasSuffix(picture, "\x1b[J") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
+			t.Errorf("not drawn in place: %q", picture)
+		}
+	}
+}
+
+func TestPeriod(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 59 * time.Second: "59s", time.Minute: "1m", 61 * time.Second: "1m 1s", time.Hour + time.Second: "1h",
+		25*time.Hour + time.Minute: "1d 1h", 48 * time.Hour: "2d", 1499 * time.Millisecond: "1s",
+	} {
+		if got := period(d); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"alice@example.org": "alice@example.org", "Zoë ☃": "Zoë ☃", "a\nb": `"a\nb"`, "\x1b[31m": `"\x1b[31m"`, "\u202egro": `"\u202egro"`, "\xff": `"\xff"`,
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestCaddyExit: the statuses reach the process.
+func TestCaddyExit(t *testing.T) {
+	for want, err := range map[string]error{
+		"":                      nil,
+		"broken":                errors.New("broken"),
+		"exiting with status 2": usageError("no"),
+		"exiting with status 3": &commandError{exitNothing, errNoSessions},
+	} {
+		cmd := new(cobra.Command)
+		cmd.SetErr(io.Discard)
+		got := ""
+		if err := caddyExit(cmd, err); err != nil {
+			got = err.Error()
+		}
+		if got != want || cmd.SilenceErrors != (err != nil) {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+}
