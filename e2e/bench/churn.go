@@ -57,7 +57,7 @@ func churn(f *fleet, set settings, progress io.Writer) (*trial, error) {
 		}
 	}
 	fmt.Fprintln(progress, "# waiting until the last ones are swept")
-	if err := p.until(f.ctx, "all are swept", func(s stats) bool { return s.Sessions("bench") == 0 }); err != nil {
+	if err := p.until(f.ctx, "all are swept", func(s stats) bool { return s.managers["bench"] == 0 }); err != nil {
 		return nil, err
 	}
 	if _, err := p.settledDisk(f.ctx); err != nil {

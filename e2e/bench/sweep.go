@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,13 +41,15 @@ http://:{SITE2} {
 }
 `
 
-// sweepTrial has many sessions expire at once, while others are read.
+// No session is swept before a reload says so: all have expired by then.
+const sweepLater, sweepNow = "sweep_interval 100h", "sweep_interval 1s"
+
+// sweepTrial has many sessions expire, and sweeps them while others are read.
 func sweepTrial(f *fleet, set settings, progress io.Writer) (*trial, error) {
 	n := set.Expiring
 	t := &trial{Name: fmt.Sprintf("sweeping %d sessions that have expired", n)}
-	// Long enough to store them all, and to look at what reading takes before.
-	life := max(20*time.Second, time.Duration(n/2000)*time.Second)
-	p, err := newProxy(f, spec{name: "sweep", durability: "async", sweep: "1s", sites: replaceLife(sweepSites, life)})
+	const life = 10 * time.Second
+	p, err := newProxy(f, spec{name: "sweep", durability: "async", sweep: "100h", sites: replaceLife(sweepSites, life)})
 	if err != nil {
 		return nil, err
 	}
@@ -54,65 +58,112 @@ func sweepTrial(f *fleet, set settings, progress io.Writer) (*trial, error) {
 		return nil, err
 	}
 	files := filepath.Join(p.dir, "uploads")
-	if err := os.Mkdir(files, 0o700); err != nil {
+	if err := writeFiles(files, n); err != nil {
 		return nil, err
 	}
-	for conn := range connections {
-		for i := 1; i <= n/connections+1; i++ {
-			if err := os.WriteFile(filepath.Join(files, fmt.Sprintf("%d-%d", conn, i)), nil, 0o600); err != nil {
-				return nil, err
-			}
+	expire := func(address, path string) error {
+		if _, err := f.load(job{Address: address, Path: path, Connections: connections, Requests: n}); err != nil {
+			return err
 		}
+		fmt.Fprintln(progress, "# stored; waiting until they expire")
+		return pause(f.ctx, life+life/20+2*time.Second)
+	}
+	if err := expire(p.serialized, "/upload?name={conn}-{n}"); err != nil {
+		return nil, err
 	}
 	before, err := p.whileSwept(f.ctx, set, func() (bool, error) { return true, nil })
 	if err != nil {
 		return nil, err
 	}
-	if _, err := f.load(job{Address: p.serialized, Path: "/upload?name={conn}-{n}", Connections: connections, Requests: n}); err != nil {
-		return nil, err
-	}
-	fmt.Fprintln(progress, "# stored; waiting until they expire")
-	if err := p.until(f.ctx, "a sweep begins", func(s stats) bool { return s.Swept > 0 }); err != nil {
-		return nil, err
-	}
 	begin := time.Now()
+	if err := p.reload(f.ctx, sweepLater, sweepNow); err != nil {
+		return nil, err
+	}
+	var took time.Duration
 	during, err := p.whileSwept(f.ctx, set, func() (bool, error) {
 		left, err := os.ReadDir(files)
-		return len(left) <= connections, err // each connection has one file too many
-	})
-	if err != nil {
-		return nil, err
-	}
-	t.atMost("READ p99 while sessions with files are swept, over before", during/before, "", 1.5, 0)
-	t.atLeast("files removed", float64(n)/time.Since(begin).Seconds(), "/s", 0, 0)
-
-	// Without listeners, with nothing else going on: how long from the first
-	// to the last.
-	if _, err := f.load(job{Address: p.merging, Path: "/begin", Connections: connections, Requests: n}); err != nil {
-		return nil, err
-	}
-	var first, last time.Time
-	base, err := p.stats(f.ctx)
-	if err != nil {
-		return nil, err
-	}
-	err = p.until(f.ctx, "all are swept", func(s stats) bool {
-		now := time.Now()
-		if first.IsZero() && s.Swept > base.Swept {
-			first, base = now, s
+		if took == 0 && len(left) <= connections { // each connection has one file too many
+			took = time.Since(begin)
 		}
-		last = now
-		return !first.IsZero() && s.Sessions("plain") == 0
+		return took > 0, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	end, err := p.stats(f.ctx)
-	if err != nil {
+	t.atLeast("files removed while others read", float64(n)/took.Seconds(), "/s", 0, 0)
+	t.atMost("READ p99 while sessions with files are swept, over before", during/before, "", 1.5, 0)
+
+	// The same without listeners, and nothing else going on.
+	if err := p.reload(f.ctx, sweepNow, sweepLater); err != nil {
 		return nil, err
 	}
-	t.atLeast("swept without listeners", float64(end.Swept-base.Swept)/last.Sub(first).Seconds(), "/s", 20_000, 0)
+	if err := expire(p.merging, "/begin"); err != nil {
+		return nil, err
+	}
+	begin = time.Now()
+	if err := p.reload(f.ctx, sweepLater, sweepNow); err != nil {
+		return nil, err
+	}
+	if err := p.until(f.ctx, "all are swept", func(s stats) bool { return s.managers["plain"] == 0 }); err != nil {
+		return nil, err
+	}
+	t.atLeast("swept without listeners", float64(n)/time.Since(begin).Seconds(), "/s", 20_000, 0)
 	return t, nil
+}
+
+// writeFiles makes an empty file for each of so many sessions, by the name
+// that the app gives it.
+func writeFiles(dir string, n int) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	for conn := range connections {
+		for i := 1; i <= n/connections+1; i++ {
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d-%d", conn, i)), nil, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload changes words of the running proxy's configuration.
+func (p *proxy) reload(ctx context.Context, from, to string) error {
+	file := filepath.Join(p.dir, "Caddyfile")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text = bytes.ReplaceAll(text, []byte(from), []byte(to))
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/load", bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	resp, err := p.admin.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("reloading: %s", resp.Status)
+	}
+	return nil
 }
 
 // whileSwept reads in rounds until done, at least three, and returns the
@@ -136,25 +187,10 @@ func (p *proxy) whileSwept(ctx context.Context, set settings, done func() (bool,
 	return all[len(all)/2], nil
 }
 
-// stats are those of the admin API, as far as they are of use here.
-type stats struct {
-	Swept    int64
-	managers map[string]int64
-}
-
-// Sessions returns how many a manager has.
-func (s stats) Sessions(manager string) int64 { return s.managers[manager] }
+// stats are how many sessions each manager has.
+type stats struct{ managers map[string]int64 }
 
 func (p *proxy) stats(ctx context.Context) (s stats, err error) {
-	text, err := p.metrics(ctx)
-	if err != nil {
-		return s, err
-	}
-	swept, err := find(text, "caddy_sessions_store_swept_total ")
-	if err != nil {
-		return s, err
-	}
-	s.Swept = int64(swept)
 	var list struct {
 		Managers []struct {
 			ID       string `json:"id"`

@@ -15,8 +15,8 @@ import (
 
 // Memory is a store for tests: a map and a clock, with a hook before every
 // call. It is also the model that other stores are compared with, so it has
-// every ability, in the simplest form. Safe for concurrent use; Before must be
-// set while no call is under way.
+// every ability, in the simplest form. Safe for concurrent use; while calls may
+// be under way, Before is set by SetBefore.
 type Memory struct {
 	// Before runs ahead of each call, outside of any lock: it may wait for
 	// a gate, or return an error that the call then answers. op is
