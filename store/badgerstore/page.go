@@ -121,7 +121,7 @@ func (w *walk) all() error {
 			for i := range w.found {
 				w.found[i].at = uint64(w.found[i].due)
 			}
-			slices.SortFunc(w.found, func(a, b listed) int { return a.place.compare(b.place) })
+			slices.SortFunc(w.found, func(a, b listed) int { return a.compare(b.place) })
 			return nil
 		}
 		if err := w.read(places); err != nil {

@@ -41,7 +41,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err e
 		if !errors.Is(err, store.ErrUnknown) {
 			return 0, err
 		}
-		return 0, errors.Join(err, s.undoRestore())
+		return 0, errors.Join(err, s.undoRestore(context.WithoutCancel(ctx)))
 	}
 	l := loader{s: s, ctx: ctx}
 	if err = s.readSpool(ctx, p, l.add); err == nil {
@@ -55,7 +55,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err e
 		}})
 	}
 	if err != nil {
-		return 0, errors.Join(err, s.undoRestore())
+		return 0, errors.Join(err, s.undoRestore(context.WithoutCancel(ctx)))
 	}
 	return l.sessions, nil
 }
@@ -191,8 +191,8 @@ func (b *batch) load(f *archived) error {
 
 // undoRestore removes what a restore that failed has brought. If that fails,
 // too, saves stay refused, and the next Open does it.
-func (s *Store) undoRestore() error {
-	return s.writer.do(context.Background(), &op{run: func(b *batch) error {
+func (s *Store) undoRestore(ctx context.Context) error {
+	return s.writer.do(ctx, &op{run: func(b *batch) error {
 		if b.staged > 0 {
 			return errAgain
 		}

@@ -153,11 +153,11 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 			done, ended, stuck = 0, 0, stuck[:0]
 			for done < len(part) && (done == 0 || !b.full()) {
 				outcome, err := b.sweep(part[done], w)
-				if err != nil && (done == 0 || !errors.Is(err, errAgain)) {
+				switch {
+				case done > 0 && errors.Is(err, errAgain):
+					return nil // the rest comes with the next batch
+				case err != nil:
 					return err
-				}
-				if err != nil {
-					break
 				}
 				switch outcome {
 				case sweptEnded:
