@@ -155,13 +155,13 @@ func FuzzDecodeNotice(f *testing.F) {
 	key := []byte("key")
 	f.Add(n.encode(key)[sealLen:], a.encode(key)[sealLen:])
 	f.Fuzz(func(t *testing.T, b, c []byte) {
-		sealed := seal(key, append(make([]byte, sealLen), b...), formatNotice)
+		sealed := seal(key, append(make([]byte, sealLen), b...))
 		if n, err := decodeNotice(key, sealed); err == nil {
 			if again, err := decodeNotice(key, n.encode(key)); err != nil || again.rec.Version != n.rec.Version {
 				t.Fatalf("%+v, %v", again, err)
 			}
 		}
-		sealed = seal(key, append(make([]byte, sealLen), c...), formatDelivery)
+		sealed = seal(key, append(make([]byte, sealLen), c...))
 		if a, err := decodeAttempts(key, sealed); err == nil {
 			if again, err := decodeAttempts(key, a.encode(key)); err != nil || again.tag != a.tag {
 				t.Fatalf("%+v, %v", again, err)
@@ -221,9 +221,9 @@ func (w *meanwhile) Write(b []byte) (int, error) {
 
 // Closing the store ends a backup that somebody reads slowly.
 func TestCloseEndsABackup(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	for i := range 100 {
-		create(t, s, keyOf(byte(i)), strings.Repeat("x", 4000))
+	s := open(t, t.TempDir(), func(o *Options) { o.Durability = Async })
+	for i := range 2 * backupStep {
+		create(t, s, crashKey(i), strings.Repeat("x", 1000))
 	}
 	closed := make(chan error, 1)
 	err := s.Backup(t.Context(), &meanwhile{Buffer: new(bytes.Buffer), do: func() {
@@ -339,7 +339,7 @@ func TestARestoreThatFailsIsUndone(t *testing.T) {
 	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.undoRestore(); err != nil {
+	if err := s.undoRestore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Load(t.Context(), keyOf(1)); !errors.Is(err, store.ErrGone) {

@@ -26,19 +26,14 @@ type owner struct {
 	id store.ID
 }
 
-const (
-	formatNotice   = 1
-	formatDelivery = 1
-)
-
 func (n *notice) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+256+len(n.rec.Principal)+len(n.rec.Data))
 	b = append(append(b, n.session.n[:]...), n.session.id[:]...)
-	return seal(key, n.append(b), formatNotice)
+	return seal(key, n.append(b))
 }
 
 func decodeNotice(key, b []byte) (n notice, err error) {
-	if b, err = unseal(key, b, formatNotice); err != nil {
+	if b, err = unseal(key, b); err != nil {
 		return notice{}, err
 	}
 	f := fields{b: b}
@@ -94,11 +89,11 @@ type attempts struct {
 func (a *attempts) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+128+len(a.failure))
 	b = append(append(b, a.session.n[:]...), a.session.id[:]...)
-	return seal(key, a.append(appendTime(b, a.at)), formatDelivery)
+	return seal(key, a.append(appendTime(b, a.at)))
 }
 
 func decodeAttempts(key, b []byte) (a attempts, err error) {
-	if b, err = unseal(key, b, formatDelivery); err != nil {
+	if b, err = unseal(key, b); err != nil {
 		return attempts{}, err
 	}
 	f := fields{b: b}

@@ -15,7 +15,8 @@ type entry struct {
 	due int64 // where it is filed in the expiry index
 }
 
-const formatRecord = 1
+// format is that of every value with a seal.
+const format = 1
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -27,14 +28,14 @@ var (
 const sealLen = 1 + 4
 
 // seal completes a value whose first sealLen bytes are free.
-func seal(key, b []byte, format byte) []byte {
+func seal(key, b []byte) []byte {
 	b[0] = format
 	binary.BigEndian.PutUint32(b[1:], checksum(key, b))
 	return b
 }
 
 // unseal returns what follows a seal that is whole.
-func unseal(key, b []byte, format byte) ([]byte, error) {
+func unseal(key, b []byte) ([]byte, error) {
 	if len(b) < sealLen || b[0] != format || binary.BigEndian.Uint32(b[1:]) != checksum(key, b) {
 		return nil, errDamaged
 	}
@@ -49,12 +50,12 @@ func checksum(key, b []byte) uint32 {
 func (e *entry) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+8+recordLen+len(e.rec.Principal)+len(e.rec.Data))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.due))
-	return seal(key, appendRecord(b, &e.rec), formatRecord)
+	return seal(key, appendRecord(b, &e.rec))
 }
 
 // decode reads what encode wrote under that key, and keeps no part of b.
 func decode(key, b []byte) (e entry, err error) {
-	if b, err = unseal(key, b, formatRecord); err != nil {
+	if b, err = unseal(key, b); err != nil {
 		return entry{}, err
 	}
 	if len(b) < 8 {

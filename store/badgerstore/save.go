@@ -179,6 +179,9 @@ func (b *batch) touch(touches map[store.Key]touched) error {
 		if err != nil {
 			return err
 		}
+		if current.rec.Accessed.After(t.at) {
+			t.at = current.rec.Accessed // the sweep may have written that, since t was taken
+		}
 		if err := b.set(accessKey(n, key.ID), t.encode(current.due), b.s.ttlOf(current.rec.Absolute)); err != nil {
 			return err
 		}

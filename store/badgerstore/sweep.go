@@ -153,11 +153,11 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 			done, ended, stuck = 0, 0, stuck[:0]
 			for done < len(part) && (done == 0 || !b.full()) {
 				outcome, err := b.sweep(part[done], w)
-				if err != nil && (done == 0 || !errors.Is(err, errAgain)) {
+				switch {
+				case done > 0 && errors.Is(err, errAgain):
+					return nil // the rest comes with the next batch
+				case err != nil:
 					return err
-				}
-				if err != nil {
-					break
 				}
 				switch outcome {
 				case sweptEnded:
@@ -196,62 +196,6 @@ func (w *sweep) finish() (more bool, err error) {
 		w.s.sweep.came(l.n, at)
 	}
 	return more, nil
-}
-
-// What became of a session that a sweep has looked at.
-type outcome int
-
-const (
-	sweptEnded outcome = iota
-	sweptAnew          // it lives on, or is not there any more
-	sweptStuck         // it lives on, and stays where it is
-)
-
-// sweep decides about a session that was found due.
-func (b *batch) sweep(d due, w *sweep) (outcome, error) {
-	current, alive, err := b.live(d.key)
-	if err != nil {
-		return 0, err
-	}
-	if alive && w.low {
-		return sweptStuck, nil
-	}
-	if current != nil && !alive {
-		if err := b.room(endCost(&current.rec, w.listeners[d.key.Manager])); err != nil {
-			return 0, err
-		}
-	}
-	if current == nil || current.due != d.at { // a place that nobody minds
-		if err := b.remove(expiryKey(d.at, d.n, d.key.ID)); err != nil {
-			return 0, err
-		}
-		b.staged++
-	}
-	switch {
-	case current == nil:
-		return sweptAnew, nil
-	case alive:
-		return sweptAnew, b.refile(d, current)
-	}
-	return sweptEnded, b.end(d.key, current, store.End{Reason: current.rec.EndsBy(), Listeners: w.listeners[d.key.Manager]})
-}
-
-// refile files a session that lives on where it will end now, without its data.
-func (b *batch) refile(d due, current *entry) error {
-	e := *current
-	e.due = dueOf(e.rec.Deadline())
-	if e.due != current.due {
-		if err := b.remove(expiryKey(current.due, d.n, d.key.ID)); err != nil {
-			return err
-		}
-	}
-	ttl := b.s.ttlOf(e.rec.Absolute)
-	if err := b.expiry(d.n, d.key.ID, e.due, ttl); err != nil {
-		return err
-	}
-	b.overlay[d.key] = &e
-	b.staged++
-	return b.set(accessKey(d.n, d.key.ID), access{e.rec.Incarnation, e.rec.Accessed}.encode(e.due), ttl)
 }
 
 // writeCursors writes the cursors that are that far behind.

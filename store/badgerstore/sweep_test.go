@@ -41,8 +41,7 @@ func begin(t *testing.T, s *Store, clock *storetest.Clock, key store.Key) store.
 	return rec
 }
 
-func nobody(string) []string   { return nil }
-func somebody(string) []string { return []string{"hook"} }
+func nobody(string) []string { return nil }
 
 func swept(t *testing.T, s *Store, n int, listeners func(string) []string, want int, more bool) {
 	t.Helper()
@@ -168,6 +167,29 @@ func TestRefilingWritesNoData(t *testing.T) {
 	consistent(t, s)
 	clock.Advance(2 * time.Second)
 	swept(t, s, 10, nobody, 1, false)
+}
+
+// A touch that was taken to be written, and comes after the sweep has written
+// a later one, does not move the access time back.
+func TestALateTouchDoesNotUndoTheSweeps(t *testing.T) {
+	s, clock := onClock(t, t.TempDir(), 0, func(o *Options) { o.CacheBytes = 1 })
+	defer shut(t, s)
+	rec := begin(t, s, clock, keyOf(1))
+	late := map[store.Key]touched{keyOf(1): {access: access{rec.Incarnation, clock.Now().Add(time.Minute)}}}
+	clock.Advance(30 * time.Minute)
+	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(1), Incarnation: rec.Incarnation, Accessed: clock.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(10 * time.Minute)
+	swept(t, s, 10, nobody, 0, false)
+	if err := s.writer.flush(late); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(15 * time.Minute)
+	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	swept(t, s, 10, nobody, 0, false)
 }
 
 func TestASaveOfDataWritesOneKey(t *testing.T) {

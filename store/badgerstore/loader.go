@@ -1,0 +1,86 @@
+package badgerstore
+
+import (
+	"context"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// loader stores what is in a backup, some at a time.
+type loader struct {
+	s        *Store
+	ctx      context.Context
+	frames   []*archived
+	cost     int
+	sessions int64
+}
+
+// add takes a frame. A notice stays together with its deliveries.
+func (l *loader) add(f *archived) error {
+	if f.kind != frameDelivery && (l.cost >= maxBatchBytes || len(l.frames) >= maxBatchOps) {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	switch f.kind {
+	case frameSession:
+		l.sessions++
+		l.cost += recordCost(&f.rec)
+	case frameNotice:
+		l.cost += noticeCost(&f.notice.rec, store.Notice{Kind: f.notice.kind, Keys: f.notice.keys, Listeners: []string{""}})
+	case frameDelivery:
+		l.cost += 512 + len(f.listener)
+	}
+	l.frames = append(l.frames, f)
+	return nil
+}
+
+func (l *loader) flush() error {
+	frames, cost := l.frames, l.cost
+	l.frames, l.cost = nil, 0
+	if len(frames) == 0 {
+		return nil
+	}
+	if err := l.s.space.short(); err != nil {
+		return err
+	}
+	return l.s.writer.do(l.ctx, &op{run: func(b *batch) error {
+		if err := b.room(cost); err != nil {
+			return err
+		}
+		for _, f := range frames {
+			if err := b.load(f); err != nil {
+				return err
+			}
+		}
+		b.staged++
+		return nil
+	}})
+}
+
+// load stages one frame.
+func (b *batch) load(f *archived) error {
+	if f.kind == frameSession {
+		return b.record(f.key, nil, &f.rec)
+	}
+	n, err := b.number(f.key.Manager)
+	if err != nil {
+		return err
+	}
+	who := owner{n, f.key.ID}
+	if f.kind == frameNotice {
+		if err := b.reserve(f.seq); err != nil {
+			return err
+		}
+		b.s.outbox.next = max(b.s.outbox.next, f.seq+1)
+		f.notice.session = who
+		raw := noticeKey(f.seq)
+		return b.set(raw, f.notice.encode(raw), 0)
+	}
+	listener, err := b.listener(f.listener)
+	if err != nil {
+		return err
+	}
+	f.attempts.session, f.attempts.at = who, f.notice.at
+	return b.deliver(&filing{listener, f.seq, f.attempts})
+}
