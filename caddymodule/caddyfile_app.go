@@ -16,6 +16,7 @@ func init() {
 //		store badger [<dir>] {
 //			durability sync|async
 //			encryption_key <key>
+//			compression none|zstd
 //			reserve <size>
 //		}
 //		ticket_key <key>...
@@ -102,6 +103,7 @@ func parseKeys(d *caddyfile.Dispenser, keys *[]string) error {
 //	badger [<dir>] {
 //		durability sync|async
 //		encryption_key <key>
+//		compression none|zstd
 //		reserve <size>
 //	}
 func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -116,6 +118,7 @@ func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	block.words = map[string]func() error{
 		"durability":     func() error { return oneOf(d, &b.Durability, "sync", "async") },
 		"encryption_key": func() error { return oneArg(d, &b.EncryptionKey) },
+		"compression":    func() error { return oneOf(d, &b.Compression, "none", "zstd") },
 		"reserve":        func() error { return size(d, &b.Reserve, 1) },
 	}
 	return block.parse()

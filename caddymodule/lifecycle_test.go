@@ -110,12 +110,13 @@ func TestFailedReloadLeavesTheOldConfigServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ sessions, want string }{
-		"durability changed": {s.store(s.dir, "sync"), "changing durability of the session store in " + s.dir},
-		"reserve changed":    {strings.Replace(s.store(s.dir, "async"), "1MiB", "2MiB", 1), "changing reserve"},
-		"key changed":        {strings.Replace(s.store(s.dir, "async"), "reserve", "encryption_key 000102030405060708090a0b0c0d0e0f\nreserve", 1), "changing encryption_key"},
-		"not a directory":    {s.store(file, "async"), "opening session store"},
-		"bad ticket key":     {s.store(s.dir, "async") + "\nticket_key nonsense", "reading ticket key 1"},
-		"missing ticket key": {s.store(s.dir, "async") + "\nticket_key {env.SESSIONPROXY_NO_SUCH_KEY}", "resolving ticket key 1"},
+		"durability changed":  {s.store(s.dir, "sync"), "changing durability of the session store in " + s.dir},
+		"compression changed": {strings.Replace(s.store(s.dir, "async"), "{", "{\ncompression zstd", 1), "changing compression of the session store in " + s.dir},
+		"reserve changed":     {strings.Replace(s.store(s.dir, "async"), "1MiB", "2MiB", 1), "changing reserve"},
+		"key changed":         {strings.Replace(s.store(s.dir, "async"), "reserve", "encryption_key 000102030405060708090a0b0c0d0e0f\nreserve", 1), "changing encryption_key"},
+		"not a directory":     {s.store(file, "async"), "opening session store"},
+		"bad ticket key":      {s.store(s.dir, "async") + "\nticket_key nonsense", "reading ticket key 1"},
+		"missing ticket key":  {s.store(s.dir, "async") + "\nticket_key {env.SESSIONPROXY_NO_SUCH_KEY}", "resolving ticket key 1"},
 	} {
 		err := load(s.config(c.sessions, "", routes))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -131,8 +132,8 @@ func TestFailedReloadLeavesTheOldConfigServing(t *testing.T) {
 			t.Errorf("%s: the old configuration answers %d", name, resp.StatusCode)
 		}
 	}
-	if got := v.data("visits"); got != 7 {
-		t.Errorf("%d visits, want 7", got)
+	if got := v.data("visits"); got != 8 {
+		t.Errorf("%d visits, want 8", got)
 	}
 }
 

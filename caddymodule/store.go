@@ -42,6 +42,11 @@ type BadgerStore struct {
 	// begun without a key cannot be encrypted later. Default: none.
 	EncryptionKey string `json:"encryption_key,omitempty"`
 
+	// Compression of the files: `none` (the default), or `zstd`, which takes
+	// less disk, and more time to read sessions that are in no memory. It can
+	// be changed by a restart.
+	Compression string `json:"compression,omitempty"`
+
 	// Reserve is how much space stays free on the disk, in bytes: with less,
 	// writes are refused and reads go on. Default: 256 MiB, or more if the
 	// database needs more to work.
@@ -56,6 +61,7 @@ type badgerSettings struct {
 	dir        string // canonical
 	durability badgerstore.Durability
 	key        string // the bytes themselves
+	compress   bool
 	reserve    int64
 }
 
@@ -79,6 +85,9 @@ func (b *BadgerStore) Provision(caddy.Context) error {
 		return fmt.Errorf("resolving the session store's directory: %w", err)
 	}
 	if b.resolved.durability, err = badgerDurability(b.Durability); err != nil {
+		return err
+	}
+	if b.resolved.compress, err = badgerCompression(b.Compression); err != nil {
 		return err
 	}
 	if b.Reserve < 0 {
@@ -106,6 +115,16 @@ func badgerDurability(word string) (badgerstore.Durability, error) {
 	return 0, fmt.Errorf("durability of the session store is sync or async, not %q", word)
 }
 
+func badgerCompression(word string) (compress bool, err error) {
+	switch word {
+	case "", "none":
+		return false, nil
+	case "zstd":
+		return true, nil
+	}
+	return false, fmt.Errorf("compression of the session store is none or zstd, not %q", word)
+}
+
 // PoolKey is the engine and the canonical directory.
 func (b *BadgerStore) PoolKey() string { return "badger:" + b.resolved.dir }
 
@@ -113,7 +132,7 @@ func (b *BadgerStore) PoolKey() string { return "badger:" + b.resolved.dir }
 func (b *BadgerStore) Open(logger *zap.Logger) (OpenStore, error) {
 	s := b.resolved
 	return badgerstore.Open(badgerstore.Options{
-		Dir: s.dir, Durability: s.durability, EncryptionKey: []byte(s.key), Reserve: s.reserve,
+		Dir: s.dir, Durability: s.durability, EncryptionKey: []byte(s.key), Compress: s.compress, Reserve: s.reserve,
 		Logger: logger,
 	})
 }
@@ -130,6 +149,8 @@ func (b *BadgerStore) CompatibleWith(other StoreProvider) error {
 		option = "durability"
 	case was.key != is.key:
 		option = "encryption_key"
+	case was.compress != is.compress:
+		option = "compression"
 	case was.reserve != is.reserve:
 		option = "reserve"
 	default:

@@ -21,8 +21,21 @@ const (
 
 // largeStore is one proxy with as many sessions as asked for, and one with few.
 func largeStore(f *fleet, set settings, progress io.Writer) (*trial, error) {
+	return largeTrial(f, set, progress, false)
+}
+
+// compressedStore is the same, with files that are compressed.
+func compressedStore(f *fleet, set settings, progress io.Writer) (*trial, error) {
+	return largeTrial(f, set, progress, true)
+}
+
+func largeTrial(f *fleet, set settings, progress io.Writer, compress bool) (*trial, error) {
 	t := &trial{Name: fmt.Sprintf("a store of %d sessions of %d B", set.Large, len(sessionData))}
-	few, err := newProxy(f, spec{name: "few", durability: "async"})
+	suffix := ""
+	if compress {
+		t.Name, suffix = t.Name+", compressed", "-zstd"
+	}
+	few, err := newProxy(f, spec{name: "few" + suffix, durability: "async", compress: compress})
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +43,7 @@ func largeStore(f *fleet, set settings, progress io.Writer) (*trial, error) {
 	if few.cookies, err = few.begin(fewSessions); err != nil {
 		return nil, err
 	}
-	large, err := newProxy(f, spec{name: "large", durability: "async"})
+	large, err := newProxy(f, spec{name: "large" + suffix, durability: "async", compress: compress})
 	if err != nil {
 		return nil, err
 	}

@@ -76,6 +76,7 @@ type spec struct {
 	env        []string
 	sites      string // instead of the usual ones; {SITE1} … are the ports behind {PORT}
 	sweep      string // sweep_interval, if not the default
+	compress   bool   // the store's files
 }
 
 func (s *spec) app() string {
@@ -85,6 +86,9 @@ func (s *spec) app() string {
 	lines := []string{"sessions {", "store badger {DIR}/store {", "durability " + s.durability, "}", "endpoint 127.0.0.1:{ENDPOINT}"}
 	if s.noEndpoint {
 		lines[4] = "endpoint off"
+	}
+	if s.compress {
+		lines[2] += "\ncompression zstd"
 	}
 	if s.sweep != "" {
 		lines = append(lines, "sweep_interval "+s.sweep)

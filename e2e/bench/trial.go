@@ -102,6 +102,7 @@ var trials = []struct {
 	run  func(*fleet, settings, io.Writer) (*trial, error)
 }{
 	{"large store", largeStore},
+	{"compressed store", compressedStore},
 	{"sweep", sweepTrial},
 	{"churn", churn},
 }

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,5 +172,41 @@ func TestOpenWarnsOfADirectoryForEverybody(t *testing.T) {
 	shut(t, open(t, dir, func(o *Options) { o.Logger = zap.New(logs) }))
 	if n := watched.FilterMessageSnippet("chmod 700").Len(); n != 1 {
 		t.Errorf("%d warnings", n)
+	}
+}
+
+// TestCompressionCanChange writes much the same many times, with and without
+// compression, and reads all of it with either.
+func TestCompressionCanChange(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Repeat("much the same ", 200)
+	sizes := make([]int64, 0, 2)
+	for i, compress := range []bool{false, true} {
+		s := open(t, dir, func(o *Options) { o.Compress = compress })
+		for id := range byte(200) {
+			create(t, s, store.Key{Manager: fmt.Sprint(compress), ID: store.ID{id}}, text)
+		}
+		shut(t, s) // which writes a table
+		tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+		if err != nil || len(tables) == 0 {
+			t.Fatal(tables, err)
+		}
+		info, err := os.Stat(tables[len(tables)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, info.Size())
+		s = open(t, dir, func(o *Options) { o.Compress, o.CacheBytes = i == 0, 1 })
+		for _, manager := range []string{"false", "true"}[:i+1] {
+			for id := range byte(200) {
+				if rec, err := s.Load(t.Context(), store.Key{Manager: manager, ID: store.ID{id}}); err != nil || string(rec.Data) != text {
+					t.Fatalf("%s %d: %q, %v", manager, id, rec.Data, err)
+				}
+			}
+		}
+		shut(t, s)
+	}
+	if sizes[1] > sizes[0]/4 {
+		t.Errorf("a table of %d bytes has %d when it is compressed", sizes[0], sizes[1])
 	}
 }

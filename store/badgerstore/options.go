@@ -39,6 +39,10 @@ type Options struct {
 	// EncryptionKey encrypts the files with AES: 16, 24 or 32 bytes, or
 	// none. A store that was begun without cannot be given one later.
 	EncryptionKey []byte
+	// Compress has the files compressed, with Zstandard at its fastest: less
+	// disk, for more time to read what is in no memory. It can be changed
+	// from one opening to the next; old files follow as they are compacted.
+	Compress bool
 	// CacheBytes bounds the copy of hot records in memory; default 32 MiB.
 	CacheBytes int64
 	// Reserve is the free space in bytes below which writes are refused,
@@ -57,7 +61,8 @@ const (
 	// with a larger one cannot be opened with a smaller one after a crash.
 	memTableSize  = 16 << 20
 	numMemTables  = 3
-	encryptCache  = 32 << 20
+	blockCache    = 32 << 20 // of tables that are encrypted or compressed
+	zstdLevel     = 1
 	defaultCache  = 32 << 20
 	leastReserve  = 256 << 20
 	syncInterval  = 100 * time.Millisecond
@@ -110,9 +115,13 @@ func (o *Options) badger() badger.Options {
 		WithIndexCacheSize(0).          //
 		WithMetricsEnabled(false).      //
 		WithChecksumVerificationMode(options.OnTableRead)
+	// Without a cache of blocks a compressed or encrypted database panics,
+	// and an encrypted one without one of indexes, too.
+	if o.Compress {
+		b = b.WithCompression(options.ZSTD).WithZSTDCompressionLevel(zstdLevel).WithBlockCacheSize(blockCache)
+	}
 	if len(o.EncryptionKey) > 0 {
-		// Without these caches an encrypted database panics.
-		b = b.WithEncryptionKey(o.EncryptionKey).WithBlockCacheSize(encryptCache).WithIndexCacheSize(encryptCache)
+		b = b.WithEncryptionKey(o.EncryptionKey).WithBlockCacheSize(blockCache).WithIndexCacheSize(blockCache)
 	}
 	return b
 }

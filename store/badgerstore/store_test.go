@@ -15,6 +15,7 @@ func TestConforms(t *testing.T) {
 		"sync":        func(*Options) {},
 		"async":       func(o *Options) { o.Durability = Async },
 		"encrypted":   func(o *Options) { o.EncryptionKey = make([]byte, 32) },
+		"compressed":  func(o *Options) { o.Compress = true },
 		"no cache":    func(o *Options) { o.CacheBytes = 1 },
 		"small cache": func(o *Options) { o.CacheBytes = 16 << 11 },
 	} {
