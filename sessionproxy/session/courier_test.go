@@ -502,3 +502,33 @@ func TestRollbacksReachListeners(t *testing.T) {
 		k.close()
 	})
 }
+
+// TestABacklogIsToldInItsTime: what a sweep leaves behind does not take all of
+// the processor; what is little is told at once.
+func TestABacklogIsToldInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := new(ear)
+		s := sub("ear", e, session.EventCreate)
+		k := newKept(t, nil, s)
+		const many = 1000
+		for range many {
+			k.begin(`{}`)
+		}
+		defer k.use(s)()
+		k.start()
+		defer k.close()
+		synctest.Wait()
+		if n := len(e.events()); n == 0 || n > 100 {
+			t.Errorf("%d are told at once", n)
+		}
+		began := time.Now()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := len(e.events()); n != many {
+			t.Fatalf("%d of %d are told", n, many)
+		}
+		if took := e.at[many-1].Sub(began); took < 400*time.Millisecond || took > time.Second {
+			t.Errorf("the last one is told after %v", took)
+		}
+	})
+}

@@ -11,7 +11,7 @@ const (
 	// sweepBatch is how many sessions are looked at in one call of the store.
 	sweepBatch = 256
 	// sweepPause bounds the pause between two calls, in which others get
-	// their turn: a quarter of the time that the last one took.
+	// their turn: it is as long as the last one took.
 	sweepPause = 20 * time.Millisecond
 )
 
@@ -87,7 +87,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 		if err != nil || !more {
 			return err
 		}
-		if !sleep(ctx, min(time.Since(began)/4, sweepPause)) {
+		if !sleep(ctx, min(time.Since(began), sweepPause)) {
 			return ctx.Err()
 		}
 	}
