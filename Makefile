@@ -5,7 +5,7 @@ BIN     := bin/sessionproxy
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 VULN    := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: run build test test-deps lint vuln bench bench-short fuzz clean
+.PHONY: run build test test-deps lint vuln bench bench-short trials-short fuzz clean
 
 ## run: the demo, two apps behind one proxy
 run: build
@@ -31,14 +31,20 @@ lint:
 vuln:
 	$(GO) run $(VULN) ./...
 
-## bench: the product against bare Caddy, then Go benchmarks of the parts
+## bench: the product against bare Caddy, long runs of one proxy, then Go
+## benchmarks of the parts: an hour
 bench:
 	$(GO) run ./e2e/bench
+	$(GO) run ./e2e/bench -trials
 	$(GO) test -run '^$$' -bench . -benchmem ./store/... ./sessionproxy/...
 
 ## bench-short: the same in about a minute
 bench-short:
 	$(GO) run ./e2e/bench -short
+
+## trials-short: the long runs in about four minutes
+trials-short:
+	$(GO) run ./e2e/bench -trials -short
 
 ## fuzz: every fuzz target for FUZZTIME each
 FUZZTIME ?= 30s

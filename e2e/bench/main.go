@@ -7,7 +7,7 @@
 //	go run ./e2e/bench            # about ten minutes
 //	go run ./e2e/bench -short     # about a minute
 //	go run ./e2e/bench -json FILE # the figures of every round besides
-//	go run ./e2e/bench -trials    # a million sessions, a sweep, and 30 minutes of churn
+//	go run ./e2e/bench -trials    # a million sessions, a sweep, and 30 minutes of churn: 45 minutes
 //
 // It fails when an update was lost, when a request failed, when something
 // grows that must not, or when a ratio is far below what is acceptable.
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	set := settings{Rounds: 9, Duration: 3 * time.Second, Soak: 500_000, Many: 100_000}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	short := flags.Bool("short", false, "a quick look: 3 rounds of a second, a small soak")
+	short := flags.Bool("short", false, "a quick look: 3 rounds of a second, a small soak, small trials")
 	file := flags.String("json", "", "write the figures of every round to this `file`")
 	flags.IntVar(&set.Rounds, "rounds", set.Rounds, "rounds of each workload")
 	flags.DurationVar(&set.Duration, "time", set.Duration, "time of one side of a round")
@@ -83,6 +83,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	}
 	if *short {
 		set.Rounds, set.Duration, set.Soak, set.Many = 3, time.Second, 40_000, 10_000
+		set.Large, set.Expiring, set.Churn = 50_000, 10_000, 2*time.Minute
 	}
 	f, err := newFleet(ctx)
 	if err != nil {
