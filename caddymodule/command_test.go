@@ -335,7 +335,7 @@ func TestTopGoesOn(t *testing.T) {
 		tick <- now
 		return tick
 	}
-	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true}
+	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true, rows: func() int { return 5 }}
 	if err := p.run(ctx, false); err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,10 @@ func TestTopGoesOn(t *testing.T) {
 		t.Errorf("%q", pictures)
 	}
 	for _, picture := range pictures {
-		if !strings.HasSuffix(picture, "\x1b[J") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
+		if strings.Count(picture, "\n") > 4 {
+			t.Errorf("it scrolls in 5 lines: %q", picture)
+		}
+		if !strings.HasPrefix(picture, "\x1b[?7l") || !strings.HasSuffix(picture, "\x1b[J\x1b[?7h") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
 			t.Errorf("not drawn in place: %q", picture)
 		}
 	}
