@@ -101,7 +101,8 @@ func newCLI(in io.Reader, out, err io.Writer) *cli {
 // subcommand is one of the command's own.
 type subcommand struct {
 	use, short, long string
-	least, most      int // arguments
+	least, most      int  // arguments
+	ids              bool // of sessions are among them
 	flags            func(cmd *cobra.Command)
 	run              func(ctx context.Context, args []string) error
 }
@@ -126,14 +127,22 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(),
 		c.statsCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
 	} {
-		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long}
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
+		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, DisableFlagParsing: s.ids}
+		cmd.Args = cobra.ArbitraryArgs // they are counted below
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			if s.ids {
+				line, help, err := parseIDs(cmd, args)
+				switch {
+				case err != nil:
+					return finish(cmd, &commandError{exitUsage, err})
+				case help:
+					return cmd.Help()
+				}
+				args = line
+			}
 			if len(args) < s.least || len(args) > s.most {
 				return finish(cmd, usageError("wrong number of arguments; it is: sessions %s", s.use))
 			}
-			return nil
-		}
-		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return finish(cmd, s.run(ctx, args))

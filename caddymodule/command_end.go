@@ -14,7 +14,7 @@ var errNoSessions = errors.New("no session matches")
 func (c *cli) revokeCommand() subcommand {
 	var principal, except string
 	return subcommand{
-		use: "revoke <manager> (<session> | --principal <name> [--except <session>])", short: "Ends a session, or those of a principal", least: 1, most: 2,
+		use: "revoke <manager> (<session> | --principal <name> [--except <session>])", short: "Ends a session, or those of a principal", least: 1, most: 2, ids: true,
 		long: `
 Ends one session, or all that somebody is signed in to: "log out everywhere",
 with --except everywhere else. Who uses an ended session is signed out at the

@@ -179,7 +179,7 @@ func (c *cli) endList(shown int, next string) error {
 func (c *cli) showCommand() subcommand {
 	var data bool
 	return subcommand{
-		use: "show <manager> <session>", short: "Shows one session", least: 2, most: 2,
+		use: "show <manager> <session>", short: "Shows one session", least: 2, most: 2, ids: true,
 		long: `
 Shows what is known of one session; with --data its data, too, if the option
 "admin_data on" of the server's configuration allows it.

@@ -69,7 +69,7 @@ func runSessions(t *testing.T, address, stdin string, args ...string) (out, err 
 		}
 		return err
 	})
-	root.SetArgs(append(append([]string{"sessions"}, args...), "--address", address))
+	root.SetArgs(append([]string{"sessions", "--address", address}, args...))
 	if err := root.Execute(); err != nil && ended == nil {
 		t.Errorf("%v: an error that is none of the command's own: %v", args, err)
 	}
@@ -335,7 +335,7 @@ func TestTopGoesOn(t *testing.T) {
 		tick <- now
 		return tick
 	}
-	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true}
+	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true, rows: func() int { return 5 }}
 	if err := p.run(ctx, false); err != nil {
 		t.Fatal(err)
 	}
@@ -344,8 +344,50 @@ func TestTopGoesOn(t *testing.T) {
 		t.Errorf("%q", pictures)
 	}
 	for _, picture := range pictures {
-		if !strings.HasSuffix(picture, "\x1b[J") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
+		if strings.Count(picture, "\n") > 4 {
+			t.Errorf("it scrolls in 5 lines: %q", picture)
+		}
+		if !strings.HasPrefix(picture, "\x1b[?7l") || !strings.HasSuffix(picture, "\x1b[J\x1b[?7h") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
 			t.Errorf("not drawn in place: %q", picture)
+		}
+	}
+}
+
+// TestIDsThatLookLikeFlags: one id in 64 begins with a hyphen, and with a
+// letter that may be a flag.
+func TestIDsThatLookLikeFlags(t *testing.T) {
+	const a, c, two = "-AAAAAAAAAAAAAAAAAAA_w", "-cAAAAAAAAAAAAAAAAAA_w", "--AAAAAAAAAAAAAAAAAA_w"
+	fake := new(fakeAdmin)
+	server := httptest.NewServer(fake)
+	defer server.Close()
+	address := strings.TrimPrefix(server.URL, "http://")
+	for line, want := range map[string]string{
+		"show shop " + a:                          "GET /sessions/managers/shop/sessions/" + a,
+		"show shop " + c + " --data":              "GET /sessions/managers/shop/sessions/" + c + "?data=true",
+		"show --data shop " + two:                 "GET /sessions/managers/shop/sessions/" + two + "?data=true",
+		"show --data -- shop " + two:              "GET /sessions/managers/shop/sessions/" + two + "?data=true",
+		"show shop " + two + " --data -- ":        "GET /sessions/managers/shop/sessions/" + two + "?data=true",
+		"revoke shop " + two:                      "DELETE /sessions/managers/shop/sessions/" + two,
+		"--json revoke shop " + c:                 "DELETE /sessions/managers/shop/sessions/" + c,
+		"revoke shop --principal x --except " + a: `DELETE /sessions/managers/shop/sessions {"except":"` + a + `","principal":"x"}`,
+		"revoke shop --principal " + a:            `DELETE /sessions/managers/shop/sessions {"principal":"` + a + `"}`,
+	} {
+		fake.asked = nil
+		_, errs, _ := runSessions(t, address, "", strings.Fields(line)...)
+		if len(fake.asked) != 1 || fake.asked[0] != want {
+			t.Errorf("%s: asks %q, want %s\n%s", line, fake.asked, want, errs)
+		}
+	}
+	for line, want := range map[string]string{
+		"show shop -AAA":                      "unknown shorthand",
+		"show shop --AAAAAAAAAAAAAAAAAAAAAAA": "unknown flag",
+		"show shop " + a + " " + c:            "wrong number",
+		"revoke " + a + " --help":             "log out everywhere",
+	} {
+		fake.asked = nil
+		out, errs, _ := runSessions(t, address, "", strings.Fields(line)...)
+		if len(fake.asked) != 0 || !strings.Contains(out+errs, want) {
+			t.Errorf("%s: asks %q\n%s%s, want %s", line, fake.asked, out, errs, want)
 		}
 	}
 }

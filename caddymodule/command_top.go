@@ -10,6 +10,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // maxLocks is how many locks `top` shows.
@@ -39,6 +40,7 @@ picture is one line: what "stats --json" prints.
 				return err
 			}
 			t := &top{cli: c, client: client, every: every, inPlace: isTerminal(c.out) && os.Getenv("TERM") != "dumb" && os.Getenv("TERM") != ""}
+			t.rows = func() int { return terminalRows(c.out) }
 			return t.run(ctx, once)
 		},
 	}
@@ -50,6 +52,7 @@ type top struct {
 	client  *adminClient
 	every   time.Duration
 	inPlace bool
+	rows    func() int // of the terminal; 0 if nobody knows
 }
 
 // sample is what one picture is made of.
@@ -171,7 +174,37 @@ func (t *top) show(picture []byte) {
 		fmt.Fprintf(t.out, "%s\n", picture)
 		return
 	}
-	// Home; each line cleared behind its end; all below cleared.
+	picture = firstLines(picture, t.rows()-1) // the cursor is below
+	// Home, and long lines cut; each line cleared behind its end; all below cleared.
 	picture = bytes.ReplaceAll(picture, []byte("\n"), []byte("\x1b[K\n"))
-	fmt.Fprintf(t.out, "\x1b[H%s\x1b[J", picture)
+	fmt.Fprintf(t.out, "\x1b[H\x1b[?7l%s\x1b[J\x1b[?7h", picture)
+}
+
+// firstLines returns so many lines of a text; all of them, if n is not positive.
+func firstLines(text []byte, n int) []byte {
+	end := 0
+	for range n {
+		i := bytes.IndexByte(text[end:], '\n')
+		if i < 0 {
+			return text
+		}
+		end += i + 1
+	}
+	if n <= 0 {
+		return text
+	}
+	return text[:end]
+}
+
+// terminalRows returns how many lines the terminal has, or 0 if nobody knows.
+func terminalRows(w any) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	_, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return rows
 }

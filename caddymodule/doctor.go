@@ -42,7 +42,7 @@ Ends with status 1 if a check failed.
 			if err != nil {
 				return err
 			}
-			d := &doctor{client: client, url: url, upstreams: upstreams, outside: outsideAddresses, timeout: 5 * time.Second}
+			d := &doctor{client: client, url: url, upstreams: upstreams, outside: outsideAddresses, timeout: 5 * time.Second, now: c.now}
 			if err := d.run(ctx); err != nil {
 				return err
 			}
@@ -71,6 +71,7 @@ type doctor struct {
 	upstreams []string
 	outside   func() ([]netip.Addr, error) // addresses of this machine that others may reach
 	timeout   time.Duration                // of one probe
+	now       func() time.Time
 	findings  []finding
 }
 
@@ -129,15 +130,35 @@ func (d *doctor) checkServer(ctx context.Context) {
 	default:
 		d.found("store", stateOK, "", "no damage, %s on disk", bytesOf(s.Store.DiskBytes))
 	}
+	d.checkListeners(s.Listeners)
+}
+
+// behind is how long a listener may take before that is a finding: it was told
+// twice without success by then.
+const behind = time.Minute
+
+// checkListeners looks at what waits for listeners.
+func (d *doctor) checkListeners(listeners []backlogView) {
 	dead, waiting := 0, 0
-	for _, l := range s.Listeners {
+	late, lag := "", behind
+	for _, l := range listeners {
 		dead, waiting = dead+l.Dead, waiting+l.Waiting
+		if l.Waiting == 0 || l.Oldest == nil {
+			continue
+		}
+		if age := d.now().Sub(time.Unix(*l.Oldest, 0)); age > lag {
+			late, lag = l.Name, age
+		}
+	}
+	if late != "" {
+		d.found("listeners", stateWarn, "the server's log says why: `session listener failed`", "%s waiting; %s has not heard what happened %s ago", count(int64(waiting), "event"), late, period(lag))
 	}
 	if dead > 0 {
 		d.found("listeners", stateWarn, "`sessions dead-letters` says why, `sessions retry` tries again", "%s could not be told", count(int64(dead), "event"))
-		return
 	}
-	d.found("listeners", stateOK, "", "%s waiting, none given up", count(int64(waiting), "event"))
+	if late == "" && dead == 0 {
+		d.found("listeners", stateOK, "", "%s waiting, none given up", count(int64(waiting), "event"))
+	}
 }
 
 // errFailed is the end of a doctor who has found something.

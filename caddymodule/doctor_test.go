@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -291,6 +292,32 @@ func TestDoctorPretends(t *testing.T) {
 		state, detail, _ := strings.Cut(c.want, " ")
 		if f := d.findings[0]; f.State != state || !strings.Contains(f.Detail, detail) {
 			t.Errorf("%s: %+v, want %s", c.url, f, c.want)
+		}
+	}
+}
+
+func TestDoctorChecksListeners(t *testing.T) {
+	now := time.Unix(10_000, 0)
+	at := func(ago int64) *int64 { n := now.Unix() - ago; return &n }
+	for name, c := range map[string]struct {
+		listeners []backlogView
+		want      []string
+	}{
+		"none":           {nil, []string{"ok 0 events waiting, none given up"}},
+		"at work":        {[]backlogView{{"mail", 3, 0, at(60)}}, []string{"ok 3 events waiting, none given up"}},
+		"one is behind":  {[]backlogView{{"mail", 3, 0, at(61)}, {"files", 2, 0, at(3600)}}, []string{"warn 5 events waiting; files has not heard what happened 1h ago"}},
+		"dead letters":   {[]backlogView{{"mail", 0, 2, nil}}, []string{"warn 2 events could not be told"}},
+		"all that is no": {[]backlogView{{"mail", 1, 1, at(120)}}, []string{"warn 1 event waiting; mail has not heard what happened 2m ago", "warn 1 event could not be told"}},
+	} {
+		d := newDoctor()
+		d.now = func() time.Time { return now }
+		d.checkListeners(c.listeners)
+		var got []string
+		for _, f := range d.findings {
+			got = append(got, f.State+" "+f.Detail)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }

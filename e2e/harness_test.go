@@ -130,7 +130,7 @@ func until(t *testing.T, what string, p *process, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(60 * time.Second)
+	deadline := after()
 	for !condition() {
 		var ended chan struct{}
 		if p != nil {
@@ -145,6 +145,9 @@ func until(t *testing.T, what string, p *process, condition func() bool) {
 		}
 	}
 }
+
+// after is when the time is up.
+func after() <-chan time.Time { return time.After(60 * time.Second) }
 
 func listens(network, address string) func() bool {
 	return func() bool {

@@ -52,6 +52,7 @@ func TestOperator(t *testing.T) {
 		{"show other " + id, 3, "no such manager"},
 		{"show app", 2, "wrong number of arguments"},
 		{"nonsense", 2, "no command"},
+		{"--help", 0, "sessionproxy sessions <command>"},
 		{"stats --json", 0, `"id":"app"`},
 		{"doctor --url " + p.url("/"), 0, "32 were sent and counted"},
 		{"revoke app " + id, 0, "ended 1 session"},

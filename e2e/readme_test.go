@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -17,18 +16,7 @@ import (
 // blocks returns the README's code blocks of a language.
 func blocks(t *testing.T, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		found = append(found, m[1])
-	}
-	if len(found) == 0 {
-		t.Fatalf("the README has no block of %s", language)
-	}
-	return found
+	return blocksOf(t, "../README.md", language)
 }
 
 // TestReadmeApps runs the README's smallest apps behind its smallest

@@ -1,0 +1,130 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// blocksOf returns a page's code blocks of a language.
+func blocksOf(t *testing.T, page, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		found = append(found, m[1])
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no block of %s", page, language)
+	}
+	return found
+}
+
+// shell runs a line of a page as its reader would, on this proxy.
+func (p *proxy) shell(line string) (string, error) {
+	p.t.Helper()
+	line = strings.NewReplacer(
+		"sessionproxy sessions", binary+" sessions --address "+p.admin,
+		"localhost:2019", p.admin,
+		"http://localhost:8080/", p.url("/"),
+	).Replace(line)
+	cmd := exec.CommandContext(p.t.Context(), "sh", "-ec", line)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env()...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestReadmeOperators runs the README's commands for operators, in their order.
+func TestReadmeOperators(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, shopSite("admin_data on", "", shop(t)))
+	ran := 0
+	for _, block := range blocks(t, "sh") {
+		if !strings.HasPrefix(block, "sessionproxy sessions") {
+			continue
+		}
+		for line := range strings.Lines(block) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
+			line = strings.TrimSpace(line)
+			if strings.Contains(line, "<session>") || strings.Contains(line, "alice") || strings.Contains(line, " purge ") || strings.HasSuffix(line, " ls shop --order expires") {
+				id, _, _ := p.client(t).do(`login=alice&patch={"cart":3}`)
+				line = strings.ReplaceAll(line, "<session>", id)
+			}
+			if strings.HasSuffix(line, " top") { // it goes on until Ctrl-C
+				p.interrupted(line)
+			} else if out, err := p.shell(line); err != nil {
+				t.Errorf("%s: %v\n%s", line, err, out)
+			}
+			ran++
+		}
+	}
+	if ran < 12 {
+		t.Errorf("%d commands", ran)
+	}
+}
+
+// interrupted runs a line until it has printed something, and ends it by Ctrl-C.
+func (p *proxy) interrupted(line string) {
+	p.t.Helper()
+	args := strings.Fields(line)[1:]
+	top := start(p.t, p.env(), p.dir, binary, append(args, "--address", p.admin)...)
+	until(p.t, "there is a picture", top, func() bool { return strings.Contains(top.output(), "MANAGER") })
+	if err := top.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-top.done:
+	case <-time.After(30 * time.Second):
+		p.t.Fatalf("%s does not end", line)
+	}
+	if status := top.cmd.ProcessState.ExitCode(); status != 0 {
+		p.t.Errorf("%s: [%d] %s", line, status, top.output())
+	}
+}
+
+// TestOperatingPage runs the commands of docs/operating.md: what one block
+// copies, the next one brings into an empty proxy.
+func TestOperatingPage(t *testing.T) {
+	t.Parallel()
+	need(t, "curl")
+	site := shopSite(ticketKey, "", shop(t))
+	p := newProxy(t, site)
+	c := p.client(t)
+	c.do(`login=alice&patch={"cart":3}`)
+	ran := 0
+	for _, block := range blocksOf(t, "../docs/operating.md", "sh") {
+		for line := range strings.Lines(block) {
+			line = strings.TrimSpace(line)
+			on := p
+			restores := strings.Contains(line, "restore")
+			if restores {
+				on = newProxy(t, site)
+				if err := os.Rename(filepath.Join(p.dir, "sessions.bak"), filepath.Join(on.dir, "sessions.bak")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := on.shell(line)
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+			if restores {
+				moved := on.client(t)
+				moved.Jar = c.Jar
+				if _, state, data := moved.do(""); state != "active" || data != `{"cart":3}` {
+					t.Errorf("%s: the session is %s with %s", line, state, data)
+				}
+			}
+			ran++
+		}
+	}
+	if ran != 4 {
+		t.Errorf("%d commands", ran)
+	}
+}
