@@ -137,7 +137,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		o.cancel = cancel
-		r = r.WithContext(ctx)
+		defer within(r, ctx)()
 	}
 	return h.attempt(w, r, next, o)
 }

@@ -64,8 +64,10 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		o.cancel = cancel
-		return h.attempt(w, r.WithContext(ctx), next, o)
+		defer within(r, ctx)()
+		return h.attempt(w, r, next, o)
 	}
+	came := *r
 	for o.request.Attempt = 1; ; o.request.Attempt++ {
 		o.restarts = o.request.Attempt <= h.Restart.Times
 		o.request.Exclusive = !o.restarts
@@ -73,12 +75,15 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		o.cancel = cancel
 		// Whatever handlers change in the request, the next attempt begins
 		// with the one that came.
-		again := r.Clone(ctx)
+		*r = *came.Clone(came.Context())
 		if body != nil {
-			again.Body = io.NopCloser(bytes.NewReader(body))
+			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		err := h.attempt(w, again, next, o)
-		cancel()
+		err := func() error {
+			defer cancel()
+			defer within(r, ctx)()
+			return h.attempt(w, r, next, o)
+		}()
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -87,6 +92,14 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 			return err
 		}
 	}
+}
+
+// within gives the request another context, and takes it back. It does so in
+// place: a server may know the request by its address, as Caddy's placeholders do.
+func within(r *http.Request, ctx context.Context) (undo func()) {
+	before := r.Context()
+	*r = *r.WithContext(ctx)
+	return func() { *r = *r.WithContext(before) }
 }
 
 // errAgain says that an attempt has to be repeated.
