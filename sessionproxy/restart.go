@@ -20,6 +20,10 @@ type Restart struct {
 	// Replayable reports whether a request can be repeated besides those of
 	// safe methods (RFC 9110 §9.2.1); nil means none.
 	Replayable func(*http.Request) bool
+	// Anew readies the request for another attempt, in place; nil means that
+	// there is nothing to do. What the last attempt began may still use what
+	// it knew of the request.
+	Anew func(*http.Request)
 	// BodyLimit is the largest request body that is kept for it, in bytes.
 	BodyLimit int64
 }
@@ -61,29 +65,22 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		return err
 	}
 	if !whole {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		o.cancel = cancel
-		defer within(r, ctx)()
-		return h.attempt(w, r, next, o)
+		return h.cancellable(w, r, next, o)
 	}
 	came := *r
 	for o.request.Attempt = 1; ; o.request.Attempt++ {
 		o.restarts = o.request.Attempt <= h.Restart.Times
 		o.request.Exclusive = !o.restarts
-		ctx, cancel := context.WithCancel(r.Context())
-		o.cancel = cancel
 		// Whatever handlers change in the request, the next attempt begins
 		// with the one that came.
 		*r = *came.Clone(came.Context())
+		if h.Restart.Anew != nil && o.request.Attempt > 1 {
+			h.Restart.Anew(r)
+		}
 		if body != nil {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
-		err := func() error {
-			defer cancel()
-			defer within(r, ctx)()
-			return h.attempt(w, r, next, o)
-		}()
+		err := h.cancellable(w, r, next, o)
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -94,12 +91,17 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 	}
 }
 
-// within gives the request another context, and takes it back. It does so in
-// place: a server may know the request by its address, as Caddy's placeholders do.
-func within(r *http.Request, ctx context.Context) (undo func()) {
+// cancellable is attempt for a request whose work may have to end early. The
+// request gets another context for so long, in place: a server may know it by
+// its address, as Caddy's placeholders do.
+func (h *Handler) cancellable(w http.ResponseWriter, r *http.Request, next Next, o opening) error {
 	before := r.Context()
+	ctx, cancel := context.WithCancel(before)
+	defer cancel()
+	o.cancel = cancel
 	*r = *r.WithContext(ctx)
-	return func() { *r = *r.WithContext(before) }
+	defer func() { *r = *r.WithContext(before) }()
+	return h.attempt(w, r, next, o)
 }
 
 // errAgain says that an attempt has to be repeated.
