@@ -177,7 +177,7 @@ func (h *Handler) build() error {
 		Observe: observe, Metrics: metrics,
 		Refused:    func(kind string) { audit.refuse(h.Manager, kind) },
 		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
-		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit},
+		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Anew: renewVariables},
 		EndStreams: h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {

@@ -69,6 +69,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	page := caddyhttp.Error(p.Status, errors.New(p.Title))
 	if hasErrorPage(r, page) {
 		p.SetHeaders(w.Header())
+		renewVariables(r)
 		return page
 	}
 	return p.Write(w, r)

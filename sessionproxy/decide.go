@@ -33,6 +33,7 @@ func (w *writer) decide(status int) {
 			w.h.metrics.countRefused(err)
 			w.replace(h, newProblem(err, w.id.String()))
 			_ = w.carry(h, out) // of an early commit: whatever the status
+			w.keep(h)           // what its proxy still adds is the app's: trailers, for instance
 			return
 		}
 		if w.attempt > 1 && !out.Reapplied {
@@ -145,7 +146,7 @@ func (w *writer) replace(h http.Header, p *Problem) {
 	w.reset(h)
 }
 
-// reset makes the header map what it was before the app.
+// reset makes the header map what it would be without the app.
 func (w *writer) reset(h http.Header) {
 	clear(h)
 	for _, f := range w.before {

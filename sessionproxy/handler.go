@@ -134,10 +134,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
 		return h.serveRestarting(w, r, next, o)
 	case h.EndStreams && mayStream(r):
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		o.cancel = cancel
-		r = r.WithContext(ctx)
+		return h.cancellable(w, r, next, o)
 	}
 	return h.attempt(w, r, next, o)
 }

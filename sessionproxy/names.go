@@ -39,18 +39,17 @@ var writeHeaders = [...]string{
 var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, HeaderEndpoint, ticket.BearerHeader}
 
 // isReserved reports whether a request header belongs to the proxy: every
-// name that begins with "Session-". Servers and gateways turn '_' and '.'
-// into '-' (or all three into '_', as CGI does), so those spellings count too.
+// name that begins with "Session-". Servers and gateways turn '_' and '.' into
+// '-', and as CGI does, all three into '_'; some do so with whatever is no
+// letter or digit. So all those spellings count.
 func isReserved(name string) bool {
 	const word = "session"
 	if len(name) <= len(word) || name[0]|0x20 != word[0] {
 		return false
 	}
-	switch name[len(word)] {
-	case '-', '_', '.':
-		return strings.EqualFold(name[:len(word)], word)
-	}
-	return false
+	c := name[len(word)]
+	letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
+	return !letter && !digit && strings.EqualFold(name[:len(word)], word)
 }
 
 // stripReserved removes every reserved request header and trailer, and the

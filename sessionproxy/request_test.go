@@ -77,6 +77,7 @@ func TestClientCannotSpeakForTheProxy(t *testing.T) {
 		{"in other case", "sEsSiOn-dAtA", `{"role":"staff"}`},
 		{"an alias with underscore", "Session_Data", `{"role":"staff"}`},
 		{"an alias with dot", "Session.Data", `{"role":"staff"}`},
+		{"an alias of gateways that keep letters and digits alone", "Session~Data", `{"role":"staff"}`},
 		{"id", "Session-Id", "AAAAAAAAAAAAAAAAAAAAAA"},
 		{"state", "Session-State", "active"},
 		{"meta", "Session-Meta", `{"principal":"root"}`},

@@ -20,6 +20,10 @@ type Restart struct {
 	// Replayable reports whether a request can be repeated besides those of
 	// safe methods (RFC 9110 §9.2.1); nil means none.
 	Replayable func(*http.Request) bool
+	// Anew readies the request for another attempt, in place; nil means that
+	// there is nothing to do. What the last attempt began may still use what
+	// it knew of the request.
+	Anew func(*http.Request)
 	// BodyLimit is the largest request body that is kept for it, in bytes.
 	BodyLimit int64
 }
@@ -61,24 +65,22 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		return err
 	}
 	if !whole {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		o.cancel = cancel
-		return h.attempt(w, r.WithContext(ctx), next, o)
+		return h.cancellable(w, r, next, o)
 	}
+	came := *r
 	for o.request.Attempt = 1; ; o.request.Attempt++ {
 		o.restarts = o.request.Attempt <= h.Restart.Times
 		o.request.Exclusive = !o.restarts
-		ctx, cancel := context.WithCancel(r.Context())
-		o.cancel = cancel
 		// Whatever handlers change in the request, the next attempt begins
 		// with the one that came.
-		again := r.Clone(ctx)
-		if body != nil {
-			again.Body = io.NopCloser(bytes.NewReader(body))
+		*r = *came.Clone(came.Context())
+		if h.Restart.Anew != nil && o.request.Attempt > 1 {
+			h.Restart.Anew(r)
 		}
-		err := h.attempt(w, again, next, o)
-		cancel()
+		if body != nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		err := h.cancellable(w, r, next, o)
 		if !errors.Is(err, errAgain) {
 			return err
 		}
@@ -87,6 +89,19 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 			return err
 		}
 	}
+}
+
+// cancellable is attempt for a request whose work may have to end early. The
+// request gets another context for so long, in place: a server may know it by
+// its address, as Caddy's placeholders do.
+func (h *Handler) cancellable(w http.ResponseWriter, r *http.Request, next Next, o opening) error {
+	before := r.Context()
+	ctx, cancel := context.WithCancel(before)
+	defer cancel()
+	o.cancel = cancel
+	*r = *r.WithContext(ctx)
+	defer func() { *r = *r.WithContext(before) }()
+	return h.attempt(w, r, next, o)
 }
 
 // errAgain says that an attempt has to be repeated.
@@ -117,6 +132,7 @@ func (w *writer) restart(h http.Header) {
 	w.again = true
 	if n := contentLength(h); n >= 0 && n <= maxDiscard {
 		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
+		time.AfterFunc(discardTime, w.cancel) // one that stalls
 	} else {
 		w.cancel()
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -108,6 +110,48 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A response that is dropped is not waited for: its upstream's work is cancelled.
+func TestADroppedResponseThatStallsIsCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, restarting(1, false))
+		r.server.Close()
+		w := httptest.NewRecorder()
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		if err := r.handler.Serve(w, req, func(w http.ResponseWriter, _ *http.Request) error {
+			w.Header().Set("Session-Data", `{"n":0}`)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		in := http.Header{"Cookie": {w.Result().Cookies()[0].String()}}
+		attempts, begin := 0, time.Now()
+		req.Header = in.Clone()
+		w = httptest.NewRecorder()
+		if err := r.handler.Serve(w, req, func(w http.ResponseWriter, req *http.Request) error {
+			attempts++
+			w.Header().Set("Content-Length", "2")
+			w.Header().Set("Session-Patch", `{"n":2}`)
+			if attempts > 1 {
+				_, err := io.WriteString(w, "ok")
+				return err
+			}
+			r.meddle(in, `{"n":1}`)
+			_, _ = io.WriteString(w, "o")
+			select {
+			case <-req.Context().Done():
+				panic(http.ErrAbortHandler) // as a proxy does
+			case <-time.After(time.Hour):
+				return errors.New("nobody cancelled the upstream")
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); attempts != 2 || w.Body.String() != "ok" || took > 2*time.Second {
+			t.Fatalf("%d attempts took %v, and the client has %q", attempts, took, w.Body)
+		}
+	})
 }
 
 // TestTheLastAttemptHasTheLock: nobody can meddle with it, so a request that is

@@ -46,7 +46,7 @@ type writer struct {
 	h         *Handler
 	x         exchange
 	id        store.ID
-	before    []field // the response headers as they were before the app
+	before    []field // the response headers as they were before the app, or without it
 	secure    bool
 	attempt   int        // more than 1 after a conflict
 	presented carrierSet // by which the request bore something, good or bad
@@ -88,10 +88,16 @@ func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Se
 	}
 	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
-	for name, values := range w.Header() {
-		rw.before = append(rw.before, field{name, values})
-	}
+	rw.keep(w.Header())
 	return rw
+}
+
+// keep notes the header map as it stands, for reset.
+func (w *writer) keep(h http.Header) {
+	w.before = w.before[:0]
+	for name, values := range h {
+		w.before = append(w.before, field{name, values})
+	}
 }
 
 // WriteHeader commits before a final status. Informational ones pass, but
@@ -232,6 +238,7 @@ func (w *writer) leave() {
 	}
 	switch {
 	case !w.passes():
+		w.reset(w.Header())
 	case w.decided:
 		h := w.Header()
 		own, ok := h[ticket.BearerHeader]

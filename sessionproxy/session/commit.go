@@ -82,7 +82,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		return s.current(ctx), nil
 	case c.Destroy:
 		return s.destroy(ctx)
-	case c.Touch && s.passive && s.exists():
+	case c.Touch && s.exists(): // also later than the opening, which may have counted
 		s.passive = false
 		if err := s.touch(ctx, s.opened); err != nil {
 			return Outcome{}, err

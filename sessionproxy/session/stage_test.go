@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -222,4 +223,30 @@ func TestDestroyEndsStreams(t *testing.T) {
 			t.Errorf("%d again, %d are left", n, streams.Len())
 		}
 	})
+}
+
+// A touch counts when it is made: a response that stays open keeps its session
+// by it, also if the request counted at its beginning.
+func TestALateTouchCounts(t *testing.T) {
+	for _, passive := range []bool{false, true} {
+		s := newSite(t, nil)
+		c := s.begin(`{"a":1}`)
+		h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, Passive: passive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.commit(h, session.Changes{})
+		for range 3 { // longer than the idle timeout
+			s.clock.advance(20 * time.Minute)
+			late, err := h.Again(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.stage(late, session.Changes{Touch: true})
+			s.commit(late, session.Changes{})
+		}
+		if got := s.open(c).State(); got != session.Active {
+			t.Errorf("passive %v: the session is %s", passive, got)
+		}
+	}
 }

@@ -1,0 +1,96 @@
+package caddymodule
+
+import (
+	"bytes"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// inlineApp is an app that runs in Caddy itself, so that it sees the request's
+// variables.
+type inlineApp struct{}
+
+var inlined atomic.Pointer[http.HandlerFunc]
+
+func init() { caddy.RegisterModule(inlineApp{}) }
+
+func (inlineApp) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.inline_app", New: func() caddy.Module { return new(inlineApp) }}
+}
+
+func (inlineApp) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	(*inlined.Load())(w, r)
+	return nil
+}
+
+// inline puts the app in the place of `respond inline`.
+func (s *site) inline(config []byte, h http.HandlerFunc) []byte {
+	s.t.Helper()
+	inlined.Store(&h)
+	place := []byte(`{"body":"inline","handler":"static_response"}`)
+	if !bytes.Contains(config, place) {
+		s.t.Fatalf("no place for the app in %s", config)
+	}
+	return bytes.ReplaceAll(config, place, []byte(`{"handler":"inline_app"}`))
+}
+
+// What an attempt leaves behind may still read the variables of its request:
+// the dialling of a connection that was not needed in the end does. So whoever
+// serves the request next has variables of its own, with the same values.
+func TestEachPassHasItsOwnVariables(t *testing.T) {
+	for _, tc := range []struct {
+		name, write string
+		conflict    bool
+		status      int
+	}{
+		{"another attempt", `{"n":2}`, true, http.StatusOK},
+		{"an error route", `{`, false, http.StatusTeapot},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t)
+			first, second := s.visitor(), s.visitor()
+			second.Jar = first.Jar
+			var passes []uintptr
+			var values []any
+			s.load(s.inline(s.config("", "", `session shop {
+				locking optimistic {
+					on_conflict restart
+				}
+			}
+			respond inline
+			handle_errors {
+				respond inline
+			}`), func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path != "/":
+					w.Header().Set("Session-Patch", `{"n":"`+r.URL.Path+`"}`)
+					return
+				case tc.conflict && len(passes) == 0:
+					second.get("/meddle")
+				}
+				vars := r.Context().Value(caddyhttp.VarsCtxKey)
+				passes = append(passes, reflect.ValueOf(vars).Pointer())
+				values = append(values, caddyhttp.GetVar(r.Context(), "passed"))
+				caddyhttp.SetVar(r.Context(), "passed", len(passes))
+				if r.Context().Value(caddyhttp.ErrorCtxKey) != nil {
+					w.WriteHeader(http.StatusTeapot)
+					return
+				}
+				w.Header().Set("Session-Patch", tc.write)
+			}))
+			first.get("/begin")
+			if resp, body := first.get("/"); resp.StatusCode != tc.status {
+				t.Fatalf("status %d %s", resp.StatusCode, body)
+			}
+			if len(passes) != 2 || passes[0] == passes[1] || !slices.Equal(values, []any{nil, 1}) {
+				t.Fatalf("passes %x saw %v", passes, values)
+			}
+		})
+	}
+}
