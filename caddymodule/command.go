@@ -145,7 +145,13 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 			}
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return finish(cmd, s.run(ctx, args))
+			out := &output{w: c.out}
+			c.out = out
+			err := s.run(ctx, args)
+			if err == nil && out.err != nil {
+				err = fmt.Errorf("printing: %w", out.err)
+			}
+			return finish(cmd, err)
 		}
 		if s.flags != nil {
 			s.flags(cmd)

@@ -73,6 +73,9 @@ func (c *cli) fetch(ctx context.Context, client *adminClient, w io.Writer) (int6
 // writeFile has a file written beside its place, and moves it there when it is
 // complete and on the disk. Otherwise nothing is left of it.
 func writeFile(name string, write func(io.Writer) (int64, error)) (n int64, err error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return 0, errors.New("it is no regular file, and a backup takes the place of what is there; \"-\" writes to standard output")
+	}
 	dir := filepath.Dir(name)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+"-*") // for its owner alone
 	if err != nil {

@@ -49,6 +49,9 @@ end if that stays so.
 			if err != nil {
 				return err
 			}
+			if len(args) == 0 && (l.principal != "" || l.cursor != "" || l.all) {
+				return usageError("name the manager whose sessions are meant")
+			}
 			if len(args) == 0 {
 				return c.listManagers(ctx, client)
 			}

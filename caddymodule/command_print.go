@@ -111,8 +111,27 @@ func count(n int64, noun string) string {
 	return humanize.Comma(n) + " " + noun
 }
 
+// output remembers that something could not be written: what is printed in
+// part must not look like a success.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
 // isTerminal reports whether somebody looks at w.
 func isTerminal(w any) bool {
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

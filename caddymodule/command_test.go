@@ -126,7 +126,7 @@ func TestCommandPrints(t *testing.T) {
 	var golden []string
 	for _, line := range []string{
 		"ls", "ls --json", "ls shop", "ls shop --json", "ls shop --limit 1 --order expires", "ls shop --limit 1 --order expires --json", "ls shop --all", "ls shop --all --json",
-		"ls shop --principal alice", "ls empty", "ls empty --json", "ls other", "ls shop --limit 0", "ls shop more", "ls --no-such-flag",
+		"ls shop --principal alice", "ls empty", "ls empty --json", "ls other", "ls --principal alice", "ls shop --limit 0", "ls shop more", "ls --no-such-flag",
 		"show shop AwAAAAAAAAAAAAAAAAAA_w", "show shop AwAAAAAAAAAAAAAAAAAA_w --data", "show shop AwAAAAAAAAAAAAAAAAAA_w --json", "show left AwAAAAAAAAAAAAAAAAAA_w --data",
 		"show a/b ?x", "show shop",
 		"revoke shop AwAAAAAAAAAAAAAAAAAA_w", "revoke shop --principal alice", "revoke shop --principal alice --except AwAAAAAAAAAAAAAAAAAA_w --json",
@@ -265,6 +265,56 @@ func TestCommandBackup(t *testing.T) {
 		})
 	}
 }
+
+// TestCommandBackupKeepsDevices names what a file must not take the place of.
+func TestCommandBackupKeepsDevices(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "whole") }))
+	defer server.Close()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, name := range []string{socket, dir} {
+		_, errs, status := runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", name)
+		if info, err := os.Stat(name); status != 1 || !strings.Contains(errs, "no regular file") || err != nil || info.Mode().IsRegular() {
+			t.Errorf("[%d] %s%v", status, errs, err)
+		}
+	}
+}
+
+// TestCommandThatCannotPrint has commands print where nothing can be written.
+func TestCommandThatCannotPrint(t *testing.T) {
+	shop(t, "")
+	server := httptest.NewServer(adminMux())
+	defer server.Close()
+	address := "--address=" + strings.TrimPrefix(server.URL, "http://")
+	for _, line := range []string{
+		"ls", "ls shop", "ls shop --json", "ls shop --principal alice --json", "stats", "stats --json", "top --once --json",
+		"backup -", "revoke shop --principal alice --json",
+	} {
+		var err error
+		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true}
+		newCLI(nil, full{}, io.Discard).addTo(cmd, func(_ *cobra.Command, e error) error {
+			err = e
+			return nil
+		})
+		cmd.SetArgs(append(strings.Fields(line), address))
+		if e := cmd.Execute(); e != nil {
+			t.Fatal(e)
+		}
+		if exitStatus(err) != 1 || !strings.Contains(fmt.Sprint(err), "disk is full") {
+			t.Errorf("%s: [%d] %v", line, exitStatus(err), err)
+		}
+	}
+}
+
+// full is where nothing can be written.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk is full") }
 
 // TestCommandRestore sends a file to the real API, larger than a server reads
 // of a body by itself, and sees the answer in any case.

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -36,6 +37,7 @@ var droppedEvents = prometheus.NewCounter(prometheus.CounterOpts{
 // no request waits for them. If nobody has subscribed it does nothing.
 type emitter struct {
 	ctx    caddy.Context // of the App: the origin of the events
+	logger *zap.Logger
 	events *caddyevents.App
 	queue  chan session.Event
 	quit   chan struct{}
@@ -54,7 +56,7 @@ func newEmitter(ctx caddy.Context) (*emitter, error) {
 		return nil, fmt.Errorf("loading the events app: %w", err)
 	}
 	e := &emitter{
-		ctx: ctx, events: app.(*caddyevents.App),
+		ctx: ctx, logger: ctx.Logger(), events: app.(*caddyevents.App),
 		queue: make(chan session.Event, eventQueue), quit: make(chan struct{}),
 	}
 	if err := e.events.On("started", e); err != nil {
@@ -110,13 +112,25 @@ func (e *emitter) run() {
 			if e.ctx.Err() != nil { // Caddy would log an error
 				return
 			}
-			data := map[string]any{"manager": event.Manager, "session": event.Session.String()}
-			if event.Reason != "" {
-				data["reason"] = string(event.Reason)
-			}
-			e.events.Emit(e.ctx, eventNames[event.Kind], data)
+			e.emit(&event)
 		}
 	}
+}
+
+// emit hands an event to its handlers. One that panics would end the process:
+// here is no server around it, as there is around a request.
+func (e *emitter) emit(event *session.Event) {
+	name := eventNames[event.Kind]
+	defer func() {
+		if p := recover(); p != nil { // its text may hold anything
+			e.logger.Error("a handler of an event panicked", zap.String("event", name), zap.String("panic", fmt.Sprintf("%T", p)))
+		}
+	}()
+	data := map[string]any{"manager": event.Manager, "session": event.Session.String()}
+	if event.Reason != "" {
+		data["reason"] = string(event.Reason)
+	}
+	e.events.Emit(e.ctx, name, data)
 }
 
 // attach says which store the events are of.

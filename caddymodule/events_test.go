@@ -212,6 +212,28 @@ func TestCaddyEventsHoldNobodyUp(t *testing.T) {
 	<-slow.got // the first one, which the reload has released
 }
 
+// TestCaddyEventsSurviveAPanic has a handler that panics, and one event more.
+func TestCaddyEventsSurviveAPanic(t *testing.T) {
+	s, bad := newSite(t), newRecord(t, "bad").open()
+	_, line := newMemory(t, time.Now)
+	panicked := false
+	bad.act = func() {
+		if panicked {
+			bad.got <- "told again"
+			return
+		}
+		panicked = true
+		panic("no secret of a session")
+	}
+	s.load(s.config(line, "events {\n on session_deleted record bad\n}", "session shop\nreverse_proxy "+app(t, writer)))
+	v := s.visitor()
+	for range 2 {
+		v.get("/")
+		v.get("/out")
+	}
+	bad.expect(t, "told again")
+}
+
 // reload loads a configuration and asks for / until there is an answer: a
 // connection that the old one had not accepted is dropped with it.
 func (v *visitor) reload(s *site, config []byte) {

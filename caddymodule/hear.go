@@ -9,8 +9,12 @@ func (a *App) hear(db *database) error {
 	if err := a.managers.fits(db.store); err != nil {
 		return err
 	}
-	db.keeper.SweepEvery(time.Duration(a.SweepInterval))
-	a.unhear = db.local.Listeners.Use(a.managers.subscriptions())
+	unsweep := db.keeper.SweepEvery(time.Duration(a.SweepInterval))
+	unlisten := db.local.Listeners.Use(a.managers.subscriptions())
+	a.unhear = func() {
+		unlisten()
+		unsweep()
+	}
 	a.events.attach(db)
 	return nil
 }

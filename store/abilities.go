@@ -91,7 +91,7 @@ type Archiver interface {
 	// checked to its end before anything is stored: an error that wraps
 	// ErrBadBackup or ErrNotEmpty has changed nothing, and after any other
 	// the store is empty, at the latest when it is opened again. While it is
-	// loaded saves are answered with ErrUnavailable. What has expired is
+	// loaded saves and deletes are answered with ErrUnavailable. What has expired is
 	// brought, too, so that listeners are told of it by the sweep; deliveries
 	// keep their IDs.
 	Restore(ctx context.Context, r io.Reader) (sessions int64, err error)

@@ -58,11 +58,16 @@ type Settlement struct {
 	// Delivered removes the delivery. When it was the last one of a session
 	// that has ended, nothing is left of that session.
 	Delivered bool
-	// Otherwise it is to be tried again at Next, or is Dead.
+	// Otherwise it is to be tried again at Next, or is Dead. Next is at most
+	// LongestPutOff ahead.
 	Next  time.Time
 	Dead  bool
 	Error string // at most MaxDeliveryError bytes are kept
 }
+
+// LongestPutOff is how long a delivery may be put off. One that has to wait for
+// longer was put off while the clock was wrong, and is due.
+const LongestPutOff = 48 * time.Hour
 
 // MaxDeliveryError is how much of the reason of a failure is kept, in bytes.
 const MaxDeliveryError = 256

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -25,14 +24,15 @@ type Keeper struct {
 	parallel int
 	reports  Reports
 
-	interval atomic.Int64 // of the sweep
+	interval time.Duration // of the sweep, while no configuration has said another
 	faster   chan struct{}
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 
-	mu       sync.Mutex // protects what follows
-	couriers map[string]*courier
-	hung     []string // listeners that did not come back when they had to
+	mu        sync.Mutex // protects what follows
+	couriers  map[string]*courier
+	hung      []string         // listeners that did not come back when they had to
+	intervals []*time.Duration // of the configurations, the last one last
 }
 
 // KeeperOptions are the figures of a Keeper; zero is a default.
@@ -70,13 +70,13 @@ func StartKeeper(st store.Store, local *Local, o KeeperOptions) *Keeper {
 	if k.now == nil {
 		k.now = time.Now
 	}
-	k.interval.Store(int64(or(o.SweepInterval, DefaultSweepInterval)))
+	k.interval = or(o.SweepInterval, DefaultSweepInterval)
 	ctx, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
 	if sw, ok := st.(store.Sweeper); ok {
 		s := &sweeper{
 			store: sw, local: local, reports: &k.reports, clock: newClockWatch(k.now),
-			interval: func() time.Duration { return time.Duration(k.interval.Load()) }, changed: k.faster,
+			interval: k.sweepInterval, changed: k.faster,
 		}
 		k.work.Go(func() { s.run(ctx) })
 	}
@@ -84,11 +84,29 @@ func StartKeeper(st store.Store, local *Local, o KeeperOptions) *Keeper {
 	return k
 }
 
-// SweepEvery changes the interval of the sweep, with the configuration.
-func (k *Keeper) SweepEvery(interval time.Duration) {
-	if k.interval.Swap(int64(interval)) != int64(interval) {
+// SweepEvery sets the interval of the sweep for a configuration, until done is
+// called. Of several the last one counts: one that fails to load leaves that
+// of the one before.
+func (k *Keeper) SweepEvery(interval time.Duration) (done func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.intervals = append(k.intervals, &interval)
+	signal(k.faster)
+	return func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.intervals = slices.DeleteFunc(k.intervals, func(i *time.Duration) bool { return i == &interval })
 		signal(k.faster)
 	}
+}
+
+func (k *Keeper) sweepInterval() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n := len(k.intervals); n > 0 {
+		return *k.intervals[n-1]
+	}
+	return k.interval
 }
 
 // Close ends the work. What was told is noted, what is being told is

@@ -365,3 +365,28 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 		t.Fatalf("%d ended, %v", ended, err)
 	}
 }
+
+// While a backup is loaded nobody ends what it has brought: what listeners are
+// told of that would get the number of something in the backup.
+func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
+		t.Fatal(err)
+	}
+	l := loader{s: s, ctx: t.Context()}
+	rec := truncated(record("x"))
+	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.undoRestore(); err != nil {
+		t.Fatal(err)
+	}
+}

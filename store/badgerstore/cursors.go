@@ -18,6 +18,7 @@ type cursor struct {
 	at      int64 // nothing is filed before it,
 	low     int64 // but for what was filed here since the sweep began
 	written int64 // what is on disk: never after anything that is filed. Changed by the writer alone
+	past    place // the first place that the last sweep has not looked at, if it was not the end
 }
 
 func (s *Store) loadCursors() error {
@@ -50,14 +51,26 @@ func (c *cursors) begin(n number, now int64) int64 {
 	return k.at
 }
 
-// came notes how far a sweep has come since it began. What was filed before
-// that meanwhile is found by the next one.
-func (c *cursors) came(n number, at int64) {
+// came notes how far a sweep has come since it began, and the first place that
+// it has not looked at. What was filed before that meanwhile is found by the
+// next one.
+func (c *cursors) came(n number, at int64, past place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.of[n]; k != nil {
-		k.at = at
+		k.at, k.past = at, past
 	}
+}
+
+// past returns the first place that the last sweep has not looked at; the
+// first one of all if it came to the end.
+func (c *cursors) past(n number) (p place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.of[n]; k != nil {
+		p = k.past
+	}
+	return p
 }
 
 // first returns a place before which nothing is filed.

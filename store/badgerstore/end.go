@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,6 +13,9 @@ import (
 
 // delete ends a session that lives.
 func (b *batch) delete(key store.Key, end store.End) error {
+	if b.s.restoring.Load() { // what is told of it would get a seq of the backup's
+		return fmt.Errorf("ending session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
+	}
 	current, alive, err := b.live(key)
 	if err != nil || !alive {
 		return err

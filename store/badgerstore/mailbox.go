@@ -5,6 +5,8 @@ import (
 	"container/heap"
 	"slices"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // mailbox is what waits for one listener: numbers and times, the rest is on
@@ -18,6 +20,7 @@ type mailbox struct {
 	deferred queueHeap // by when they are due
 	waiting  int       // letters in all queues
 	dead     int
+	looked   int64 // when due was asked for last
 }
 
 func newMailbox(listener number) *mailbox {
@@ -105,9 +108,25 @@ func (m *mailbox) move(q *queue, to *queueHeap) {
 	heap.Push(to, q)
 }
 
+// believed returns when a letter is tried again that was put off to a time: at
+// once, if it is further away than any is put off.
+func believed(next int64, now time.Time) int64 {
+	if next > now.Add(store.LongestPutOff).UnixMilli() {
+		return 0
+	}
+	return next
+}
+
 // due returns the first n letters that are to be tried now, or else when
 // there will be one.
 func (m *mailbox) due(n int, now time.Time) (due []*letter, next time.Time) {
+	if now.UnixMilli() < m.looked {
+		for _, q := range m.deferred.queues {
+			q.letters[0].next = believed(q.letters[0].next, now)
+		}
+		heap.Init(&m.deferred)
+	}
+	m.looked = now.UnixMilli()
 	isLater := func(q *queue) bool { return q.letters[0].next > now.UnixMilli() }
 	for len(m.deferred.queues) > 0 && !isLater(m.deferred.queues[0]) {
 		m.move(heap.Pop(&m.deferred).(*queue), &m.ready)

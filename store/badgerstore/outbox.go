@@ -48,6 +48,7 @@ func (s *Store) loadOutbox() error {
 				s.lostDelivery(key)
 				continue
 			}
+			a.next = moment(believed(millis(a.next), s.opts.Now()))
 			o.add(filing{number(key[1:5]), binary.BigEndian.Uint64(key[5:]), a})
 		}
 		return nil

@@ -224,3 +224,47 @@ func TestADamagedRecordIsNotCountedForEver(t *testing.T) {
 		t.Fatalf("%v, %v", all, err)
 	}
 }
+
+// What was put off while the clock was ahead does not wait for that time, once
+// the clock is right.
+func TestDeliveriesAndAClockThatIsSetBack(t *testing.T) {
+	for _, reopened := range []bool{false, true} {
+		dir := t.TempDir()
+		s, clock := onClock(t, dir, 3, nil)
+		for i := range byte(3) {
+			if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: somebody("")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		putOff := func(d store.Delivery, by time.Duration) {
+			t.Helper()
+			if err := s.Settle(t.Context(), store.Settlement{ID: d.ID, Next: clock.Now().Add(by)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		due := func(want int) []store.Delivery {
+			t.Helper()
+			all, _, err := s.Deliveries(t.Context(), "hook", 10)
+			if err != nil || len(all) != want {
+				t.Fatalf("reopened %v: %d are due, want %d (%v)", reopened, len(all), want, err)
+			}
+			return all
+		}
+		year := 365 * 24 * time.Hour
+		clock.Advance(year)
+		all := due(3)
+		putOff(all[0], 5*time.Second)
+		putOff(all[1], time.Hour)
+		due(1)
+		clock.Advance(-year)
+		if reopened {
+			shut(t, s)
+			s = open(t, dir, func(o *Options) { o.Now = clock.Now })
+		}
+		putOff(due(3)[0], store.LongestPutOff)
+		due(2)
+		clock.Advance(store.LongestPutOff)
+		due(3)
+		shut(t, s)
+	}
+}

@@ -13,7 +13,7 @@ import (
 )
 
 // Restore implements store.Archiver. The backup is copied to a file and read
-// once to its end before anything is stored. While it is loaded saves are
+// once to its end before anything is stored. While it is loaded saves and ends are
 // refused, and nothing is swept or delivered; a mark in the database says so,
 // and whoever opens it after a crash begins without sessions again.
 func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err error) {

@@ -64,6 +64,14 @@ func (s *space) short() error {
 	return s.opts.lowSpace(s.free.Load())
 }
 
+// veryShort returns an error while half of the reserve is used up.
+func (s *space) veryShort() error {
+	if !s.isLow.Load() || s.free.Load() >= s.opts.Reserve/2 {
+		return nil
+	}
+	return s.opts.lowSpace(s.free.Load())
+}
+
 func (o *Options) lowSpace(free int64) error {
 	return fmt.Errorf("%s has %d MiB of free space, and the reserve is %d MiB: free some, or lower `reserve`: %w",
 		o.Dir, free>>20, o.Reserve>>20, store.ErrUnavailable)

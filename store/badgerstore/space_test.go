@@ -54,7 +54,8 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	}
 	free.Store(1 << 40)
 	s.space.look()
-	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).After(kept.Accessed) {
+	// Those that the upkeep is writing are pending still, and due no more.
+	if err := s.flushTouches(true); err != nil || !written(t, s, keyOf(2)).After(kept.Accessed) {
 		t.Fatalf("the access time was not written later (%v)", err)
 	}
 	create(t, s, keyOf(3), "z")
@@ -71,5 +72,42 @@ func TestSpaceIsLookedAtWhileWriting(t *testing.T) {
 	}
 	if s.wrote(1); s.short() == nil {
 		t.Fatal("it did not look")
+	}
+}
+
+// Ending a session for its listeners writes its data once more. The reserve
+// has room for a logout, and not for as many as there may be.
+func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	s := open(t, t.TempDir(), func(o *Options) {
+		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.Reserve = 1 << 30
+	})
+	defer shut(t, s)
+	for i := range byte(4) {
+		create(t, s, keyOf(i), "x")
+	}
+	told := store.End{Reason: store.Purged, Listeners: []string{"hook"}}
+	free.Store(1<<30 - 1)
+	s.space.look()
+	if err := s.Delete(t.Context(), keyOf(1), told); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(1<<29 - 1)
+	s.space.look()
+	if err := s.Delete(t.Context(), keyOf(2), told); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := s.Load(t.Context(), keyOf(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), keyOf(3), store.End{Reason: store.Purged}); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(1 << 30)
+	s.space.look()
+	if err := s.Delete(t.Context(), keyOf(2), told); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -32,7 +32,8 @@ type due struct {
 // filed: the writer looks at each as it is then, touches that are not written
 // included. When disk space is short, sessions whose end is to be told stay,
 // since their data would be written once more; the others go, which frees
-// space; and what lives on is not filed anew.
+// space; and what lives on is not filed anew: the next call goes on behind it,
+// and one that has come to the end is followed by one from the beginning.
 func (s *Store) Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, false, err
@@ -91,9 +92,11 @@ func newSweep(s *Store, listeners func(manager string) []string) *sweep {
 			continue
 		}
 		n, _ := s.managers.number(manager)
-		w.lanes = append(w.lanes, &lane{
-			manager: manager, n: n, seek: place{at: uint64(s.sweep.begin(n, w.now))}, stuck: w.now + 1,
-		})
+		l := &lane{manager: manager, n: n, seek: place{at: uint64(s.sweep.begin(n, w.now))}, stuck: w.now + 1}
+		if past := s.sweep.past(n); w.low && past.compare(l.seek) > 0 {
+			l.seek, l.stuck = past, int64(l.seek.at) // before it something stays where it is
+		}
+		w.lanes = append(w.lanes, l)
 	}
 	return w
 }
@@ -189,11 +192,13 @@ func (w *sweep) finish() (more bool, err error) {
 			return false, err
 		}
 		at := l.stuck // now+1, if all went well
+		var past place
 		if len(l.found) > 0 {
 			more = true
 			at = min(at, l.found[0].at)
+			past = place{uint64(l.found[0].at), l.found[0].key.ID}
 		}
-		w.s.sweep.came(l.n, at)
+		w.s.sweep.came(l.n, at, past)
 	}
 	return more, nil
 }

@@ -314,3 +314,55 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 	}
 	consistent(t, s)
 }
+
+// What is in use stays where it is filed while the disk is full, however much
+// it is; what has ended behind it goes all the same.
+func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	s, clock := onClock(t, t.TempDir(), 10, func(o *Options) {
+		o.free, o.Reserve = func(string) (int64, error) { return free.Load(), nil }, 1<<30
+	})
+	defer shut(t, s)
+	clock.Advance(20 * time.Minute)
+	for i := range byte(10) {
+		rec, err := s.Load(t.Context(), keyOf(i))
+		if err == nil {
+			err = s.Touch(t.Context(), store.Touch{Key: keyOf(i), Incarnation: rec.Incarnation, Accessed: clock.Now()})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock.Advance(20 * time.Minute)
+	for i := range byte(5) {
+		begin(t, s, clock, keyOf(10+i))
+		rec, err := s.Load(t.Context(), keyOf(i))
+		if err == nil {
+			err = s.Touch(t.Context(), store.Touch{Key: keyOf(i), Incarnation: rec.Incarnation, Accessed: clock.Now().Add(20 * time.Minute)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock.Advance(32 * time.Minute)
+	free.Store(1)
+	s.space.look()
+	// The first five live on, behind them ten have ended.
+	ended := 0
+	for range 10 {
+		n, _, err := s.Sweep(t.Context(), 3, nobody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended += n
+	}
+	if ended != 10 {
+		t.Errorf("%d of 10 have ended", ended)
+	}
+	consistent(t, s)
+	free.Store(1 << 40)
+	s.space.look()
+	swept(t, s, 100, nobody, 0, false)
+	consistent(t, s)
+}

@@ -57,13 +57,19 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 }
 
 // Delete implements store.Store. It is done even when disk space is short:
-// somebody wants to log out, and the reserve has room for it, and for what the
-// listeners are to be told.
+// somebody wants to log out, and the reserve has room for it. What the
+// listeners are to be told holds the data once more, and may be a lot if many
+// sessions end: it is left half of the reserve.
 func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
+	if len(end.Listeners) > 0 {
+		if err := s.space.veryShort(); err != nil {
+			return fmt.Errorf("ending session %s: %w", key.ID, err)
+		}
+	}
 	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
 		return b.delete(key, end)
 	}})

@@ -43,7 +43,7 @@ func (m *Memory) Deliveries(ctx context.Context, listener string, n int) (due []
 			continue
 		}
 		seen[d.Key] = true
-		if d.Next.After(now) {
+		if d.Next.After(now) && d.Next.Sub(now) <= store.LongestPutOff {
 			if next.IsZero() || d.Next.Before(next) {
 				next = d.Next
 			}
