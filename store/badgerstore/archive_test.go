@@ -386,7 +386,7 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.undoRestore(); err != nil {
+	if err := s.undoRestore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

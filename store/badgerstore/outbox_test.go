@@ -232,7 +232,7 @@ func TestDeliveriesAndAClockThatIsSetBack(t *testing.T) {
 		dir := t.TempDir()
 		s, clock := onClock(t, dir, 3, nil)
 		for i := range byte(3) {
-			if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: somebody("")}); err != nil {
+			if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
 				t.Fatal(err)
 			}
 		}
