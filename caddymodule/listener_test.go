@@ -125,7 +125,7 @@ func TestListenersOfAConfiguration(t *testing.T) {
 	before := hearers.Load()
 	shop := "session shop {\nlistener hearer delete\nlistener remove_files uploads {\nroot /uploads\n}\nlistener hearer create save\n}\n"
 	s.load(s.config(line, "", "handle /cart/* {\n"+shop+upstream+"\n}\nhandle /a/* {\nsession admin {\nlistener hearer rollback\n}\n"+upstream+"\n}\nhandle {\n"+shop+upstream+"\n}"))
-	db := openStore("memory:" + t.Name())
+	db := openStore("prepared:" + t.Name())
 	want := map[string][]session.EventKind{
 		"shop/hearer/1": {"delete"}, "shop/hearer/2": {"create", "save"}, "shop/remove_files/1": {"delete"}, "admin/hearer/1": {"rollback"},
 	}

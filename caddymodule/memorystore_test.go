@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -16,57 +17,99 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(new(memoryStore))
+	caddy.RegisterModule(new(preparedStore))
 }
 
-// memoryStore is a guest module: a store in memory, with every ability. It is
-// `store memory <name>` in a Caddyfile.
-type memoryStore struct {
+// preparedStore is a store module for tests: it opens the store that the test
+// has put under its name.
+type preparedStore struct {
 	Name string `json:"name"`
 }
 
-// memories holds the stores that tests have prepared, by name.
-var memories sync.Map
+// prepared holds the stores of tests, by name.
+var prepared sync.Map
 
-func (*memoryStore) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: storeNamespace + ".memory", New: func() caddy.Module { return new(memoryStore) }}
+func (*preparedStore) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: storeNamespace + ".prepared", New: func() caddy.Module { return new(preparedStore) }}
 }
 
-func (m *memoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (p *preparedStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
-	return oneArg(d, &m.Name)
+	return oneArg(d, &p.Name)
 }
 
-func (m *memoryStore) PoolKey() string                    { return "memory:" + m.Name }
-func (m *memoryStore) CompatibleWith(StoreProvider) error { return nil }
+func (p *preparedStore) PoolKey() string { return "prepared:" + p.Name }
 
-func (m *memoryStore) Open(*zap.Logger) (OpenStore, error) {
-	s, ok := memories.Load(m.Name)
+func (p *preparedStore) Open(*zap.Logger) (OpenStore, error) {
+	st, ok := prepared.Load(p.Name)
 	if !ok {
-		return nil, errors.New("no test has prepared this store")
+		return nil, errors.New("nothing is prepared")
 	}
-	return s.(*memory), nil
+	return st.(OpenStore), nil
 }
 
-// memory is a store with every ability.
-type memory struct {
-	*storetest.Memory
-	updater store.Updater
-	stats   store.Stats
-}
+func (p *preparedStore) CompatibleWith(StoreProvider) error { return nil }
 
-func (m *memory) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
-	return m.updater.Update(ctx, key, change)
-}
-
-func (m *memory) Stats() store.Stats { return m.stats }
-
-// newMemory prepares a store, and returns it with its line in a Caddyfile.
-func newMemory(t *testing.T, now func() time.Time) (s *memory, line string) {
+// prepare puts a store under a name of the test's own, and returns the line of
+// the Caddyfile that means it.
+func prepare(t *testing.T, st OpenStore) string {
 	t.Helper()
+	name := t.Name()
+	for n := 2; ; n++ {
+		if _, taken := prepared.LoadOrStore(name, st); !taken {
+			break
+		}
+		name += "+"
+	}
+	t.Cleanup(func() { prepared.Delete(name) })
+	return `store prepared "` + name + `"`
+}
+
+// ableStore has every ability of a store, and outlives its configurations.
+type ableStore struct {
+	*storetest.Memory
+	updater   store.Updater
+	stats     store.Stats
+	backup    func(context.Context, io.Writer) error // instead of Memory's, if set
+	countsErr error
+}
+
+func (s *ableStore) Close() error       { return nil }
+func (s *ableStore) Stats() store.Stats { return s.stats }
+
+func (s *ableStore) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
+	return s.updater.Update(ctx, key, change)
+}
+
+func (s *ableStore) Counts(ctx context.Context) ([]store.Count, error) {
+	if s.countsErr != nil {
+		return nil, s.countsErr
+	}
+	return s.Memory.Counts(ctx)
+}
+
+func (s *ableStore) Backup(ctx context.Context, w io.Writer) error {
+	if s.backup != nil {
+		return s.backup(ctx, w)
+	}
+	return s.Memory.Backup(ctx, w)
+}
+
+// bareStore has no ability at all.
+type bareStore struct{ store.Store }
+
+func (bareStore) Close() error { return nil }
+
+// newAble returns such a store on a clock.
+func newAble(now func() time.Time) *ableStore {
 	m := storetest.NewMemory(now)
-	s = &memory{Memory: m, updater: m.WithUpdater().(store.Updater)}
-	memories.Store(t.Name(), s)
-	t.Cleanup(func() { memories.Delete(t.Name()) })
-	return s, `store memory "` + t.Name() + `"`
+	return &ableStore{Memory: m, updater: m.WithUpdater().(store.Updater)}
+}
+
+// newMemory prepares a store with every ability, and returns it with its line
+// in a Caddyfile.
+func newMemory(t *testing.T, now func() time.Time) (s *ableStore, line string) {
+	t.Helper()
+	s = newAble(now)
+	return s, prepare(t, s)
 }
