@@ -112,6 +112,7 @@ func TestEndpointCalls(t *testing.T) {
 		{"replacing a value", "PUT", "/data/cart", `null`, "", 200, `null`, "", `{"a":1,"cart":null,"s":"x"}`},
 		{"a value with new parents", "PUT", "/data/u/v", `"é"`, "", 200, `"\u00e9"`, "", `{"a":1,"cart":{"items":[1,2]},"s":"x","u":{"v":"\u00e9"}}`},
 		{"appending", "PUT", "/data/cart/items/-", `3`, "", 200, "", "", `{"a":1,"cart":{"items":[1,2,3]},"s":"x"}`},
+		{"a name that is not UTF-8", "PUT", "/data/%ff", `1`, "", 400, "", sessionproxy.TypeBadWrite, before},
 		{"through a number", "PUT", "/data/a/b", `1`, "", 404, "", "about:blank", before},
 		{"all by an array", "PUT", "/data", `[1]`, "", 400, "", sessionproxy.TypeBadWrite, before},
 		{"duplicate names", "PUT", "/data", `{"a":1,"a":2}`, "", 400, "", sessionproxy.TypeBadWrite, before},

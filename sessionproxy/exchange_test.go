@@ -481,7 +481,7 @@ func TestWhatFollowsADroppedResponse(t *testing.T) {
 			follow(w)
 			return nil
 		})
-		resp, err := http.Get(e.server.URL) //nolint:noctx // ends with the test's server
+		resp, err := http.Get(e.server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,25 +86,37 @@ func (a Additions) Apply(doc []byte) ([]byte, error) {
 // sumEdits turns the additions into the edits that they amount to.
 func sumEdits(sums []sum, object []byte) ([]edit, error) {
 	edits := make([]edit, 0, len(sums))
-	var was map[string][]byte
-	if len(sums) > fewEdits {
-		was = index(object)
-	}
+	was := newReader(object, sums)
 	for i := range sums {
 		s := &sums[i]
-		var old []byte
-		if was != nil {
-			old = was[string(s.name)]
-		} else {
-			old = get(object, s.name)
-		}
-		e, err := s.edit(old)
+		e, err := s.edit(was.find(s.name))
 		if err != nil {
 			return nil, err
 		}
 		edits = append(edits, e)
 	}
 	return edits, nil
+}
+
+// reader finds the members of an object that sums name.
+type reader struct {
+	object []byte
+	all    map[string][]byte // when there are many sums
+}
+
+func newReader(object []byte, sums []sum) reader {
+	r := reader{object: object}
+	if len(sums) > fewEdits {
+		r.all = index(object)
+	}
+	return r
+}
+
+func (r *reader) find(name []byte) []byte {
+	if r.all != nil {
+		return r.all[string(name)]
+	}
+	return get(r.object, name)
 }
 
 func (s *sum) edit(old []byte) (edit, error) {
@@ -170,8 +182,9 @@ func (a Additions) Of(doc []byte) []byte {
 
 func sumsOf(sums []sum, object []byte) []edit {
 	edits := make([]edit, 0, len(sums))
+	was := newReader(object, sums)
 	for i := range sums {
-		value := get(object, sums[i].name)
+		value := was.find(sums[i].name)
 		e := edit{name: sums[i].name, set: value}
 		if sums[i].within {
 			e = edit{name: sums[i].name, within: true, inside: sumsOf(sums[i].inside, value)}
@@ -190,9 +203,13 @@ func (a Additions) Plus(b Additions) (Additions, bool) {
 
 func plus(a, b []sum) ([]sum, bool) {
 	all := slices.Clone(a)
+	places := make(map[string]int, len(a))
+	for i := range a {
+		places[string(a[i].name)] = i
+	}
 	for _, s := range b {
-		i := slices.IndexFunc(all, func(o sum) bool { return bytes.Equal(o.name, s.name) })
-		if i < 0 {
+		i, ok := places[string(s.name)]
+		if !ok {
 			all = append(all, s)
 			continue
 		}
@@ -200,7 +217,6 @@ func plus(a, b []sum) ([]sum, bool) {
 		if o.within != s.within {
 			return nil, false
 		}
-		var ok bool
 		if o.inside, ok = plus(o.inside, s.inside); !ok {
 			return nil, false
 		}

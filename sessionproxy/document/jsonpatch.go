@@ -52,6 +52,9 @@ func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
 	return p, nil
 }
 
+// Len returns how many operations there are.
+func (p Patch) Len() int { return len(p.ops) }
+
 // Within returns the patch for a document that holds at a place what p was
 // written for.
 func (p Patch) Within(at Pointer) Patch {

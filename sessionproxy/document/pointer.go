@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Pointer is a place in a document: the reference tokens of a JSON Pointer
@@ -30,7 +31,11 @@ func ParsePointer(text string) (Pointer, error) {
 }
 
 // DecodeToken decodes one reference token: ~1 is a slash, ~0 a tilde.
+// Bytes that are not UTF-8 name nothing.
 func DecodeToken(token string) (string, error) {
+	if !utf8.ValidString(token) {
+		return "", fmt.Errorf("%w: a pointer is UTF-8", ErrMalformed)
+	}
 	for i := range len(token) {
 		if token[i] == '~' && (i+1 == len(token) || token[i+1] != '0' && token[i+1] != '1') {
 			return "", fmt.Errorf("%w: ~ is written ~0 in a pointer", ErrMalformed)

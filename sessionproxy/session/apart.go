@@ -1,6 +1,10 @@
 package session
 
-import "github.com/sessionproxy/sessionproxy/sessionproxy/document"
+import (
+	"slices"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+)
 
 // apart takes the additions out from among the steps, wherever they stand: it
 // returns what the other steps make of shown, and the additions that are to
@@ -47,6 +51,7 @@ func (c *Changes) fold(shown []byte, maxSize int) error {
 	if err != nil {
 		return err
 	}
+	c.bound = c.bound || slices.ContainsFunc(c.Steps, func(s Step) bool { _, ok := s.(jsonPatch); return ok })
 	c.Steps = append([]Step{Replace(ours)}, adds...)
 	return nil
 }

@@ -34,6 +34,10 @@ type Changes struct {
 	// not nil; "" is the version of a session that does not exist.
 	IfVersion *string
 
+	// bound says that the steps are good for the data that they were made for,
+	// and for no newer: it stands for conditions that fold has dropped.
+	bound bool
+
 	// Carries says that the response can bring the browser a new ticket: one
 	// that is due by Policy.RotateEvery is replaced then. It asks for nothing.
 	Carries bool
@@ -67,6 +71,7 @@ func (c Changes) then(later Changes) Changes {
 	all.Touch = c.Touch || later.Touch
 	all.Rollback = c.Rollback || later.Rollback
 	all.Carries = c.Carries || later.Carries
+	all.bound = c.bound || later.bound
 	if later.Principal == nil {
 		all.Principal = c.Principal
 	}
@@ -93,6 +98,18 @@ func or(a, b time.Duration) time.Duration {
 // onlyAdds reports whether the changes concern the data by additions alone,
 // which can be applied in any order.
 func (c *Changes) onlyAdds() bool { return c.adds() == len(c.Steps) }
+
+// rewrites returns how often the data is written anew to make all steps.
+func (c *Changes) rewrites() (n int) {
+	for _, step := range c.Steps {
+		if p, ok := step.(jsonPatch); ok {
+			n += p.Len()
+		} else {
+			n++
+		}
+	}
+	return n
+}
 
 // adds returns how many steps at the end are additions.
 func (c *Changes) adds() (n int) {

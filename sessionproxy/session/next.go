@@ -68,6 +68,8 @@ func (s *Session) dataOn(c *Changes, current *store.Record) ([]byte, error) {
 		return c.data(shown, maxSize)
 	case sameBytes(current.Data, shown): // the other request changed no data
 		return c.data(current.Data, maxSize)
+	case c.bound:
+		return nil, ErrConflict
 	case s.m.policy.Locking == Lossy, c.onlyAdds(): // additions commute, and who is signed in has nothing to do with the data
 		return c.reapplied(shown, current.Data, maxSize)
 	case s.m.policy.Locking == Optimistic && s.m.policy.Merge:

@@ -30,7 +30,7 @@ func (s *Session) Stage(c Changes) error {
 	}
 	pending := s.pending.then(c)
 	pending.foldAdds()
-	if len(pending.Steps) > maxSteps {
+	if len(pending.Steps) > maxSteps || pending.rewrites() > maxRewrites {
 		if err := pending.fold(s.rec.Data, s.m.policy.MaxSize); err != nil {
 			return err
 		}
@@ -41,8 +41,12 @@ func (s *Session) Stage(c Changes) error {
 	return nil
 }
 
-// maxSteps bounds what a commit has to do again on newer data.
-const maxSteps = 256
+// What a commit has to do again on newer data is bounded: the store's writer
+// does it, and all sessions wait for that one. A JSON Patch by itself stays below.
+const (
+	maxSteps    = 256
+	maxRewrites = 1024
+)
 
 // refuses tells why a session takes no changes of that kind.
 func (s *Session) refuses(c *Changes) error {

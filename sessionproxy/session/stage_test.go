@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,5 +249,34 @@ func TestALateTouchCounts(t *testing.T) {
 		if got := s.open(c).State(); got != session.Active {
 			t.Errorf("passive %v: the session is %s", passive, got)
 		}
+	}
+}
+
+// So many operations are not done again on newer data, in the store's writer:
+// they are held to the data that they were made for.
+func TestTooManyOperationsAreNotDoneAgain(t *testing.T) {
+	long := "[" + strings.Repeat(`{"op":"replace","path":"/b","value":2},`, 1000) + `{"op":"test","path":"/a","value":1}]`
+	for _, tc := range []struct {
+		name, other string
+		patches     int
+		want        error
+	}{
+		{"one patch", `{"c":1}`, 1, nil},
+		{"one patch whose test fails now", `{"a":2}`, 1, session.ErrConflict},
+		{"two patches", `{"c":1}`, 2, session.ErrConflict},
+		{"two patches, and nothing newer", `{}`, 2, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSite(t, nil)
+			c := s.begin(`{"a":1,"b":1}`)
+			h := s.open(c)
+			for range tc.patches {
+				s.stage(h, jsonPatch(t, long))
+			}
+			s.commit(s.open(c), patch(t, tc.other))
+			if _, err := h.Commit(t.Context(), session.Changes{}); !errors.Is(err, tc.want) {
+				t.Fatalf("got %v, want %v", err, tc.want)
+			}
+		})
 	}
 }
