@@ -218,7 +218,7 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 	var all []*database
 	for i := range 2 {
 		at := now.Add(time.Duration(-i) * time.Hour) // the second one is behind
-		m := &memory{Memory: storetest.NewMemory(func() time.Time { return at }), stats: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3}}
+		m := &ableStore{Memory: storetest.NewMemory(func() time.Time { return at }), stats: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3}}
 		rec := store.Record{Data: []byte("{}"), Created: at, Accessed: at, Idle: time.Hour, Absolute: at.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
 		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
 		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
