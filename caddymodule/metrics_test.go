@@ -204,7 +204,7 @@ func TestGauges(t *testing.T) {
 		t.Errorf("the listener is %v seconds behind", lag)
 	}
 	// A store that has been closed under the scrape is left out.
-	if err := m.Close(); err != nil {
+	if err := m.Memory.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if values, _ := s.visitor().scrape(); fmt.Sprint(values[`caddy_sessions_dead_letters{listener="shop/webhook/1"}`]) != "0" {
