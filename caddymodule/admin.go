@@ -112,14 +112,14 @@ type adminCall struct {
 // The call is cancelled when the process exits.
 func onStore(serve func(*adminCall) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		target, err := findTarget()
+		target, err := findTarget() //nolint:contextcheck // a store that it opens outlives the call
 		if err != nil {
 			return err
 		}
 		defer target.release()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		defer context.AfterFunc(leaving, cancel)()
+		defer context.AfterFunc(leaving, cancel)() //nolint:contextcheck // the exit is that of the process
 		return serve(&adminCall{adminTarget: target, w: w, r: r.WithContext(ctx)})
 	}
 }

@@ -30,7 +30,7 @@ func leave(patience time.Duration) bool {
 		lifetimes.Range(func(_, value any) bool {
 			lifetime := value.(*sync.Mutex)
 			lifetime.Lock() // when it is closed
-			lifetime.Unlock()
+			defer lifetime.Unlock()
 			return true
 		})
 	}()
