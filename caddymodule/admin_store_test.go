@@ -73,8 +73,7 @@ type ableStore struct {
 	*storetest.Memory
 	updater   store.Updater
 	stats     store.Stats
-	backup    func(context.Context, io.Writer) error          // instead of Memory's, if set
-	restore   func(context.Context, io.Reader) (int64, error) // the same
+	backup    func(context.Context, io.Writer) error // instead of Memory's, if set
 	countsErr error
 }
 
@@ -97,13 +96,6 @@ func (s *ableStore) Backup(ctx context.Context, w io.Writer) error {
 		return s.backup(ctx, w)
 	}
 	return s.Memory.Backup(ctx, w)
-}
-
-func (s *ableStore) Restore(ctx context.Context, r io.Reader) (int64, error) {
-	if s.restore != nil {
-		return s.restore(ctx, r)
-	}
-	return s.Memory.Restore(ctx, r)
 }
 
 // bareStore has no ability at all.

@@ -13,6 +13,16 @@ import (
 	"time"
 )
 
+// restoring is a store that restores as a test says.
+type restoring struct {
+	*ableStore
+	restore func(context.Context, io.Reader) (int64, error)
+}
+
+func (r *restoring) Restore(ctx context.Context, from io.Reader) (int64, error) {
+	return r.restore(ctx, from)
+}
+
 // TestOperatorsDoNotHoldUpTheExit has calls under way that would go on: a
 // backup that nobody reads, and a restore that nobody sends.
 func TestOperatorsDoNotHoldUpTheExit(t *testing.T) {
@@ -24,7 +34,7 @@ func TestOperatorsDoNotHoldUpTheExit(t *testing.T) {
 			before, exitBefore := leaving, exit
 			leaving, exit = context.WithCancel(context.Background())
 			t.Cleanup(func() { leaving, exit = before, exitBefore })
-			st := newAbleStore()
+			st := &restoring{ableStore: newAbleStore()}
 			begun, ended := make(chan struct{}), make(chan error, 1)
 			st.backup = func(_ context.Context, w io.Writer) error {
 				close(begun)
