@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -108,14 +109,18 @@ type adminCall struct {
 }
 
 // onStore lends the store to a call, and takes it back when it has answered.
+// The call is cancelled when the process exits.
 func onStore(serve func(*adminCall) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		target, err := findTarget()
+		target, err := findTarget() //nolint:contextcheck // a store that it opens outlives the call
 		if err != nil {
 			return err
 		}
 		defer target.release()
-		return serve(&adminCall{adminTarget: target, w: w, r: r})
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(leaving, cancel)() //nolint:contextcheck // the exit is that of the process
+		return serve(&adminCall{adminTarget: target, w: w, r: r.WithContext(ctx)})
 	}
 }
 

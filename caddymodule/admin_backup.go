@@ -30,7 +30,8 @@ func backup(c *adminCall) error {
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
-	out := &transferOut{w: c.w, control: http.NewResponseController(c.w)}
+	out := &transferOut{ctx: c.r.Context(), w: c.w, control: http.NewResponseController(c.w)}
+	defer context.AfterFunc(out.ctx, func() { _ = out.control.SetWriteDeadline(time.Unix(1, 0)) })()
 	err = archiver.Backup(c.r.Context(), out)
 	switch {
 	case err == nil:
@@ -53,7 +54,8 @@ func restore(c *adminCall) error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
-	in := &transferIn{r: c.r.Body, control: http.NewResponseController(c.w)}
+	in := &transferIn{ctx: c.r.Context(), r: c.r.Body, control: http.NewResponseController(c.w)}
+	defer context.AfterFunc(in.ctx, func() { _ = in.control.SetReadDeadline(time.Unix(1, 0)) })()
 	n, err := archiver.Restore(c.r.Context(), in)
 	if err != nil {
 		// What the client still sends is read, or it might not see the answer.
@@ -72,8 +74,9 @@ func restore(c *adminCall) error {
 	return c.answer(map[string]any{"restored": n})
 }
 
-// transferOut writes a long answer, as long as it moves.
+// transferOut writes a long answer, as long as it moves and its context lives.
 type transferOut struct {
+	ctx     context.Context
 	w       http.ResponseWriter
 	control *http.ResponseController
 	begun   bool
@@ -83,12 +86,16 @@ type transferOut struct {
 func (t *transferOut) Write(b []byte) (int, error) {
 	t.begun = true
 	_ = t.control.SetWriteDeadline(time.Now().Add(stall)) // not every server has one
+	if err := t.ctx.Err(); err != nil {
+		return 0, err
+	}
 	return t.w.Write(b)
 }
 
-// transferIn reads a long body, as long as it moves, whatever time limit the
-// endpoint sets for a whole request.
+// transferIn reads a long body, as long as it moves and its context lives,
+// whatever time limit the endpoint sets for a whole request.
 type transferIn struct {
+	ctx     context.Context
 	r       io.Reader
 	control *http.ResponseController
 	begun   bool
@@ -99,6 +106,10 @@ type transferIn struct {
 func (t *transferIn) Read(b []byte) (int, error) {
 	t.begun = true
 	_ = t.control.SetReadDeadline(time.Now().Add(stall)) // not every server has one
+	if err := t.ctx.Err(); err != nil {
+		t.failed = err
+		return 0, err
+	}
 	n, err := t.r.Read(b)
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.failed = err
