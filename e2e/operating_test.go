@@ -22,7 +22,7 @@ func TestKeysAndDirectory(t *testing.T) {
 			t.Fatalf("reload: %d %s", status, body)
 		}
 	}
-	before, between := p.client(t), p.client(t)
+	before, between := p.patientClient(t), p.patientClient(t)
 	before.do(`patch={"n":1}`)
 	reload(renewed + " " + old)
 	before.wantState("active")
@@ -76,5 +76,7 @@ func TestKeysAndDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := start(t, p.env(), p.dir, binary, "run", "--config", "Caddyfile")
-	until(t, "it refuses", nil, func() bool { return strings.Contains(refused.output(), "its MANIFEST is missing: restore the directory from a backup") })
+	until(t, "it refuses", nil, func() bool {
+		return strings.Contains(refused.output(), "its MANIFEST is missing: restore the directory from a backup")
+	})
 }
