@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -243,4 +245,27 @@ http://:{PORT} {
 	` + directive + `
 }
 `
+}
+
+// patient makes a request again whose connection was reset. Caddy binds the
+// site's socket anew at a reload, and drops connections that wait to be
+// accepted at that moment: those requests have reached nobody.
+type patient struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (p patient) RoundTrip(r *http.Request) (resp *http.Response, err error) {
+	for range 20 {
+		if resp, err = p.RoundTripper.RoundTrip(r); !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			break
+		}
+	}
+	return resp, err
+}
+
+// patientClient is a browser that tries again, for tests that reload.
+func (p *proxy) patientClient(t *testing.T) *client {
+	t.Helper()
+	c := p.client(t)
+	c.Transport = patient{c.Transport}
+	return c
 }

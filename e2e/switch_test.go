@@ -19,12 +19,12 @@ func TestReloadHandsOver(t *testing.T) {
 		return shopSite("sweep_interval 1s", brief+webhook(address, "create delete"), app)
 	}
 	p := newProxy(t, site(broken))
-	c := p.client(t)
+	c := p.patientClient(t)
 	stays, _, _ := c.do(`patch={"n":-1}` + stay)
 	events := c.eventStream()
 	want := map[string]bool{stays + " session.create": true}
 	for n := range 3 {
-		id, _, _ := p.client(t).do(fmt.Sprintf(`patch={"n":%d}`, n))
+		id, _, _ := p.patientClient(t).do(fmt.Sprintf(`patch={"n":%d}`, n))
 		want[id+" session.create"], want[id+" session.delete"] = true, true
 	}
 	receive(t, refused)
@@ -49,7 +49,7 @@ func TestReloadHandsOver(t *testing.T) {
 	}
 
 	// The sweep goes on, and so does the stream that began before.
-	id, _, _ := p.client(t).do(`patch={"n":4}`)
+	id, _, _ := p.patientClient(t).do(`patch={"n":4}`)
 	for {
 		if h := receive(t, heard); h.event.Type == "session.delete" && h.event.Data.Session == id {
 			break
