@@ -28,7 +28,7 @@ func churn(f *fleet, set settings, progress io.Writer) (*trial, error) {
 	}
 	defer p.stop()
 	total := 0
-	sample := func() error {
+	look := func() error {
 		s, err := p.sample(f.ctx)
 		s.Requests = total
 		t.Curve = append(t.Curve, s)
@@ -49,7 +49,7 @@ func churn(f *fleet, set settings, progress io.Writer) (*trial, error) {
 			total += begun.Requests + used.Requests
 		}
 		if i == 0 || i%2 == 1 {
-			if err := sample(); err != nil {
+			if err := look(); err != nil {
 				return nil, err
 			}
 		}
@@ -61,7 +61,7 @@ func churn(f *fleet, set settings, progress io.Writer) (*trial, error) {
 	if _, err := p.settledDisk(f.ctx); err != nil {
 		return nil, err
 	}
-	if err := sample(); err != nil {
+	if err := look(); err != nil {
 		return nil, err
 	}
 	// Disk and memory go up and down with compaction and garbage collection,
