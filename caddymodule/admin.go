@@ -28,6 +28,8 @@ func init() {
 //	GET    /sessions/stats                        what store, managers and listeners count
 //	GET    /sessions/dead-letters                 what listeners could not be told: limit, cursor
 //	POST   /sessions/dead-letters/{id}/retry      tries to tell it again
+//	DELETE /sessions/dead-letters/{id}            gives it up for good
+//	DELETE /sessions/backlog                      the same for all that waits for a listener that is not configured
 //	GET    /sessions/backup                       a copy of everything, streamed
 //	POST   /sessions/restore                      brings such a copy into an empty store
 //
@@ -61,7 +63,9 @@ func (*adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: of + "/{id}", Handler: methods{http.MethodGet: onStore(showSession), http.MethodDelete: onStore(endSession)}},
 		{Pattern: "/sessions/stats", Handler: methods{http.MethodGet: onStore(showStats)}},
 		{Pattern: "/sessions/dead-letters", Handler: methods{http.MethodGet: onStore(listDeadLetters)}},
+		{Pattern: "/sessions/dead-letters/{id}", Handler: methods{http.MethodDelete: onStore(discardDeadLetter)}},
 		{Pattern: "/sessions/dead-letters/{id}/retry", Handler: methods{http.MethodPost: onStore(retryDeadLetter)}},
+		{Pattern: "/sessions/backlog", Handler: methods{http.MethodDelete: onStore(discardBacklog)}},
 		{Pattern: "/sessions/backup", Handler: methods{http.MethodGet: onStore(backup)}},
 		{Pattern: "/sessions/restore", Handler: methods{http.MethodPost: onStore(restore)}},
 	}

@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -64,6 +66,22 @@ func listDeadLetters(c *adminCall) error {
 }
 
 func retryDeadLetter(c *adminCall) error {
+	if err := c.withLetter(store.Outbox.Revive); err != nil {
+		return err
+	}
+	c.local.Listeners.Wake()
+	return c.answer(map[string]any{"id": c.r.PathValue("id")})
+}
+
+func discardDeadLetter(c *adminCall) error {
+	if err := c.withLetter(store.Outbox.Bury); err != nil {
+		return err
+	}
+	return c.answer(map[string]any{"id": c.r.PathValue("id")})
+}
+
+// withLetter does something with the dead letter of the path.
+func (c *adminCall) withLetter(do func(store.Outbox, context.Context, string) error) error {
 	outbox, err := can[store.Outbox](c)
 	if err != nil {
 		return err
@@ -72,18 +90,39 @@ func retryDeadLetter(c *adminCall) error {
 		return err
 	}
 	id := c.r.PathValue("id")
-	if len(id) > maxCursor {
-		return noLetter()
+	if len(id) <= maxCursor {
+		err = do(outbox, c.r.Context(), id)
 	}
-	err = outbox.Revive(c.r.Context(), id)
-	switch {
-	case errors.Is(err, store.ErrGone):
-		return noLetter()
-	case err != nil:
-		return err
+	if len(id) > maxCursor || errors.Is(err, store.ErrGone) {
+		return problemOf(http.StatusNotFound, "there is no such dead letter")
 	}
-	c.local.Listeners.Wake()
-	return c.answer(map[string]any{"id": id})
+	return err
 }
 
-func noLetter() error { return problemOf(http.StatusNotFound, "there is no such dead letter") }
+// discardBacklog drops what waits for a listener that nobody tells it any
+// more. One of a configuration that is going still counts as configured.
+func discardBacklog(c *adminCall) error {
+	outbox, err := can[store.Outbox](c)
+	if err != nil {
+		return err
+	}
+	q, err := c.query("listener")
+	if err != nil {
+		return err
+	}
+	name := q.Get("listener")
+	if name == "" {
+		return badRequest("say for which `listener` nothing is to be kept; `/sessions/stats` lists them")
+	}
+	if _, ok := c.local.Listeners.All()[name]; ok {
+		return problemOf(http.StatusConflict, fmt.Sprintf("the listener %s is configured, and is to be told what waits for it; remove it from the configuration first, or discard single dead letters", name))
+	}
+	n, err := outbox.Discard(c.r.Context(), name)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return problemOf(http.StatusNotFound, "nothing waits for a listener of that name")
+	}
+	return c.answer(map[string]any{"discarded": n})
+}

@@ -74,10 +74,11 @@ type lockStats struct {
 
 // backlogView is what waits for one listener.
 type backlogView struct {
-	Name    string `json:"name"`
-	Waiting int    `json:"waiting"`
-	Dead    int    `json:"dead"`
-	Oldest  *int64 `json:"oldest,omitempty"`
+	Name       string `json:"name"`
+	Waiting    int    `json:"waiting"`
+	Dead       int    `json:"dead"`
+	Oldest     *int64 `json:"oldest,omitempty"`
+	Configured bool   `json:"configured"` // else nobody is told
 }
 
 func showStats(c *adminCall) error {
@@ -111,8 +112,12 @@ func showStats(c *adminCall) error {
 		if err != nil {
 			return err
 		}
+		configured := c.local.Listeners.All()
 		for _, b := range backlog {
-			view.Listeners = append(view.Listeners, backlogView{Name: b.Listener, Waiting: b.Waiting, Dead: b.Dead, Oldest: unixSeconds(b.Oldest)})
+			_, ok := configured[b.Listener]
+			view.Listeners = append(view.Listeners, backlogView{
+				Name: b.Listener, Waiting: b.Waiting, Dead: b.Dead, Oldest: unixSeconds(b.Oldest), Configured: ok,
+			})
 		}
 		slices.SortFunc(view.Listeners, func(a, b backlogView) int { return cmp.Compare(a.Name, b.Name) })
 	}

@@ -157,6 +157,13 @@ func TestAdminRefuses(t *testing.T) {
 		{"forged cursor of dead letters", "GET", "/sessions/dead-letters?cursor=%2b", "", 400, "cursor"},
 		{"unknown dead letter", "POST", "/sessions/dead-letters/" + long + "/retry", "", 404, "no such dead letter"},
 		{"dead letter that is alive", "POST", "/sessions/dead-letters/00000001/retry", "", 404, "no such dead letter"},
+		{"discard an unknown dead letter", "DELETE", "/sessions/dead-letters/" + long, "", 404, "no such dead letter"},
+		{"discard a letter that is alive", "DELETE", "/sessions/dead-letters/00000001", "", 404, "no such dead letter"},
+		{"discard a letter with a parameter", "DELETE", "/sessions/dead-letters/00000001?all=true", "", 400, `no parameter "all"`},
+		{"discard for nobody", "DELETE", "/sessions/backlog", "", 400, "say for which"},
+		{"discard for no name", "DELETE", "/sessions/backlog?listener=", "", 400, "say for which"},
+		{"discard, misspelt", "DELETE", "/sessions/backlog?listner=mail", "", 400, `no parameter "listner"`},
+		{"discard what nobody waits for", "DELETE", "/sessions/backlog?listener=" + long, "", 404, "nothing waits"},
 		{"restore into a store in use", "POST", "/sessions/restore", "", 400, "not a backup"},
 		{"restore with a parameter", "POST", "/sessions/restore?force=true", "", 400, `no parameter "force"`},
 	} {
@@ -195,6 +202,8 @@ func TestAdminMethods(t *testing.T) {
 		"/sessions/stats":                "GET, HEAD",
 		"/sessions/dead-letters":         "GET, HEAD",
 		"/sessions/dead-letters/x/retry": "POST",
+		"/sessions/dead-letters/x":       "DELETE",
+		"/sessions/backlog":              "DELETE",
 		"/sessions/backup":               "GET, HEAD",
 		"/sessions/restore":              "POST",
 	} {
@@ -368,6 +377,49 @@ func TestAdminDeadLetters(t *testing.T) {
 	}
 }
 
+// TestAdminDiscards: a dead letter, and all for a listener once no
+// configuration has it.
+func TestAdminDiscards(t *testing.T) {
+	st := shop(t, "")
+	fill(t, st, "shop", 4, "bob", store.Notice{Kind: store.NoticeSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
+	fill(t, st, "shop", 5, "bob", store.Notice{Kind: store.NoticeSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
+	for _, letter := range []string{"00000001", "00000002"} {
+		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app, _ := servingApp()
+	_, local, err := app.backend.Borrow()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.backend.Return()
+	answers := func(method, path string, status int, want string) {
+		t.Helper()
+		if w := ask(method, path, ""); w.Code != status || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s %s: %d %s, want %d %s", method, path, w.Code, w.Body, status, want)
+		}
+	}
+	done := local.Listeners.Use(map[string][]session.Subscription{"shop": {{Name: "mail", Kinds: []session.EventKind{session.EventSave}, Listener: silent{}}}})
+	answers("DELETE", "/sessions/dead-letters/00000002", 200, `{"id":"00000002"}`)
+	answers("DELETE", "/sessions/dead-letters/00000002", 404, "no such dead letter")
+	answers("DELETE", "/sessions/backlog?listener=mail", 409, "remove it from the configuration first")
+	answers("GET", "/sessions/stats", 200, `{"name":"audit","waiting":1,"dead":0,"oldest":1700003600,"configured":false},{"name":"mail","waiting":1,"dead":1,"oldest":1700003600,"configured":true}`)
+	answers("DELETE", "/sessions/backlog?listener=audit", 200, `{"discarded":1}`)
+	answers("DELETE", "/sessions/backlog?listener=audit", 404, "nothing waits")
+	done()
+	answers("DELETE", "/sessions/backlog?listener=mail", 200, `{"discarded":2}`)
+	answers("GET", "/sessions/stats", 200, `"listeners":[]`)
+}
+
+// silent is a listener that never answers.
+type silent struct{}
+
+func (silent) Hear(ctx context.Context, _ session.Event) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // hearing is a listener that has heard everything.
 type hearing func(session.Event)
 
@@ -381,7 +433,7 @@ func TestAdminWithABareStore(t *testing.T) {
 	fill(t, able, "shop", 1, "alice")
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/sessions/managers"}, {"GET", ofShop}, {"DELETE", ofShop + "?all=true"}, {"GET", "/sessions/dead-letters"},
-		{"POST", "/sessions/dead-letters/1/retry"}, {"GET", "/sessions/backup"}, {"POST", "/sessions/restore"},
+		{"POST", "/sessions/dead-letters/1/retry"}, {"DELETE", "/sessions/dead-letters/1"}, {"DELETE", "/sessions/backlog?listener=mail"}, {"GET", "/sessions/backup"}, {"POST", "/sessions/restore"},
 	} {
 		var p adminProblem
 		w := ask(c.method, c.path, "")

@@ -31,7 +31,7 @@ Exit status:
   1  failed: the server cannot be reached, or could not do it; a check of
      doctor failed
   2  the command line makes no sense
-  3  there is no such manager or session, or none matched
+  3  there is no such manager, session or dead letter, or none matched
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			newCLI(os.Stdin, os.Stdout, os.Stderr).addTo(cmd, caddyExit)
@@ -124,7 +124,7 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 		return finish(cmd, usageError("there is no command %q; --help shows which there are", args[0]))
 	}
 	for _, s := range []subcommand{
-		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(),
+		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
 		c.statsCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
 	} {
 		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, DisableFlagParsing: s.ids}

@@ -76,23 +76,74 @@ func (c *cli) retryCommand() subcommand {
 	return subcommand{
 		use: "retry <letter>...", short: "Tells listeners again what they could not be told", least: 1, most: maxLimit,
 		run: func(ctx context.Context, args []string) error {
-			client, err := c.client()
-			if err != nil {
-				return err
-			}
-			for _, id := range args {
-				var answer struct{ ID string }
-				r := adminRequest{method: http.MethodPost, path: "/sessions/dead-letters/" + url.PathEscape(id) + "/retry"}
-				if err := client.read(ctx, r, &answer); err != nil {
-					return fmt.Errorf("%s: %w", plain(id), err)
-				}
-				if c.json {
-					fmt.Fprintf(c.out, "{\"id\":%q}\n", answer.ID)
-				} else {
-					fmt.Fprintf(c.out, "%s is tried again\n", plain(answer.ID))
-				}
-			}
-			return nil
+			return c.eachLetter(ctx, args, http.MethodPost, "/retry", "is tried again")
 		},
 	}
+}
+
+func (c *cli) discardCommand() subcommand {
+	var listener string
+	var yes bool
+	return subcommand{
+		use: "discard (<letter>... | --listener <name> --yes)", short: "Gives up what listeners were to be told", most: maxLimit,
+		long: `
+Drops dead letters for good; or, for a listener that is not configured any
+more, all that waits for it. "stats" shows which listeners those are. The last
+data of ended sessions goes with what told of it.
+`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().StringVar(&listener, "listener", "", "Drop all that waits for this listener, which no configuration has")
+			cmd.Flags().BoolVar(&yes, "yes", false, "Yes, all of it")
+		},
+		run: func(ctx context.Context, args []string) error {
+			switch {
+			case len(args) > 0 && listener == "" && !yes:
+				return c.eachLetter(ctx, args, http.MethodDelete, "", "is discarded")
+			case len(args) > 0 || listener == "":
+				return usageError("name dead letters, or --listener with --yes, and not both")
+			case !yes:
+				return usageError("discard drops all that waits for %s; say --yes if that is meant", plain(listener))
+			}
+			return c.discardBacklog(ctx, listener)
+		},
+	}
+}
+
+func (c *cli) discardBacklog(ctx context.Context, listener string) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	r := adminRequest{method: http.MethodDelete, path: "/sessions/backlog?" + url.Values{"listener": {listener}}.Encode()}
+	if c.json {
+		return client.copy(ctx, r, c.out)
+	}
+	var answer struct{ Discarded int64 }
+	if err := client.read(ctx, r, &answer); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "discarded %s\n", count(answer.Discarded, "event"))
+	return nil
+}
+
+// eachLetter does something with dead letters, one after the other, and says
+// what became of each.
+func (c *cli) eachLetter(ctx context.Context, ids []string, method, suffix, done string) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		var answer struct{ ID string }
+		r := adminRequest{method: method, path: "/sessions/dead-letters/" + url.PathEscape(id) + suffix}
+		if err := client.read(ctx, r, &answer); err != nil {
+			return fmt.Errorf("%s: %w", plain(id), err)
+		}
+		if c.json {
+			fmt.Fprintf(c.out, "{\"id\":%q}\n", answer.ID)
+		} else {
+			fmt.Fprintf(c.out, "%s %s\n", plain(answer.ID), done)
+		}
+	}
+	return nil
 }

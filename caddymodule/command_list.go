@@ -77,11 +77,7 @@ func (c *cli) listManagers(ctx context.Context, client *adminClient) error {
 	t := table(c.out)
 	row(t, "MANAGER", "SESSIONS", "CONFIGURED")
 	for _, m := range answer.Managers {
-		configured := "yes"
-		if !m.Configured {
-			configured = "no"
-		}
-		row(t, plain(m.ID), sessionCount(m.Sessions), configured)
+		row(t, plain(m.ID), sessionCount(m.Sessions), yesNo(m.Configured))
 	}
 	return t.Flush()
 }

@@ -103,6 +103,13 @@ func clock(at *int64, now time.Time) string {
 
 func bytesOf(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
 // count shows a number with its noun.
 func count(n int64, noun string) string {
 	if n != 1 {

@@ -68,10 +68,10 @@ func (c *cli) printBacklog(w io.Writer, listeners []backlogView) error {
 		return nil
 	}
 	t := table(w)
-	row(t, "LISTENER", "WAITING", "DEAD", "OLDEST")
+	row(t, "LISTENER", "WAITING", "DEAD", "OLDEST", "CONFIGURED")
 	now := c.now()
 	for _, l := range listeners {
-		row(t, plain(l.Name), humanize.Comma(int64(l.Waiting)), humanize.Comma(int64(l.Dead)), ago(l.Oldest, now))
+		row(t, plain(l.Name), humanize.Comma(int64(l.Waiting)), humanize.Comma(int64(l.Dead)), ago(l.Oldest, now), yesNo(l.Configured))
 	}
 	return t.Flush()
 }

@@ -102,12 +102,17 @@ func TestCommandPrints(t *testing.T) {
 		"DELETE /sessions/managers/shop/sessions?all=true":                         `503 {"type":"urn:sessionproxy:unavailable","title":"Service Unavailable","status":503,"detail":"the disk is full","ended":7}`,
 		"GET /sessions/stats": `{"store":{"batches":3,"writes":1200,"damaged":1,"swept":5,"cache_bytes":1048576,"disk_bytes":5242880,"free_bytes":0,"swept_through":1700000000},` +
 			`"managers":[{"id":"shop","sessions":2,"configured":true,"opened":12000,"commits":30,"problems":1,"removed_headers":4}],"streams":1,"locks":{"held":2,"waiting":1},` +
-			`"listeners":[{"name":"mail","waiting":3,"dead":1,"oldest":1700003600}]}`,
+			`"listeners":[{"name":"left","waiting":12000,"dead":0,"oldest":1700000000,"configured":false},{"name":"mail","waiting":3,"dead":1,"oldest":1700003600,"configured":true}]}`,
 		"GET /sessions/locks":                           `{"locks":[{"manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","method":"GET","path":"/a\u001b[31m","age_seconds":1.234,"waiting":1}]}`,
 		"GET /sessions/dead-letters?limit=100":          `{"dead_letters":[{"id":"0001","listener":"mail","event":"delete","reason":"idle","manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","at":1700003600,"attempts":9,"error":"500"}],"next":"xyz"}`,
 		"GET /sessions/dead-letters?cursor=xyz&limit=1": `{"dead_letters":[]}`,
 		"POST /sessions/dead-letters/0001/retry":        `{"id":"0001"}`,
 		"POST /sessions/dead-letters/..%2Fbackup/retry": `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
+		"DELETE /sessions/dead-letters/0001":            `{"id":"0001"}`,
+		"DELETE /sessions/dead-letters/..%2Fbackup":     `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
+		"DELETE /sessions/backlog?listener=left":        `{"discarded":12000}`,
+		"DELETE /sessions/backlog?listener=a%26b":       `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"nothing waits for a listener of that name"}`,
+		"DELETE /sessions/backlog?listener=mail":        `409 {"type":"about:blank","title":"Conflict","status":409,"detail":"the listener mail is configured"}`,
 		"POST /sessions/restore":                        `409 {"type":"urn:sessionproxy:not-empty","title":"Conflict","status":409,"detail":"the session store is not empty"}`,
 	}}
 	server := httptest.NewServer(fake)
@@ -134,6 +139,8 @@ func TestCommandPrints(t *testing.T) {
 		"purge left", "purge left --yes", "purge shop --yes",
 		"stats", "stats --json", "top --once", "top --once --json", "top --interval 1ms",
 		"dead-letters", "dead-letters --limit 1 --cursor xyz", "retry 0001", "retry ../backup", "restore -",
+		"discard 0001", "discard 0001 ../backup --json", "discard", "discard 0001 --listener left", "discard 0001 --yes", "discard --yes",
+		"discard --listener left", "discard --listener left --yes", "discard --listener left --yes --json", "discard --listener a&b --yes", "discard --listener mail --yes",
 		"restore testdata/no-such-file", "backup", "no-such-command", "doctor --upstream x",
 	} {
 		t.Run(line, func(t *testing.T) {

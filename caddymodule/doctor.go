@@ -142,6 +142,10 @@ func (d *doctor) checkListeners(listeners []backlogView) {
 	dead, waiting := 0, 0
 	late, lag := "", behind
 	for _, l := range listeners {
+		if !l.Configured {
+			d.found("listeners", stateWarn, "configure it again, or drop them: `sessions discard --listener`", "%s waiting for %s, which no configuration has", count(int64(l.Waiting+l.Dead), "event"), l.Name)
+			continue
+		}
 		dead, waiting = dead+l.Dead, waiting+l.Waiting
 		if l.Waiting == 0 || l.Oldest == nil {
 			continue
@@ -154,7 +158,7 @@ func (d *doctor) checkListeners(listeners []backlogView) {
 		d.found("listeners", stateWarn, "the server's log says why: `session listener failed`", "%s waiting; %s has not heard what happened %s ago", count(int64(waiting), "event"), late, period(lag))
 	}
 	if dead > 0 {
-		d.found("listeners", stateWarn, "`sessions dead-letters` says why, `sessions retry` tries again", "%s could not be told", count(int64(dead), "event"))
+		d.found("listeners", stateWarn, "`sessions dead-letters` says why, `sessions retry` tries again, `sessions discard` gives up", "%s could not be told", count(int64(dead), "event"))
 	}
 	if late == "" && dead == 0 {
 		d.found("listeners", stateOK, "", "%s waiting, none given up", count(int64(waiting), "event"))

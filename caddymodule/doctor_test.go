@@ -304,10 +304,11 @@ func TestDoctorChecksListeners(t *testing.T) {
 		want      []string
 	}{
 		"none":           {nil, []string{"ok 0 events waiting, none given up"}},
-		"at work":        {[]backlogView{{"mail", 3, 0, at(60)}}, []string{"ok 3 events waiting, none given up"}},
-		"one is behind":  {[]backlogView{{"mail", 3, 0, at(61)}, {"files", 2, 0, at(3600)}}, []string{"warn 5 events waiting; files has not heard what happened 1h ago"}},
-		"dead letters":   {[]backlogView{{"mail", 0, 2, nil}}, []string{"warn 2 events could not be told"}},
-		"all that is no": {[]backlogView{{"mail", 1, 1, at(120)}}, []string{"warn 1 event waiting; mail has not heard what happened 2m ago", "warn 1 event could not be told"}},
+		"at work":        {[]backlogView{{"mail", 3, 0, at(60), true}}, []string{"ok 3 events waiting, none given up"}},
+		"one is behind":  {[]backlogView{{"mail", 3, 0, at(61), true}, {"files", 2, 0, at(3600), true}}, []string{"warn 5 events waiting; files has not heard what happened 1h ago"}},
+		"dead letters":   {[]backlogView{{"mail", 0, 2, nil, true}}, []string{"warn 2 events could not be told"}},
+		"all that is no": {[]backlogView{{"mail", 1, 1, at(120), true}}, []string{"warn 1 event waiting; mail has not heard what happened 2m ago", "warn 1 event could not be told"}},
+		"one is gone":    {[]backlogView{{"mail", 1, 2, at(120), false}, {"files", 1, 0, at(1), true}}, []string{"warn 3 events waiting for mail, which no configuration has", "ok 1 event waiting, none given up"}},
 	} {
 		d := newDoctor()
 		d.now = func() time.Time { return now }
@@ -329,7 +330,7 @@ func TestDoctorPrints(t *testing.T) {
 	dial := strings.TrimPrefix(upstream.URL, "http://")
 	fake := &fakeAdmin{answers: map[string]string{
 		"GET /config/":        string(adapt(t, "http://localhost {\nsession\nreverse_proxy "+dial+"\n}\n")),
-		"GET /sessions/stats": `{"store":{"damaged":2},"managers":[],"listeners":[{"name":"mail","waiting":3,"dead":1}]}`,
+		"GET /sessions/stats": `{"store":{"damaged":2},"managers":[],"listeners":[{"name":"mail","waiting":3,"dead":1,"configured":true}]}`,
 	}}
 	admin := httptest.NewServer(fake)
 	defer admin.Close()
@@ -339,7 +340,7 @@ func TestDoctorPrints(t *testing.T) {
 WARN  store: 2 records failed the checksum and are gone
       → check the disk; restore a backup if sessions are missed
 WARN  listeners: 1 event could not be told
-      → ` + "`sessions dead-letters` says why, `sessions retry` tries again" + `
+      → ` + "`sessions dead-letters` says why, `sessions retry` tries again, `sessions discard` gives up" + `
 FAIL  header limit: APP takes 2.0 KiB of Session-Data and then answers 431; inline_limit is 4.0 KiB, so that larger sessions break it
       → set ` + "`inline_limit 1KiB`" + `, or let the app's server take more header
 OK    reachable without the proxy: APP answers on the loopback interface alone

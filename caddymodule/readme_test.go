@@ -44,7 +44,7 @@ func TestReadmeNamesAll(t *testing.T) {
 	}
 	c := newCLI(nil, nil, nil)
 	for _, s := range []subcommand{
-		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(),
+		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
 		c.statsCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
 	} {
 		name, _, _ := strings.Cut(s.use, " ")
@@ -55,7 +55,7 @@ func TestReadmeNamesAll(t *testing.T) {
 		least int
 	}{
 		"metric":         {metrics, 25},
-		"command":        {commands, 11},
+		"command":        {commands, 12},
 		"Caddyfile word": {matches(t, `"(\w+)":\s+func\(\) error`, "caddyfile_*.go"), 35},
 		"problem":        {matches(t, `urn:sessionproxy:([a-z-]+)`, "*.go", "../sessionproxy/*.go"), 12},
 		"header":         {matches(t, `"(Session-[A-Z][A-Za-z-]+)"`, "../sessionproxy/*.go"), 11},

@@ -48,6 +48,17 @@ func TestUploadsGoWithTheirSession(t *testing.T) {
 	if status != 0 || !strings.Contains(out, "delete (idle)") || strings.Contains(out, "outside") {
 		t.Errorf("dead-letters: [%d] %s", status, out)
 	}
+	if out, status := p.operate("discard", "--listener", "shop/remove_files/1", "--yes"); status != 1 {
+		t.Errorf("discarding what a listener is to be told that is configured: [%d] %s", status, out)
+	}
+	_, letter, _ := strings.Cut(out, "\n")
+	letter, _, _ = strings.Cut(letter, " ")
+	if out, status := p.operate("discard", letter); status != 0 || out != letter+" is discarded\n" {
+		t.Errorf("discard: [%d] %s", status, out)
+	}
+	if listeners, _ := p.stats(); len(listeners) != 0 {
+		t.Errorf("left are %v", listeners)
+	}
 }
 
 // TestUploadsGoAcrossAKill is kill -9 when the session has ended and its file

@@ -89,8 +89,7 @@ type Outbox interface {
 	Deliveries(ctx context.Context, listener string, n int) (due []Delivery, next time.Time, err error)
 
 	// Settle notes what became of deliveries, in one step, or in a few when
-	// there are many. One that is settled already is no error. A dead one can
-	// be settled as delivered, too, by whoever gives it up.
+	// there are many. One that is settled already is no error.
 	Settle(ctx context.Context, done ...Settlement) error
 
 	// DeadLetters returns at most n dead deliveries, of all listeners, that
@@ -101,6 +100,16 @@ type Outbox interface {
 	// Revive has a dead delivery tried again, at once. ErrGone says that
 	// there is no dead delivery of that ID.
 	Revive(ctx context.Context, id string) error
+
+	// Bury removes a dead delivery, as if it had been delivered. ErrGone says
+	// that there is no dead delivery of that ID.
+	Bury(ctx context.Context, id string) error
+
+	// Discard removes all that waits for the listener, dead or not, as if it
+	// had been delivered, and returns how many deliveries that were. It is
+	// done in steps: what went before an error is gone, and what is filed
+	// meanwhile may stay.
+	Discard(ctx context.Context, listener string) (int, error)
 
 	// Backlog tells what waits, for each listener that has something, in
 	// order of their names.

@@ -145,31 +145,6 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) ([]store.D
 	return s.open(ctx, letters)
 }
 
-// Revive implements store.Outbox.
-func (s *Store) Revive(ctx context.Context, id string) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
-	return s.writer.do(ctx, &op{run: func(b *batch) error {
-		l := b.s.outbox.find(id)
-		if _, gone := b.mail.gone[l]; l == nil || gone {
-			return store.ErrGone
-		}
-		raw := deliveryKey(l.box.listener, l.post.seq)
-		a, err := readAttempts(b.txn, raw)
-		if err != nil {
-			return err
-		}
-		if !a.dead {
-			return store.ErrGone
-		}
-		a.dead, a.next = false, time.Time{}
-		b.staged++
-		return b.again(l, raw, &a)
-	}})
-}
-
 // Backlog implements store.Outbox.
 func (s *Store) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 	if err := s.enter(ctx); err != nil {

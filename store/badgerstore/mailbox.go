@@ -81,7 +81,7 @@ func (m *mailbox) add(l *letter) {
 func (m *mailbox) remove(l *letter) {
 	m.waiting--
 	q := m.queues[l.post.session]
-	switch i := slices.Index(q.letters, l); {
+	switch i, _ := slices.BinarySearchFunc(q.letters, l, (*letter).compare); {
 	case len(q.letters) == 1:
 		heap.Remove(q.heap, q.index)
 		delete(m.queues, l.post.session)

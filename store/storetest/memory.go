@@ -20,7 +20,8 @@ import (
 type Memory struct {
 	// Before runs ahead of each call, outside of any lock: it may wait for
 	// a gate, or return an error that the call then answers. op is
-	// load, save, delete, touch, list, update, sweep, page, deliveries or settle.
+	// load, save, delete, touch, list, update, sweep, page, deliveries, settle,
+	// bury or discard.
 	Before func(op string, key store.Key) error
 
 	now     func() time.Time

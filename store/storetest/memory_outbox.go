@@ -116,6 +116,33 @@ func (m *Memory) Revive(ctx context.Context, id string) error {
 	return store.ErrGone
 }
 
+// Bury implements store.Outbox.
+func (m *Memory) Bury(ctx context.Context, id string) error {
+	leave, err := m.enter(ctx, "bury", store.Key{})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	i := slices.IndexFunc(m.letters, func(d *store.Delivery) bool { return d.Dead && d.ID == id })
+	if i < 0 {
+		return store.ErrGone
+	}
+	m.letters = slices.Delete(m.letters, i, i+1)
+	return nil
+}
+
+// Discard implements store.Outbox.
+func (m *Memory) Discard(ctx context.Context, listener string) (int, error) {
+	leave, err := m.enter(ctx, "discard", store.Key{})
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
+	n := len(m.letters)
+	m.letters = slices.DeleteFunc(m.letters, func(d *store.Delivery) bool { return d.Listener == listener })
+	return n - len(m.letters), nil
+}
+
 // Backlog implements store.Outbox.
 func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 	leave, err := m.enter(ctx, "backlog", store.Key{})

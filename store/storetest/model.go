@@ -38,6 +38,7 @@ func testModel(t *testing.T, e Engine) {
 		if _, ok := real.(store.Outbox); ok {
 			m.listeners = []string{fmt.Sprint("hook", run), fmt.Sprint("files", run)}
 			actions["deliver"], actions["revive"] = m.deliver, m.revive
+			actions["bury"], actions["discard"] = m.bury, m.discard
 		}
 		rt.Repeat(actions)
 	})

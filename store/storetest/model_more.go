@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -122,16 +123,36 @@ func (m *machine) deliver(rt *rapid.T) {
 	}
 }
 
-func (m *machine) revive(rt *rapid.T) {
+func (m *machine) revive(rt *rapid.T) { m.withDead(rt, store.Outbox.Revive) }
+func (m *machine) bury(rt *rapid.T)   { m.withDead(rt, store.Outbox.Bury) }
+
+func (m *machine) withDead(rt *rapid.T, do func(store.Outbox, context.Context, string) error) {
 	dead := m.dead(rt)
 	if len(dead[0]) == 0 {
 		rt.Skip()
 	}
 	i := rapid.IntRange(0, len(dead[0])-1).Draw(rt, "which")
 	for j, o := range m.outboxes() {
-		if err := o.Revive(m.t.Context(), dead[j][i].ID); err != nil {
+		if err := do(o, m.t.Context(), dead[j][i].ID); err != nil {
 			rt.Fatal(err)
 		}
+	}
+}
+
+func (m *machine) discard(rt *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(rt, "rarely") > 0 {
+		rt.Skip()
+	}
+	listener := rapid.SampledFrom(m.listeners).Draw(rt, "listener")
+	var n [2]int
+	for j, o := range m.outboxes() {
+		var err error
+		if n[j], err = o.Discard(m.t.Context(), listener); err != nil {
+			rt.Fatal(err)
+		}
+	}
+	if n[0] != n[1] {
+		rt.Fatalf("the model has discarded %d, the store %d", n[0], n[1])
 	}
 }
 

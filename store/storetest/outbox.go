@@ -294,7 +294,17 @@ func testDeadLetters(t *testing.T, r *rig) {
 	saying(t, r.due("hook", 10), "shop 1 save  k2") // where it was
 	saying(t, r.dead("", 10), "shop 1 save  k1")
 	saying(t, r.dead(dead[0].ID, 10))
-	r.settle(store.Settlement{ID: dead[0].ID, Delivered: true}) // by hand
+	for _, id := range []string{alive.ID, dead[1].ID, "no id", ""} {
+		if err := o.Bury(t.Context(), id); !isGone(err) {
+			t.Fatalf("burying what is not dead: %v", err)
+		}
+	}
+	if err := o.Bury(t.Context(), dead[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Bury(t.Context(), dead[0].ID); !isGone(err) {
+		t.Fatalf("burying twice: %v", err)
+	}
 	saying(t, r.dead("", 10))
 	for _, want := range []string{"shop 1 save  k2", "shop 1 save  k3"} {
 		d := r.due("hook", 10)

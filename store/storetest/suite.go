@@ -49,6 +49,8 @@ func Run(t *testing.T, e Engine) {
 		{"outbox", testOutbox},
 		{"outbox order", testOutboxOrder},
 		{"dead letters", testDeadLetters},
+		{"discarded", testDiscarded},
+		{"discard beside deliveries", testDiscardBesideDeliveries},
 		{"outbox reopened", testOutboxReopened},
 		{"limit", testLimit},
 		{"parallel sign-ins", testParallelSignIns},

@@ -1,0 +1,121 @@
+package badgerstore
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// What waits is more than one step takes: dead, of one session, and of many.
+// There is no space left on the disk, and nothing is left of the sessions.
+func TestDiscardingMany(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	s := open(t, t.TempDir(), func(o *Options) {
+		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.Reserve, o.Durability = 1<<30, Async
+	})
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	saved := store.Notice{Kind: store.NoticeSaved, Listeners: []string{"gone"}, Keys: []string{"k"}}
+	const n = settleStep + 7
+	for i := range n {
+		next := rec
+		next.Version = rec.Version.Next()
+		if err := s.Save(t.Context(), keyOf(1), store.Write{Record: next, Notices: []store.Notice{saved}}, store.IfVersion(rec.Version)); err != nil {
+			t.Fatal(err)
+		}
+		rec = next
+		create(t, s, crashKey(i), "y")
+		if err := s.Delete(t.Context(), crashKey(i), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"gone", "hook"}}); err != nil {
+		t.Fatal(err)
+	}
+	due, _, err := s.Deliveries(t.Context(), "gone", n)
+	if err != nil || len(due) != n {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+	dead := make([]store.Settlement, 0, n)
+	for _, d := range due {
+		dead = append(dead, store.Settlement{ID: d.ID, Dead: true})
+	}
+	if err := s.Settle(t.Context(), dead...); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(1 << 20)
+	s.space.look()
+	if err := s.Bury(t.Context(), dead[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Discard(t.Context(), "gone"); got != 2*n || err != nil {
+		t.Fatalf("discarded %d, %v", got, err)
+	}
+	consistent(t, s)
+	if got, err := s.Discard(t.Context(), "hook"); got != 1 || err != nil {
+		t.Fatalf("discarded %d, %v", got, err)
+	}
+	if err := s.db.View(isEmpty); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+}
+
+// What the same batch has settled, or buried, is not counted again.
+func TestDiscardingInTheBatchOfASettlement(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	for i := range byte(3) {
+		create(t, s, keyOf(i), "x")
+		if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due, _, err := s.Deliveries(t.Context(), "gone", 10)
+	if err != nil || len(due) != 3 {
+		t.Fatalf("%d deliveries, %v", len(due), err)
+	}
+	number, _ := s.listeners.number("gone")
+	err = s.writer.do(t.Context(), &op{run: func(b *batch) error {
+		if err := b.settle(s.outbox.find(due[0].ID), &store.Settlement{Delivered: true}); err != nil {
+			return err
+		}
+		if err := b.settle(s.outbox.find(due[1].ID), &store.Settlement{Dead: true}); err != nil {
+			return err
+		}
+		for _, want := range []int{2, 0} {
+			if n, err := b.discard(number); n != want || err != nil {
+				t.Errorf("discarded %d, %v; want %d", n, err, want)
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.View(isEmpty); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+}
+
+func TestDiscardingWhileABackupIsRestored(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	create(t, s, keyOf(1), "x")
+	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.restoring.Store(true)
+	if n, err := s.Discard(t.Context(), "gone"); n != 0 || !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("discarded %d, %v", n, err)
+	}
+	s.restoring.Store(false)
+	if n, err := s.Discard(t.Context(), "gone"); n != 1 || err != nil {
+		t.Fatalf("discarded %d, %v", n, err)
+	}
+}
