@@ -134,6 +134,9 @@ func (b *batch) commit() error {
 	}
 	err := b.writeCounts()
 	if err == nil {
+		for key := range b.overlay {
+			b.s.cache.shard(key).writes(key)
+		}
 		err = b.txn.Commit()
 	}
 	if err != nil {

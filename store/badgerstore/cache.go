@@ -26,6 +26,9 @@ type shard struct {
 	// changes counts writes; a reader that missed installs what it found
 	// only if it has not moved meanwhile, or it could install a stale copy.
 	changes uint64
+	// writing are the records of the commit under way: some readers find the
+	// old one on disk, and some the new one, so that no copy is kept.
+	writing map[store.Key]struct{}
 	pending map[store.Key]*touched
 	due     []store.Key // pending touches that have to be written now
 }
@@ -50,7 +53,7 @@ func newCache(limit int64) *cache {
 	for i := range c.shards {
 		c.shards[i] = shard{
 			entries: make(map[store.Key]*cached), order: list.New(),
-			limit: limit / int64(len(c.shards)), pending: make(map[store.Key]*touched),
+			limit: limit / int64(len(c.shards)), writing: make(map[store.Key]struct{}), pending: make(map[store.Key]*touched),
 		}
 	}
 	return c
@@ -73,15 +76,20 @@ func (s *shard) get(key store.Key) (e entry, ok bool, changes uint64) {
 	return c.entry, true, s.changes
 }
 
-// install adds what a reader found on disk, unless something changed since.
-// It returns the entry with the pending access time.
+// install adds what a reader found on disk, unless something changed since. It
+// returns what the reader is to see: the copy, if there is one by now, since
+// others have seen it, and the disk may be a commit ahead of it; otherwise the
+// entry with the pending access time.
 func (s *shard) install(key store.Key, e entry, changes uint64) entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c, ok := s.entries[key]; ok {
+		return c.entry
+	}
 	if p := s.pending[key]; p != nil {
 		p.merge(&e.rec)
 	}
-	if _, there := s.entries[key]; !there && s.changes == changes {
+	if _, writing := s.writing[key]; !writing && s.changes == changes {
 		s.put(key, e)
 	}
 	return e
@@ -113,12 +121,21 @@ func (s *shard) remove(key store.Key) {
 	}
 }
 
+// writes comes before the commit of a write; wrote or forget follow it.
+func (s *shard) writes(key store.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.writing[key] = struct{}{}
+}
+
 // wrote follows a committed write; a nil entry is a deletion. What a later
 // touch has advanced stays ahead.
 func (s *shard) wrote(key store.Key, e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
+	delete(s.writing, key)
 	if e == nil {
 		s.remove(key)
 		delete(s.pending, key)
@@ -141,6 +158,7 @@ func (s *shard) forget(key store.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
+	delete(s.writing, key)
 	s.remove(key)
 }
 
