@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,8 @@ func TestReadmeOperators(t *testing.T) {
 			}
 			if strings.HasSuffix(line, " top") { // it goes on until Ctrl-C
 				p.interrupted(line)
+			} else if strings.Contains(line, "<letter>") {
+				p.findsNothing(strings.ReplaceAll(line, "<letter>", "1-none"))
 			} else if out, err := p.shell(line); err != nil {
 				t.Errorf("%s: %v\n%s", line, err, out)
 			}
@@ -67,6 +70,17 @@ func TestReadmeOperators(t *testing.T) {
 	}
 	if ran < 12 {
 		t.Errorf("%d commands", ran)
+	}
+}
+
+// findsNothing runs a line that is understood, and for which there is nothing
+// to do: exit status 3.
+func (p *proxy) findsNothing(line string) {
+	p.t.Helper()
+	out, err := p.shell(line)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		p.t.Errorf("%s: %v\n%s", line, err, out)
 	}
 }
 
@@ -102,6 +116,11 @@ func TestOperatingPage(t *testing.T) {
 	for _, block := range blocksOf(t, "../docs/operating.md", "sh") {
 		for line := range strings.Lines(block) {
 			line = strings.TrimSpace(line)
+			if strings.Contains(line, " discard ") {
+				p.findsNothing(line)
+				ran++
+				continue
+			}
 			on := p
 			restores := strings.Contains(line, "restore")
 			if restores {
@@ -124,7 +143,7 @@ func TestOperatingPage(t *testing.T) {
 			ran++
 		}
 	}
-	if ran != 4 {
+	if ran != 6 {
 		t.Errorf("%d commands", ran)
 	}
 }
