@@ -16,6 +16,7 @@ type gauges struct {
 	streams, locks                     *prometheus.Desc
 	lag, waiting, dead                 *prometheus.Desc
 	disk, free, cached, swept, damaged *prometheus.Desc
+	writable, reserve                  *prometheus.Desc
 }
 
 // scrapeTimeout bounds how long a scrape waits for a store.
@@ -26,22 +27,24 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName("caddy", "sessions", name), help, labels, nil)
 	}
 	return &gauges{
-		streams: desc("open_streams", "WebSockets and event streams that end with their session."),
-		locks:   desc("locks_held", "Sessions whose lock a request has."),
-		lag:     desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
-		waiting: desc("listener_waiting", "Events that the listener is still to be told.", "listener"),
-		dead:    desc("dead_letters", "Events that the listener is not told any more, until somebody asks for it.", "listener"),
-		disk:    desc("store_disk_bytes", "Disk space that the session store takes."),
-		free:    desc("store_free_bytes", "Free disk space where the session store is."),
-		cached:  desc("store_cache_bytes", "Memory that the session store has for copies of records."),
-		swept:   desc("store_swept_total", "Sessions that were found expired and ended."),
-		damaged: desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
+		streams:  desc("open_streams", "WebSockets and event streams that end with their session."),
+		locks:    desc("locks_held", "Sessions whose lock a request has."),
+		lag:      desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
+		waiting:  desc("listener_waiting", "Events that the listener is still to be told.", "listener"),
+		dead:     desc("dead_letters", "Events that the listener is not told any more, until somebody asks for it.", "listener"),
+		disk:     desc("store_disk_bytes", "Disk space that the session store takes."),
+		free:     desc("store_free_bytes", "Free disk space where the session store is."),
+		cached:   desc("store_cache_bytes", "Memory that the session store has for copies of records."),
+		swept:    desc("store_swept_total", "Sessions that were found expired and ended."),
+		writable: desc("store_writable", "1 while the session store takes writes, 0 while it refuses them."),
+		reserve:  desc("store_reserve_bytes", "Free disk space below which the session store refuses writes."),
+		damaged:  desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged} {
+	for _, d := range []*prometheus.Desc{g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.writable, g.reserve} {
 		to <- d
 	}
 }
@@ -74,6 +77,14 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		tell(g.cached, prometheus.GaugeValue, float64(s.CacheBytes))
 		tell(g.swept, prometheus.CounterValue, float64(s.Swept))
 		tell(g.damaged, prometheus.CounterValue, float64(s.Damaged))
+		if h := s.Health; h != nil {
+			writable := 0.0
+			if h.Writable {
+				writable = 1
+			}
+			tell(g.writable, prometheus.GaugeValue, writable)
+			tell(g.reserve, prometheus.GaugeValue, float64(h.ReserveBytes))
+		}
 	}
 }
 
@@ -122,8 +133,8 @@ func backlogs(all []*database) map[string]store.Backlog {
 	return sum
 }
 
-// statsOf adds up what the stores tell of themselves; of free space it is the
-// least. It reports false if none of them tells anything.
+// statsOf adds up what the stores tell of themselves. Of free space it is the
+// least, and of health that of a store which refuses writes, if there is one. It reports false if none of them tells anything.
 func statsOf(all []*database) (sum store.Stats, ok bool) {
 	for _, db := range all {
 		reporter, reports := db.store.(store.Reporter)
@@ -135,6 +146,9 @@ func statsOf(all []*database) (sum store.Stats, ok bool) {
 			sum.FreeBytes = s.FreeBytes
 		}
 		ok = true
+		if s.Health != nil && (sum.Health == nil || sum.Health.Writable) {
+			sum.Health = s.Health
+		}
 		sum.DiskBytes += s.DiskBytes
 		sum.CacheBytes += s.CacheBytes
 		sum.Swept += s.Swept

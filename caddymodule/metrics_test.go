@@ -173,7 +173,7 @@ func TestGauges(t *testing.T) {
 	const ago = 2 * time.Hour
 	s := newSite(t)
 	m, line := newMemory(t, func() time.Time { return time.Now().Add(-ago) })
-	m.stats = store.Stats{DiskBytes: 11, FreeBytes: 12, CacheBytes: 13, Swept: 14, Damaged: 15}
+	m.stats = store.Stats{DiskBytes: 11, FreeBytes: 12, CacheBytes: 13, Swept: 14, Damaged: 15, Health: &store.Health{ReserveBytes: 16}}
 	s.load(s.config(line, "", metricsRoutes+app(t, counter)+"\n}"))
 	for i := range 3 {
 		now := time.Now().Add(-ago)
@@ -194,6 +194,7 @@ func TestGauges(t *testing.T) {
 	for name, want := range map[string]float64{
 		"open_streams": 0, "locks_held": 0,
 		"store_disk_bytes": 11, "store_free_bytes": 12, "store_cache_bytes": 13, "store_swept_total": 14, "store_damaged_total": 15,
+		"store_writable": 0, "store_reserve_bytes": 16,
 		`listener_waiting{listener="shop/webhook/1"}`: 2, `dead_letters{listener="shop/webhook/1"}`: 1,
 	} {
 		if got, ok := values["caddy_sessions_"+name]; !ok || got != want {
@@ -215,10 +216,11 @@ func TestGauges(t *testing.T) {
 // TestGaugesOfSeveralStores adds up what two open stores tell.
 func TestGaugesOfSeveralStores(t *testing.T) {
 	now := time.Now()
+	health := []*store.Health{{Writable: true}, {Reason: "no space"}}
 	var all []*database
 	for i := range 2 {
 		at := now.Add(time.Duration(-i) * time.Hour) // the second one is behind
-		m := &ableStore{Memory: storetest.NewMemory(func() time.Time { return at }), stats: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3}}
+		m := &ableStore{Memory: storetest.NewMemory(func() time.Time { return at }), stats: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3, Health: health[i]}}
 		rec := store.Record{Data: []byte("{}"), Created: at, Accessed: at, Idle: time.Hour, Absolute: at.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
 		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
 		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
@@ -233,7 +235,7 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("waiting: %+v, want %+v", got, want)
 	}
-	if s, ok := statsOf(all); !ok || s != (store.Stats{DiskBytes: 20, FreeBytes: 4, Swept: 6}) {
+	if s, ok := statsOf(all); !ok || s != (store.Stats{DiskBytes: 20, FreeBytes: 4, Swept: 6, Health: health[1]}) {
 		t.Errorf("stats: %+v, %v", s, ok)
 	}
 	if _, ok := statsOf(nil); ok {

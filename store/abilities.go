@@ -116,6 +116,18 @@ type Stats struct {
 	CacheBytes   int64     `json:"cache_bytes"`   // of memory, for copies of records
 	DiskBytes    int64     `json:"disk_bytes"`
 	FreeBytes    int64     `json:"free_bytes"` // of disk space, as last looked at
+	Health       *Health   `json:"health,omitempty"`
+}
+
+// Health says whether a store takes writes now, and what it needs to go on
+// taking them. A reserve of zero means that the file system does not count that.
+type Health struct {
+	Writable      bool   `json:"writable"`
+	Reason        string `json:"reason,omitempty"` // why not, and what to do; empty if Writable
+	FreeBytes     int64  `json:"free_bytes"`       // as last looked at, as the others
+	ReserveBytes  int64  `json:"reserve_bytes"`    // with less, writes are refused
+	FreeInodes    int64  `json:"free_inodes"`
+	ReserveInodes int64  `json:"reserve_inodes"`
 }
 
 // Reporter is the ability of a store to tell how it is.

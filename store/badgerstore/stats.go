@@ -14,12 +14,21 @@ func (s *Store) Stats() store.Stats {
 	stats := store.Stats{
 		Batches: s.writer.batches.Load(), Writes: s.writer.writes.Load(), Damaged: s.damaged.Load(),
 		Swept: s.swept.Load(), CacheBytes: s.cache.bytes(),
-		DiskBytes: s.disk.used(s.opts.Dir), FreeBytes: s.space.free.Load(),
+		DiskBytes: s.disk.used(s.opts.Dir), FreeBytes: s.space.free.Load(), Health: s.health(),
 	}
 	if at, ok := s.sweep.through(); ok {
 		stats.SweptThrough = moment(at)
 	}
 	return stats
+}
+
+// health says whether writes are accepted.
+func (s *Store) health() *store.Health {
+	h := &store.Health{Writable: true, FreeBytes: s.space.free.Load(), ReserveBytes: s.opts.Reserve}
+	if err := s.space.short(); err != nil {
+		h.Writable, h.Reason = false, err.Error()
+	}
+	return h
 }
 
 // diskInterval is how old an answer of disk may be.
