@@ -129,7 +129,7 @@ func TestAuditGoesWhereTheLogBlockSays(t *testing.T) {
 	s.load(s.config(line+"\naudit", global("two.log"), routes))
 	v.get("/")
 	v.get("/end")
-	s.visitor().get("/", "Cookie", "shop_session=nonsense")
+	s.visitor().get("/", "Cookie", "shop_ticket=nonsense")
 	s.stop()
 	if n := len(audit.loggers); n != 0 {
 		t.Errorf("%d configurations that have gone are written to", n)

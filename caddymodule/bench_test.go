@@ -75,7 +75,7 @@ func BenchmarkRead(b *testing.B) {
 			server := served(b)
 			cookies := make([]string, 2048) // spread over the memory, as in life
 			for i := range cookies {
-				cookies[i] = "theme=dark; bench_session=" + strings.Repeat("x", 70)
+				cookies[i] = "theme=dark; bench_ticket=" + strings.Repeat("x", 70)
 				if strings.Contains(bc.routes, "session") {
 					w := httptest.NewRecorder()
 					server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/begin", nil))

@@ -66,7 +66,7 @@ func TestCookieSiteAndBearerAPI(t *testing.T) {
 	v.Jar = nil // every header is given by hand
 
 	login, _ := v.get("/shop/login")
-	cookie := "shop_session=" + login.Cookies()[0].Value
+	cookie := "shop_ticket=" + login.Cookies()[0].Value
 	login, _ = v.get("/api/login")
 	bearer := "Bearer " + login.Header.Get("Session-Ticket")
 	if login.Header.Get("Cache-Control") != "no-store" || login.Header.Get("Set-Cookie") != "" || len(bearer) < 60 {
@@ -109,12 +109,12 @@ func TestCookieSiteAndBearerAPI(t *testing.T) {
 
 	text := strings.TrimPrefix(bearer, "Bearer ")
 	for _, c := range [][]string{
-		{"/shop/", "Cookie", "shop_session=" + text},
-		{"/shop/", "Cookie", "shop_session=" + key},
+		{"/shop/", "Cookie", "shop_ticket=" + text},
+		{"/shop/", "Cookie", "shop_ticket=" + key},
 		{"/shop/", "Authorization", bearer},
 		{"/api/", "Authorization", "Bearer " + key},
-		{"/api/", "Authorization", "Bearer " + strings.TrimPrefix(cookie, "shop_session=")},
-		{"/api/", "Cookie", "api_session=" + text},
+		{"/api/", "Authorization", "Bearer " + strings.TrimPrefix(cookie, "shop_ticket=")},
+		{"/api/", "Cookie", "api_ticket=" + text},
 		{"/keys/", "X-Key-Session", text},
 	} {
 		_, body := v.get(c[0], c[1:]...)

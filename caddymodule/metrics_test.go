@@ -93,7 +93,7 @@ func TestMetrics(t *testing.T) {
 		`opened_total{manager="shop",state="active"}`: 1,
 	})
 	v.moves("spoofed headers and a bad ticket", func() {
-		s.visitor().get("/", "Session-Id", "me", "Session-Data", "{}", "Cookie", "shop_session="+ticket[:len(ticket)-4]+"AAAA")
+		s.visitor().get("/", "Session-Id", "me", "Session-Data", "{}", "Cookie", "shop_ticket="+ticket[:len(ticket)-4]+"AAAA")
 	}, map[string]float64{
 		`removed_headers_total{manager="shop",place="request"}`: 2,
 		`refused_tickets_total{kind="forged",manager="shop"}`:   1,

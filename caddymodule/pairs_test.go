@@ -128,7 +128,7 @@ func (p *pairs) send(t *testing.T, v *visitor, query, ticket string) (begun chan
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Cookie", "shop_session="+ticket)
+	r.Header.Set("Cookie", "shop_ticket="+ticket)
 	client := &http.Client{Transport: v.Transport} // without the jar: a tab keeps what it had
 	go func() {
 		resp, err := client.Do(r)
@@ -187,7 +187,7 @@ func (p *pairs) run(t *testing.T, gate, slow, fast string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Header.Set("Cookie", "shop_session="+candidate)
+		r.Header.Set("Cookie", "shop_ticket="+candidate)
 		resp, err := (&http.Client{Transport: v.Transport}).Do(r)
 		if err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 			for _, name := range []string{"Session-Id", "Session-Meta", "Session-Endpoint"} {
 				w.Header().Set(name, "leak")
 			}
-			w.Header().Add("Set-Cookie", "__Host-shop_session=planted; Secure")
+			w.Header().Add("Set-Cookie", "__Host-shop_ticket=planted; Secure")
 			w.Header().Add("Set-Cookie", "own=1")
 			_, _ = io.WriteString(w, "body")
 			w.Header().Set("Session-Patch", `{"late":1}`)
@@ -140,14 +140,14 @@ https://:%s {
 			}
 			resp, _ := send("/begin", nil)
 			cookies := resp.Cookies()
-			if len(cookies) != 1 || cookies[0].Name != "__Host-shop_session" || !cookies[0].Secure || !cookies[0].HttpOnly {
+			if len(cookies) != 1 || cookies[0].Name != "__Host-shop_ticket" || !cookies[0].Secure || !cookies[0].HttpOnly {
 				t.Fatalf("cookies %v", cookies)
 			}
 			ticket := cookies[0].Value
 
 			_, body := send("/", func(r *http.Request) {
 				r.Header = http.Header{
-					"Cookie":       {"a=1; __Host-shop_session=" + ticket + "; shop_session=" + ticket},
+					"Cookie":       {"a=1; __Host-shop_ticket=" + ticket + "; shop_ticket=" + ticket},
 					"Session-Data": {`{"admin":1}`}, "session-id": {"me"}, "Session_State": {"active"}, "Session.Principal": {"root"},
 				}
 				r.Trailer = http.Header{"Session-Data": {`{"admin":1}`}, "X-Sum": {"1"}}
@@ -164,11 +164,11 @@ https://:%s {
 			if h := got["header"]; h.Get("Session-Data") != `{"mine":1}` || h.Get("Cookie") != "a=1" || len(got["trailer"]) > 0 {
 				t.Errorf("the app got %v, trailers %v", h, got["trailer"])
 			}
-			if _, body := send("/", func(r *http.Request) { r.Header.Set("Cookie", "shop_session="+ticket) }); !strings.Contains(body, `"Session-State":["new"]`) {
+			if _, body := send("/", func(r *http.Request) { r.Header.Set("Cookie", "shop_ticket="+ticket) }); !strings.Contains(body, `"Session-State":["new"]`) {
 				t.Errorf("a cookie without the prefix counts on TLS: %s", body)
 			}
 
-			resp, _ = send("/leaks", func(r *http.Request) { r.Header.Set("Cookie", "__Host-shop_session="+ticket) })
+			resp, _ = send("/leaks", func(r *http.Request) { r.Header.Set("Cookie", "__Host-shop_ticket="+ticket) })
 			for name := range resp.Header {
 				if strings.HasPrefix(name, "Session-") {
 					t.Errorf("the client got %s", name)
@@ -180,7 +180,7 @@ https://:%s {
 			if resp.Trailer.Get("Session-Patch") != "" || protocol.major < 3 && resp.Trailer.Get("X-Sum") != "7" {
 				t.Errorf("the client got the trailers %v", resp.Trailer)
 			}
-			if _, body := send("/", func(r *http.Request) { r.Header.Set("Cookie", "__Host-shop_session="+ticket) }); !strings.Contains(body, `{\"mine\":1}`) {
+			if _, body := send("/", func(r *http.Request) { r.Header.Set("Cookie", "__Host-shop_ticket="+ticket) }); !strings.Contains(body, `{\"mine\":1}`) {
 				t.Errorf("a trailer wrote: %s", body)
 			}
 

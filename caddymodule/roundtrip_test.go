@@ -17,7 +17,7 @@ func TestSessionRoundTrip(t *testing.T) {
 	alice, bob := s.visitor(), s.visitor()
 	alice.expect("/", http.StatusOK, "{}")
 	first := alice.expect("/count", http.StatusOK, "")
-	if len(first.Cookies()) != 1 || first.Cookies()[0].Name != "shop_session" {
+	if len(first.Cookies()) != 1 || first.Cookies()[0].Name != "shop_ticket" {
 		t.Errorf("cookies of the first write: %v", first.Cookies())
 	}
 	if second := alice.expect("/count", http.StatusOK, ""); len(second.Cookies()) != 0 {

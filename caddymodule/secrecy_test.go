@@ -45,7 +45,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	v.get("/") // signs in again, with another ticket
 	tickets = append(tickets, v.Jar.Cookies(base)[0].Value)
 	v.get("/broken")
-	v.get("/", "Cookie", "shop_session="+tickets[0]+"x")
+	v.get("/", "Cookie", "shop_ticket="+tickets[0]+"x")
 	v.get("/destroy")
 	s.stop()
 
@@ -144,10 +144,10 @@ func TestSecureBehindATrustedProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		global, proto, want string
 	}{
-		"trusted, https":     {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https", "__Host-shop_session"},
-		"trusted, two hops":  {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https, http", "__Host-shop_session"},
-		"trusted, http":      {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "http", "shop_session"},
-		"not trusted, https": {"", "https", "shop_session"},
+		"trusted, https":     {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https", "__Host-shop_ticket"},
+		"trusted, two hops":  {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "https, http", "__Host-shop_ticket"},
+		"trusted, http":      {"servers {\n trusted_proxies static 127.0.0.0/8\n}", "http", "shop_ticket"},
+		"not trusted, https": {"", "https", "shop_ticket"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)

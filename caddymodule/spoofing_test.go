@@ -98,8 +98,8 @@ func lengthOf(body string) string {
 func TestTicketsStayWithTheProxy(t *testing.T) {
 	s := newSite(t)
 	cookies := app(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Add("Set-Cookie", "cart_session=stolen")
-		w.Header().Add("Set-Cookie", "__Host-shop_session=planted; Secure")
+		w.Header().Add("Set-Cookie", "cart_ticket=stolen")
+		w.Header().Add("Set-Cookie", "__Host-shop_ticket=planted; Secure")
 		w.Header().Add("Set-Cookie", "own=1")
 		w.Header().Set("Session-Id", "echo")
 		w.Header().Set("Session-Meta", "echo")
@@ -124,7 +124,7 @@ func TestTicketsStayWithTheProxy(t *testing.T) {
 	v.get("/cart")
 	for _, path := range []string{"/shop", "/cart", "/off"} {
 		resp, body := v.get(path, "Cookie", "mine=1")
-		if strings.Contains(body, "_session") || !strings.Contains(body, "mine=1") || !strings.Contains(body, "own=1") {
+		if strings.Contains(body, "_ticket") || !strings.Contains(body, "mine=1") || !strings.Contains(body, "own=1") {
 			t.Errorf("%s: the app got the cookies %q", path, body)
 		}
 		if path == "/off" {
@@ -164,7 +164,7 @@ func TestInformationalResponsesCarryNoWrites(t *testing.T) {
 		h := w.Header()
 		h.Set("Link", "</style.css>; rel=preload")
 		h.Set("Session-Patch", `{"early":1}`)
-		h.Set("Set-Cookie", "shop_session=planted")
+		h.Set("Set-Cookie", "shop_ticket=planted")
 		w.WriteHeader(http.StatusEarlyHints)
 		h.Del("Session-Patch")
 		h.Del("Set-Cookie")
@@ -224,7 +224,7 @@ func TestEveryWayToRespond(t *testing.T) {
 	}`))
 	for _, path := range []string{"/file", "/stream", "/respond", "/encoded", "/nobody"} {
 		resp, _ := s.visitor().get(path)
-		if cookies := resp.Cookies(); resp.StatusCode != http.StatusOK || len(cookies) != 1 || cookies[0].Name != "shop_session" {
+		if cookies := resp.Cookies(); resp.StatusCode != http.StatusOK || len(cookies) != 1 || cookies[0].Name != "shop_ticket" {
 			t.Errorf("%s: %d, cookies %v", path, resp.StatusCode, cookies)
 		}
 	}

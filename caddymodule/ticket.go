@@ -42,7 +42,7 @@ type Bearer struct{}
 type Cookie struct {
 	// Name of the cookie. Where the cookie is Secure, the prefix `__Host-`
 	// is put before it, or `__Secure-` if a domain or another path than /
-	// is set. Default: the manager's name and `_session`.
+	// is set. Default: the manager's name and `_ticket`.
 	Name string `json:"name,omitempty"`
 
 	// Path that the browser sends the cookie to, as the browser sees it.
@@ -85,7 +85,7 @@ func (t *Ticket) withDefaults(manager string) *Ticket {
 	}
 	if full.Cookie != nil {
 		cookie := *full.Cookie
-		setDefault(&cookie.Name, manager+"_session")
+		setDefault(&cookie.Name, manager+"_ticket")
 		setDefault(&cookie.Path, "/")
 		setDefault(&cookie.SameSite, "lax")
 		setDefault(&cookie.Secure, "auto")

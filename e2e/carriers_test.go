@@ -122,7 +122,7 @@ func TestEndingsAreCounted(t *testing.T) {
 	ended[id] = "absolute"
 	c, _ = begin("login=alice")
 	c.do("action=regenerate")
-	c.get("/", "Session-Data", "{}", "Cookie", "shop_session=forged")
+	c.get("/", "Session-Data", "{}", "Cookie", "shop_ticket=forged")
 
 	want := []string{
 		`caddy_sessions_rotated_total{manager="shop"} 1`,

@@ -82,7 +82,7 @@ func script(t *testing.T, p *proxy) {
 	})
 	t.Run("counting", func(t *testing.T) {
 		status, header, body := c.get("/")
-		if status != http.StatusOK || body != "visit 1" || !strings.Contains(header.Get("Set-Cookie"), "app_session=") ||
+		if status != http.StatusOK || body != "visit 1" || !strings.Contains(header.Get("Set-Cookie"), "app_ticket=") ||
 			!strings.Contains(header.Get("Set-Cookie"), "HttpOnly") || header.Get("Session-Patch") != "" {
 			t.Fatalf("got %d %v %s", status, header, body)
 		}

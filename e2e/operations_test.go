@@ -313,7 +313,7 @@ func TestMetrics(t *testing.T) {
 	c.get("/")
 	c.get("/")
 	c.get("/bad")
-	c.get("/raw", "Session-Data", "{}", "Cookie", "app_session=forged")
+	c.get("/raw", "Session-Data", "{}", "Cookie", "app_ticket=forged")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.admin+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)

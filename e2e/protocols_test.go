@@ -119,11 +119,11 @@ func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 func (s *secure) boundary(proto string) {
 	resp, body := s.send(proto, http.MethodGet, "/", nil, nil, nil)
 	cookies := resp.Cookies()
-	if body != "visit 1" || len(cookies) != 1 || cookies[0].Name != "__Host-app_session" || !cookies[0].Secure || !cookies[0].HttpOnly {
+	if body != "visit 1" || len(cookies) != 1 || cookies[0].Name != "__Host-app_ticket" || !cookies[0].Secure || !cookies[0].HttpOnly {
 		s.t.Fatalf("got %s, cookies %v", body, cookies)
 	}
 	ticket := cookies[0].Value
-	bare := s.seen(proto, http.MethodGet, http.Header{"Cookie": {"__Host-app_session=" + ticket}}, nil, nil)
+	bare := s.seen(proto, http.MethodGet, http.Header{"Cookie": {"__Host-app_ticket=" + ticket}}, nil, nil)
 	for _, tc := range []struct {
 		name   string
 		header http.Header
@@ -141,7 +141,7 @@ func (s *secure) boundary(proto string) {
 		if tc.header == nil {
 			tc.header = http.Header{}
 		}
-		tc.header["Cookie"] = []string{"theme=dark; __Host-app_session=" + ticket + "; app_session=" + ticket}
+		tc.header["Cookie"] = []string{"theme=dark; __Host-app_ticket=" + ticket + "; app_ticket=" + ticket}
 		if proto == "HTTP/1.1" {
 			tc.header["Connection"] = []string{"keep-alive, Session-Data, Session-Id, Session-State"}
 		}
@@ -172,15 +172,15 @@ func (s *secure) boundary(proto string) {
 		}
 	}
 	for name, header := range map[string]http.Header{
-		"a cookie without the prefix": {"Cookie": {"app_session=" + ticket}},
-		"a forged ticket":             {"Cookie": {"__Host-app_session=" + strings.Repeat("A", len(ticket))}},
+		"a cookie without the prefix": {"Cookie": {"app_ticket=" + ticket}},
+		"a forged ticket":             {"Cookie": {"__Host-app_ticket=" + strings.Repeat("A", len(ticket))}},
 		"a ticket as a header":        {"Session-Ticket": {ticket}, "Authorization": {"Bearer " + ticket}},
 	} {
 		if got := s.seen(proto, http.MethodGet, header, nil, nil); got["HTTP_SESSION_STATE"] != "new" || got["HTTP_SESSION_DATA"] != "{}" || strings.Contains(fmt.Sprint(got), ticket) {
 			s.t.Errorf("%s: the app got %v", name, got)
 		}
 	}
-	cookie := http.Header{"Cookie": {"__Host-app_session=" + ticket}}
+	cookie := http.Header{"Cookie": {"__Host-app_ticket=" + ticket}}
 	for _, path := range []string{"/", "/add", "/endpoint", "/login?user=zoe", "/bad", "/fail"} {
 		resp, body := s.send(proto, http.MethodGet, path, cookie, nil, nil)
 		for name := range resp.Header {

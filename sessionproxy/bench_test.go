@@ -47,7 +47,7 @@ func BenchmarkServe(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			names := ticket.NewNames("bench_session")
+			names := ticket.NewNames("bench_ticket")
 			var endpoint *sessionproxy.Endpoint
 			if bc.endpoint {
 				endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, sessionproxy.NewMetrics(), nil)
@@ -55,7 +55,7 @@ func BenchmarkServe(b *testing.B) {
 			h, err := sessionproxy.NewHandler(sessionproxy.Config{
 				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096, Endpoint: endpoint,
 				Ring:     func() (*ticket.Ring, error) { return ring, nil },
-				Carriers: []ticket.Carrier{&ticket.Cookie{Name: "bench_session", Path: "/"}},
+				Carriers: []ticket.Carrier{&ticket.Cookie{Name: "bench_ticket", Path: "/"}},
 				Names:    func() ticket.Names { return names },
 				Secure:   func(*http.Request) bool { return false },
 			})
@@ -73,7 +73,7 @@ func BenchmarkServe(b *testing.B) {
 			request := httptest.NewRequest(http.MethodGet, "/", nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				request.Header = http.Header{"Cookie": {"bench_session=" + cookie.Value}, "Accept": {"*/*"}}
+				request.Header = http.Header{"Cookie": {"bench_ticket=" + cookie.Value}, "Accept": {"*/*"}}
 				w := &discard{header: http.Header{"Server": {"Caddy"}}}
 				if err := h.Serve(w, request, func(w http.ResponseWriter, _ *http.Request) error { bc.app(w); return nil }); err != nil {
 					b.Fatal(err)

@@ -27,7 +27,7 @@ func newCarrierRig(t *testing.T, words ...string) *rig {
 		for _, w := range words {
 			c.Carriers = append(c.Carriers, carriersOf[w]())
 		}
-		names := ticket.NewNames(cookieName, "other_session").WithHeaders(headerName, "X-Other")
+		names := ticket.NewNames(cookieName, "other_ticket").WithHeaders(headerName, "X-Other")
 		c.Names = func() ticket.Names { return names }
 	})
 }

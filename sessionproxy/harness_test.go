@@ -21,7 +21,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
-const cookieName = "shop_session"
+const cookieName = "shop_ticket"
 
 // rig is a handler in front of an app that the test swaps, on a real server,
 // so that net/http's own rules for headers and trailers hold.
@@ -52,7 +52,7 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 	config := sessionproxy.Config{
 		Ring:        func() (*ticket.Ring, error) { return r.ring, nil },
 		Carriers:    []ticket.Carrier{&ticket.Cookie{Name: cookieName, Path: "/", SameSite: http.SameSiteLaxMode}},
-		Names:       func() ticket.Names { return ticket.NewNames(cookieName, "other_session") },
+		Names:       func() ticket.Names { return ticket.NewNames(cookieName, "other_ticket") },
 		Secure:      func(*http.Request) bool { return false },
 		ReadOnly:    func(r *http.Request) bool { return r.URL.Path == "/readonly" },
 		InlineLimit: 4096,

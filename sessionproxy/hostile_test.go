@@ -30,7 +30,7 @@ func TestCapabilitiesOfTwoManagers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Carriers = []ticket.Carrier{&ticket.Cookie{Name: "other_session", Path: "/"}}
+	config.Carriers = []ticket.Carrier{&ticket.Cookie{Name: "other_ticket", Path: "/"}}
 	cart, err := sessionproxy.NewHandler(config)
 	if err != nil {
 		t.Fatal(err)

@@ -186,7 +186,7 @@ func TestTickets(t *testing.T) {
 		})
 	}
 	t.Run("another manager's ticket never reaches the app", func(t *testing.T) {
-		if got := r.seen(http.Header{"Cookie": {"a=b; other_session=secret; c=d"}}).Get("Cookie"); got != "a=b; c=d" {
+		if got := r.seen(http.Header{"Cookie": {"a=b; other_ticket=secret; c=d"}}).Get("Cookie"); got != "a=b; c=d" {
 			t.Fatalf("Cookie: %s", got)
 		}
 	})

@@ -212,7 +212,7 @@ func TestWhatNeverReachesTheClient(t *testing.T) {
 			for _, name := range names {
 				w.Header().Set(name, "leak")
 			}
-			w.Header().Add("Set-Cookie", "other_session=planted")
+			w.Header().Add("Set-Cookie", "other_ticket=planted")
 			w.Header().Add("Set-Cookie", cookieName+"=planted; Path=/")
 			w.Header().Add("Set-Cookie", "app=fine")
 		})

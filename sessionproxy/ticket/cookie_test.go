@@ -40,7 +40,7 @@ func TestValidate(t *testing.T) {
 		c    Cookie
 		ok   bool
 	}{
-		{"plain", Cookie{Name: "shop_session"}, true},
+		{"plain", Cookie{Name: "shop_ticket"}, true},
 		{"everything", Cookie{Name: "s", Path: "/a", Domain: "example.com", SameSite: http.SameSiteNoneMode, Secure: SecureAlways, Persist: true, Partitioned: true}, true},
 		{"__Host-", Cookie{Name: "__Host-s", Secure: SecureAlways}, true},
 		{"no name", Cookie{}, false},
@@ -226,8 +226,8 @@ func FuzzTake(f *testing.F) {
 }
 
 func BenchmarkStrip(b *testing.B) {
-	names := NewNames("shop_session", "__Host-shop_session", "cart_session")
-	line := "theme=dark; shop_session=" + strings.Repeat("x", Len) + "; lang=en"
+	names := NewNames("shop_ticket", "__Host-shop_ticket", "cart_ticket")
+	line := "theme=dark; shop_ticket=" + strings.Repeat("x", Len) + "; lang=en"
 	b.ReportAllocs()
 	for b.Loop() {
 		Strip(http.Header{"Cookie": {line}}, names)
