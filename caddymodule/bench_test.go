@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, bc := range []struct{ name, sessions, routes string }{
 		{"respond/bare", "", "respond ok"},
 		{"respond/session", "", "session bench\nrespond ok"},
+		{"respond/session among 1000 managers", "", "session bench\nrespond ok"},
 		{"proxy/bare", "", proxy},
 		{"proxy/session", "", "session bench\n" + proxy},
 		{"proxy/session and endpoint", "endpoint", "session bench\n" + proxy},
@@ -71,7 +73,15 @@ func BenchmarkRead(b *testing.B) {
 				sessions += "\nendpoint " + freeAddress(b)
 			}
 			begin := strings.Replace(bc.routes, "respond ok", proxy, 1)
-			s.load(s.config(sessions, "", "route /begin {\n"+begin+"\n}\nroute {\n"+bc.routes+"\n}"))
+			var others strings.Builder
+			if strings.Contains(bc.name, "1000") {
+				others.WriteString("route /others/* {\n")
+				for i := range 1000 {
+					fmt.Fprintf(&others, "route /others/%d {\nsession m%d {\nticket cookie\nticket header X-M%d\n}\nrespond ok\n}\n", i, i, i)
+				}
+				others.WriteString("}\n")
+			}
+			s.load(s.config(sessions, "", others.String()+"route /begin {\n"+begin+"\n}\nroute {\n"+bc.routes+"\n}"))
 			server := served(b)
 			cookies := make([]string, 2048) // spread over the memory, as in life
 			for i := range cookies {

@@ -80,6 +80,7 @@ type Handler struct {
 	serve    *sessionproxy.Handler
 	exposed  bool       // a ticket may travel over a clear connection
 	warnOnce *sync.Once // about one that does
+	warned   *sync.Map  // names of cookies that the app was not allowed to set
 }
 
 // CaddyModule returns the Caddy module information.
@@ -89,7 +90,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and registers the manager with the app.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.warnOnce = ctx.Logger(), new(sync.Once)
+	h.logger, h.warnOnce, h.warned = ctx.Logger(), new(sync.Once), new(sync.Map)
 	app, err := ctx.App(appID)
 	if err != nil {
 		return fmt.Errorf("loading the %s app: %w", appID, err)
@@ -172,13 +173,14 @@ func (h *Handler) build() error {
 	}
 	h.exposed = c.exposed
 	config := sessionproxy.Config{
-		Manager: manager, Ring: h.app.keys.Ring, Carriers: c.carriers, Names: h.app.managers.Names,
+		Manager: manager, Ring: h.app.keys.Ring, Carriers: c.carriers,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
-		Refused:    func(kind string) { audit.refuse(h.Manager, kind) },
-		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
-		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Anew: renewVariables},
-		EndStreams: h.OnEnd == endClose,
+		Refused:       func(kind string) { audit.refuse(h.Manager, kind) },
+		CookieRemoved: h.warnOfCookie,
+		Forward:       sessionproxy.Forward(slices.Index(forwards, h.Forward)),
+		Restart:       sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Anew: renewVariables},
+		EndStreams:    h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {
 		config.Endpoint = h.app.endpoint.endpoint.At(h.app.address.url)

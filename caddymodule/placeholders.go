@@ -13,7 +13,6 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
 const (
@@ -70,7 +69,7 @@ func (i *requestInfo) begin(manager string) {
 
 // resume gives the session handler of an error route the tickets that the
 // first handler has taken out of the request.
-func (i *requestInfo) resume(r *http.Request, names ticket.Names) {
+func (i *requestInfo) resume(r *http.Request, managers *registry) {
 	c := &i.came
 	if c.cookies != nil {
 		r.Header["Cookie"] = c.cookies
@@ -85,7 +84,7 @@ func (i *requestInfo) resume(r *http.Request, names ticket.Names) {
 	if c.headers != nil {
 		maps.Copy(r.Header, c.headers)
 	} else {
-		c.headers = names.Headers(r.Header)
+		c.headers = managers.ticketHeaders(r.Header)
 	}
 }
 

@@ -3,13 +3,13 @@ package caddymodule
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -17,12 +17,12 @@ import (
 // it is adapted. Safe for concurrent use.
 type registry struct {
 	mu       sync.Mutex
-	managers map[string]registration           // by id
-	cookies  map[string]registration           // by each name that a ticket cookie can have, in lower case: some apps ignore case
-	headers  map[string]registration           // by each name of a header that carries a ticket, in canonical form
-	hearers  map[string][]session.Subscription // by manager, of those whose listeners are loaded
-	built    map[string]*session.Manager       // by id
-	names    atomic.Pointer[ticket.Names]
+	managers map[string]registration                 // by id
+	cookies  map[string]registration                 // by each name that a ticket cookie can have, in lower case: some apps ignore case
+	headers  map[string]registration                 // by each name of a header that carries a ticket, in canonical form
+	hearers  map[string][]session.Subscription       // by manager, of those whose listeners are loaded
+	built    map[string]*session.Manager             // by id
+	carrying atomic.Pointer[map[string]registration] // headers, as of the last add
 }
 
 // registration is what one handler says about its manager.
@@ -39,7 +39,7 @@ func newRegistry() *registry {
 		managers: make(map[string]registration), cookies: make(map[string]registration), headers: make(map[string]registration),
 		hearers: make(map[string][]session.Subscription), built: make(map[string]*session.Manager),
 	}
-	r.names.Store(new(ticket.Names))
+	r.carrying.Store(&map[string]registration{})
 	return r
 }
 
@@ -72,8 +72,10 @@ func (r *registry) add(n registration) error {
 	for _, name := range n.headers {
 		r.headers[name] = n
 	}
-	names := ticket.NewNames(slices.Collect(maps.Keys(r.cookies))...).WithHeaders(slices.Collect(maps.Keys(r.headers))...)
-	r.names.Store(&names)
+	if len(n.headers) > 0 {
+		headers := maps.Clone(r.headers)
+		r.carrying.Store(&headers)
+	}
 	return nil
 }
 
@@ -119,8 +121,23 @@ func (r *registry) fits(st store.Store) error {
 	return nil
 }
 
-// Names returns the names of all cookies and headers that carry tickets.
-func (r *registry) Names() ticket.Names { return *r.names.Load() }
+// ticketHeaders returns those of the headers that carry tickets, of any
+// manager; nil if there is none.
+func (r *registry) ticketHeaders(h http.Header) (own http.Header) {
+	carrying := *r.carrying.Load()
+	if len(carrying) == 0 {
+		return nil
+	}
+	for name, values := range h {
+		if _, ok := carrying[name]; ok {
+			if own == nil {
+				own = make(http.Header)
+			}
+			own[name] = values
+		}
+	}
+	return own
+}
 
 // has reports whether a manager is registered. A nil registry has none.
 func (r *registry) has(manager string) bool {

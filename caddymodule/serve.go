@@ -25,7 +25,7 @@ func errTwoSessions(first, second string) error {
 // response headers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if h.Off {
-		sessionproxy.StripRequest(r, h.app.managers.Names(), h.app.keys.Ring)
+		sessionproxy.StripRequest(r, h.app.keys.Ring)
 		return next.ServeHTTP(w, r)
 	}
 	info := infoOf(r)
@@ -38,7 +38,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
 	}
-	info.resume(r, h.app.managers.Names())
+	info.resume(r, h.app.managers)
 	info.begin(h.Manager)
 	defer info.end()
 
@@ -106,6 +106,16 @@ func (h *Handler) secure(r *http.Request) bool {
 		})
 	}
 	return false
+}
+
+// warnOfCookie tells, once per name, that the app's cookie does not reach the
+// browser: it would replace the ticket.
+func (h *Handler) warnOfCookie(name string) {
+	if _, again := h.warned.LoadOrStore(name, true); again {
+		return
+	}
+	h.logger.Warn("the app sets a cookie of the ticket's name, which is removed; rename the ticket: ticket cookie <name>",
+		zap.String("manager", h.Manager), zap.String("cookie", name))
 }
 
 // matches reports whether one of the option's matchers matches. failing is the

@@ -12,7 +12,12 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // dump is an app that answers with what it got: headers, and trailers after the body.
@@ -98,8 +103,12 @@ func lengthOf(body string) string {
 func TestTicketsStayWithTheProxy(t *testing.T) {
 	s := newSite(t)
 	cookies := app(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Add("Set-Cookie", "cart_ticket=stolen")
-		w.Header().Add("Set-Cookie", "__Host-shop_ticket=planted; Secure")
+		for _, manager := range []string{"shop", "cart"} { // each app names its own ticket only
+			if strings.HasPrefix(r.URL.Path, "/"+manager) {
+				w.Header().Add("Set-Cookie", manager+"_ticket=stolen")
+				w.Header().Add("Set-Cookie", "__Host-"+manager+"_ticket=planted; Secure")
+			}
+		}
 		w.Header().Add("Set-Cookie", "own=1")
 		w.Header().Set("Session-Id", "echo")
 		w.Header().Set("Session-Meta", "echo")
@@ -271,4 +280,17 @@ func TestBrokenAppsReleaseTheLock(t *testing.T) {
 		}
 	}
 	v.expect("/", http.StatusOK, `{"visits":1,"late":2}`)
+}
+
+// TestAppThatSetsTheTicketsCookie is told once per name, and its other cookies pass.
+func TestAppThatSetsTheTicketsCookie(t *testing.T) {
+	core, logs := observer.New(zapcore.WarnLevel)
+	h := &Handler{Manager: "shop", logger: zap.New(core), warned: new(sync.Map)}
+	for range 3 {
+		h.warnOfCookie("shop_ticket")
+		h.warnOfCookie("__Host-shop_ticket")
+	}
+	if n := logs.FilterField(zap.String("cookie", "shop_ticket")).Len(); n != 1 || logs.Len() != 2 {
+		t.Fatalf("%d warnings: %v", logs.Len(), logs.All())
+	}
 }

@@ -116,7 +116,7 @@ func (t *Ticket) carriage() (c carriage, err error) {
 		if err := cookie.Validate(); err != nil {
 			return c, err
 		}
-		c.carriers, c.cookies = append(c.carriers, cookie), cookie.Names()
+		c.carriers, c.cookies = append(c.carriers, cookie), cookie.Names().Cookies()
 		c.exposed = cookie.Secure == ticket.SecureAuto
 	}
 	if t.Header != nil {

@@ -47,7 +47,6 @@ func BenchmarkServe(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			names := ticket.NewNames("bench_ticket")
 			var endpoint *sessionproxy.Endpoint
 			if bc.endpoint {
 				endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, sessionproxy.NewMetrics(), nil)
@@ -56,7 +55,6 @@ func BenchmarkServe(b *testing.B) {
 				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096, Endpoint: endpoint,
 				Ring:     func() (*ticket.Ring, error) { return ring, nil },
 				Carriers: []ticket.Carrier{&ticket.Cookie{Name: "bench_ticket", Path: "/"}},
-				Names:    func() ticket.Names { return names },
 				Secure:   func(*http.Request) bool { return false },
 			})
 			if err != nil {

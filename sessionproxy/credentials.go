@@ -36,18 +36,18 @@ type presented struct {
 // take takes all tickets out of the request, and returns what it presents. The
 // store is not asked.
 func (h *Handler) take(r *http.Request, secure bool) (presented, error) {
-	names := h.Names()
-	p, err := h.look(r.Header, secure, names)
-	stripTickets(r, names, h.Ring)
+	p, err := h.look(r.Header, secure)
+	stripNames(r, h.names)
+	ticket.StripTickets(r.Header, h.keys())
 	return p, err
 }
 
 // look verifies what the carriers find. A cookie is taken out by its carrier.
-func (h *Handler) look(header http.Header, secure bool, names ticket.Names) (p presented, err error) {
+func (h *Handler) look(header http.Header, secure bool) (p presented, err error) {
 	var ring *ticket.Ring
 	scope, looked := h.Manager.ID(), 0
 	for i, c := range h.Carriers {
-		values := c.Take(header, secure, names)
+		values := c.Take(header, secure, h.names)
 		if len(values) == 0 {
 			continue
 		}
@@ -121,21 +121,25 @@ func (p *presented) answer(id store.ID) (s carrierSet) {
 	return 1
 }
 
-// stripTickets removes the tickets of the ring from a request, wherever they
-// may travel, and the names of their headers among the tokens of Connection.
-func stripTickets(r *http.Request, names ticket.Names, ring func() (*ticket.Ring, error)) {
+// stripNames removes what travels under the names of the manager's tickets,
+// good or bad, and their headers among the tokens of Connection.
+func stripNames(r *http.Request, names ticket.Names) {
 	ticket.Strip(r.Header, names)
 	ticket.StripHeaders(r.Header, names)
 	if lines := r.Header["Connection"]; len(lines) > 0 {
 		stripTokens(r.Header, "Connection", lines, names.HasHeader)
 	}
-	if _, ok := r.Header["Authorization"]; ok {
-		keys, err := ring()
-		if err != nil {
-			keys = nil // then what looks like a ticket is one
-		}
-		ticket.StripAuthorization(r.Header, keys)
+}
+
+// keys returns the ring for what removes tickets, whatever the names under
+// which they travel and the managers that they belong to. Without keys it is
+// nil: then what looks like a ticket is one.
+func (h *Handler) keys() *ticket.Ring {
+	ring, err := h.Ring()
+	if err != nil {
+		return nil
 	}
+	return ring
 }
 
 func (h *Handler) ring() (*ticket.Ring, error) {

@@ -119,20 +119,31 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 // clean removes from a final response what is not for the client, before a
 // ticket of ours is added.
 func (w *writer) clean(h http.Header, ours bool) {
-	names := w.h.Names()
 	if ours {
 		for _, name := range writeHeaders {
 			delete(h, name)
 		}
-		w.h.count(w.h.metrics.echo, scrubHeader(h, names))
+		w.h.count(w.h.metrics.echo, scrubHeader(h, w.h))
 	}
-	if _, ok := h["Set-Cookie"]; ok {
-		w.h.count(w.h.metrics.setCookie, ticket.StripSet(h, names))
-	}
-	w.h.count(w.h.metrics.ticketHeader, ticket.StripHeaders(h, names))
+	w.h.count(w.h.metrics.setCookie, w.h.stripSetCookie(h))
+	w.h.count(w.h.metrics.ticketHeader, ticket.StripHeaders(h, w.h.names)+ticket.StripTickets(h, w.h.keys()))
 	for _, name := range w.h.vary { // who caches knows of cookies and Authorization, not of this
 		h.Add("Vary", name)
 	}
+}
+
+// stripSetCookie removes the cookies by which the app would replace the ticket.
+func (h *Handler) stripSetCookie(header http.Header) (removed int) {
+	if _, ok := header["Set-Cookie"]; !ok {
+		return 0
+	}
+	removed, own := ticket.StripSet(header, h.names, h.keys())
+	if h.CookieRemoved != nil {
+		for _, name := range own {
+			h.CookieRemoved(name)
+		}
+	}
+	return removed
 }
 
 // replace drops the app's response, in favour of a problem.
@@ -168,7 +179,7 @@ func mentionsUs(h http.Header) bool {
 // scrubHeader removes all names of ours, as header, as trailer by Go's prefix,
 // and from the list that announces trailers; from there names that carry
 // tickets, too.
-func scrubHeader(h http.Header, names ticket.Names) (removed int) {
+func scrubHeader(h http.Header, of *Handler) (removed int) {
 	if !mentionsUs(h) {
 		return 0
 	}
@@ -180,9 +191,9 @@ func scrubHeader(h http.Header, names ticket.Names) (removed int) {
 			}
 		}
 	}
-	unwanted := func(name string) bool { return isNoTrailer(name) || names.HasHeader(name) }
-	for name := range h {
-		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && unwanted(after) {
+	unwanted := func(name string) bool { return isNoTrailer(name) || of.names.HasHeader(name) }
+	for name, values := range h {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && (unwanted(after) || ticket.Holds(values, of.keys())) {
 			delete(h, name)
 			removed++
 		}

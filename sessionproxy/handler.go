@@ -13,7 +13,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Config is what a Handler is made of. Manager, Ring, Carriers, Names, Secure and
+// Config is what a Handler is made of. Manager, Ring, Carriers, Secure and
 // Metrics are required.
 type Config struct {
 	Manager *session.Manager
@@ -23,9 +23,6 @@ type Config struct {
 	// A new ticket goes back by the carrier of the old one, and by the first
 	// to a client that said nothing.
 	Carriers []ticket.Carrier
-	// Names returns the names of all cookies and headers that carry tickets,
-	// those of other managers included: no app may see any of them, nor set one.
-	Names func() ticket.Names
 	// Secure reports whether the client's connection is protected.
 	Secure func(*http.Request) bool
 	// ReadOnly reports whether a request is opened read-only.
@@ -49,7 +46,10 @@ type Config struct {
 	// Refused hears of tickets and headers that are refused, by kind: one of
 	// the words RefusedForged and so on. nil means nobody.
 	Refused func(kind string)
-	Metrics *Metrics
+	// CookieRemoved is called when a Set-Cookie of the app was removed because
+	// its name is that of a ticket cookie; nil means nobody is told.
+	CookieRemoved func(name string)
+	Metrics       *Metrics
 }
 
 // Forward says what of its session an app gets in request headers.
@@ -79,6 +79,7 @@ type Next func(http.ResponseWriter, *http.Request) error
 type Handler struct {
 	Config
 	metrics      *managerMetrics
+	names        ticket.Names // of the carriers: no app sees any of them, nor sets one
 	createAlways bool
 	vary         []string // request headers that carry tickets
 	rotates      bool     // tickets are replaced by timer
@@ -86,8 +87,8 @@ type Handler struct {
 
 // NewHandler returns a Handler for the configuration.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Manager == nil || c.Ring == nil || len(c.Carriers) == 0 || c.Names == nil || c.Secure == nil || c.Metrics == nil {
-		return nil, errors.New("making session handler: manager, ring, carriers, names, secure and metrics are required")
+	if c.Manager == nil || c.Ring == nil || len(c.Carriers) == 0 || c.Secure == nil || c.Metrics == nil {
+		return nil, errors.New("making session handler: manager, ring, carriers, secure and metrics are required")
 	}
 	if len(c.Carriers) > maxCarriers {
 		return nil, fmt.Errorf("making session handler: %d carriers, at most %d are possible", len(c.Carriers), maxCarriers)
@@ -98,6 +99,7 @@ func NewHandler(c Config) (*Handler, error) {
 		createAlways: policy.CreateAlways, rotates: policy.RotateEvery > 0,
 	}
 	for _, carrier := range c.Carriers {
+		h.names = h.names.With(carrier.Names())
 		if own, ok := carrier.(*ticket.Header); ok {
 			h.vary = append(h.vary, own.Name)
 		}
@@ -190,9 +192,13 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 // StripRequest removes from a request whatever claims to be a session: the
 // reserved headers, and the tickets of the ring. It is for routes that have no
 // session.
-func StripRequest(r *http.Request, names ticket.Names, ring func() (*ticket.Ring, error)) (removed int) {
+func StripRequest(r *http.Request, ring func() (*ticket.Ring, error)) (removed int) {
 	removed = stripReserved(r)
-	stripTickets(r, names, ring)
+	keys, err := ring()
+	if err != nil {
+		keys = nil // then what looks like a ticket is one
+	}
+	ticket.StripTickets(r.Header, keys)
 	return removed
 }
 

@@ -52,7 +52,6 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 	config := sessionproxy.Config{
 		Ring:        func() (*ticket.Ring, error) { return r.ring, nil },
 		Carriers:    []ticket.Carrier{&ticket.Cookie{Name: cookieName, Path: "/", SameSite: http.SameSiteLaxMode}},
-		Names:       func() ticket.Names { return ticket.NewNames(cookieName, "other_ticket") },
 		Secure:      func(*http.Request) bool { return false },
 		ReadOnly:    func(r *http.Request) bool { return r.URL.Path == "/readonly" },
 		InlineLimit: 4096,

@@ -186,7 +186,25 @@ func TestTickets(t *testing.T) {
 		})
 	}
 	t.Run("another manager's ticket never reaches the app", func(t *testing.T) {
-		if got := r.seen(http.Header{"Cookie": {"a=b; other_ticket=secret; c=d"}}).Get("Cookie"); got != "a=b; c=d" {
+		other := r.ring.Sign("other", ticket.New())
+		for _, pair := range []string{"other_ticket=%s", "o=\"%s\"", "%s", "old name=x %s y", "Session=%s=", "a[%s]=b", "=%s", `a="x`, "__Host-%s"} {
+			pair = strings.ReplaceAll(pair, "%s", other)
+			seen := r.seen(http.Header{"Cookie": {"a=b; " + pair + "; c=d"}, "X-Mine": {"1"}, "X-Odd": {"v " + other}})
+			if got := seen.Get("Cookie"); strings.Contains(got, other) || !strings.HasPrefix(got, "a=b;") || !strings.HasSuffix(got, "; c=d") {
+				t.Errorf("%s: Cookie: %s", pair, got)
+			}
+			if seen.Get("X-Odd") != "" || seen.Get("X-Mine") != "1" {
+				t.Errorf("headers %v", seen)
+			}
+		}
+	})
+	t.Run("what another ring signed, and other names, reach the app", func(t *testing.T) {
+		foreign, err := ticket.NewRing(ticket.NewKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		line := "a=b; other_ticket=" + foreign.Sign("other", ticket.New()) + "; blog_session=eyJ9; c=d"
+		if got := r.seen(http.Header{"Cookie": {line}}).Get("Cookie"); got != line {
 			t.Fatalf("Cookie: %s", got)
 		}
 	})

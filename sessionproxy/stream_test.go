@@ -36,8 +36,8 @@ func streamRig(t *testing.T) (h *sessionproxy.Handler, in http.Header) {
 	h, err = sessionproxy.NewHandler(sessionproxy.Config{
 		Manager: m, Metrics: sessionproxy.NewMetrics(), EndStreams: true, InlineLimit: 4096,
 		Ring:     func() (*ticket.Ring, error) { return ring, nil },
-		Carriers: []ticket.Carrier{&ticket.Cookie{Name: cookieName}}, Names: func() ticket.Names { return ticket.NewNames(cookieName) },
-		Secure: func(*http.Request) bool { return false },
+		Carriers: []ticket.Carrier{&ticket.Cookie{Name: cookieName}},
+		Secure:   func(*http.Request) bool { return false },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -76,8 +76,8 @@ func inTurn(t *testing.T, wait time.Duration, queue int, test func(*testing.T, *
 		c.handler, err = sessionproxy.NewHandler(sessionproxy.Config{
 			Manager: m, Metrics: metrics, Endpoint: endpoint, EndStreams: true, InlineLimit: 4096,
 			Ring:     func() (*ticket.Ring, error) { return ring, nil },
-			Carriers: []ticket.Carrier{&ticket.Cookie{Name: cookieName}}, Names: func() ticket.Names { return ticket.NewNames(cookieName) },
-			Secure: func(*http.Request) bool { return false },
+			Carriers: []ticket.Carrier{&ticket.Cookie{Name: cookieName}},
+			Secure:   func(*http.Request) bool { return false },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -245,7 +245,7 @@ func (w *writer) leave() {
 		if ok = ok && w.ticketed; ok { // this one is ours, and may not have gone yet
 			delete(h, ticket.BearerHeader)
 		}
-		w.h.count(w.h.metrics.trailer, scrubHeader(h, w.h.Names()))
+		w.h.count(w.h.metrics.trailer, scrubHeader(h, w.h))
 		if ok {
 			h[ticket.BearerHeader] = own
 		}
@@ -257,6 +257,6 @@ func (w *writer) leave() {
 // scrub removes every header that is not for the client, at a time when no
 // ticket of ours is among them.
 func (w *writer) scrub() (removed int) {
-	h, names := w.Header(), w.h.Names()
-	return scrubHeader(h, names) + ticket.StripSet(h, names) + ticket.StripHeaders(h, names)
+	h := w.Header()
+	return scrubHeader(h, w.h) + w.h.stripSetCookie(h) + ticket.StripHeaders(h, w.h.names) + ticket.StripTickets(h, w.h.keys())
 }

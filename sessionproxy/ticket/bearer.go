@@ -35,6 +35,9 @@ func (Bearer) Take(h http.Header, _ bool, _ Names) []string {
 	return values
 }
 
+// Names is empty: Authorization has other uses.
+func (Bearer) Names() Names { return Names{} }
+
 // Ours reports whether the token is signed, or pretends to be, by a key of the ring.
 func (Bearer) Ours(r *Ring, value string) bool { return r.Knows(value) }
 
@@ -69,60 +72,4 @@ func (r *Ring) Knows(text string) bool {
 		}
 	}
 	return false
-}
-
-// StripAuthorization removes from a request's Authorization whatever holds a
-// ticket of the ring: not only bearer tokens, since a reader may be laxer than
-// the grammar. With commas between several credentials, the others stay. With
-// no ring, all that looks like a ticket is taken for one.
-func StripAuthorization(h http.Header, r *Ring) (removed int) {
-	lines := h["Authorization"]
-	if len(lines) == 0 {
-		return 0
-	}
-	var kept []string
-	for _, line := range lines {
-		if !holdsTicket(line, r) {
-			kept = append(kept, line)
-			continue
-		}
-		removed++
-		var others []string
-		for element := range strings.SplitSeq(line, ",") {
-			if !holdsTicket(element, r) && trim(element) != "" {
-				others = append(others, trim(element))
-			}
-		}
-		if len(others) > 0 {
-			kept = append(kept, strings.Join(others, ", "))
-		}
-	}
-	switch {
-	case removed == 0:
-	case len(kept) == 0:
-		delete(h, "Authorization")
-	default:
-		h["Authorization"] = kept
-	}
-	return removed
-}
-
-// holdsTicket reports whether a ticket of the ring stands anywhere in the text,
-// with something that no ticket has on both sides.
-func holdsTicket(text string, r *Ring) bool {
-	start := 0
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) && isTicketByte(text[i]) {
-			continue
-		}
-		if i-start == Len && (r == nil || r.Knows(text[start:i])) {
-			return true
-		}
-		start = i + 1
-	}
-	return false
-}
-
-func isTicketByte(c byte) bool {
-	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }

@@ -15,9 +15,12 @@ type Carrier interface {
 	// ticket and wants to get one in this place; no value at all by one
 	// that does not speak of tickets here.
 	//
-	// A carrier that looks through the cookies removes all of names on the
+	// A carrier that looks through the cookies removes those of names on the
 	// way. Otherwise the values stay where they are.
 	Take(h http.Header, secure bool, names Names) []string
+
+	// Names returns the names under which the carrier's tickets travel.
+	Names() Names
 
 	// Ours reports whether a value that was read was meant to be a ticket of
 	// the ring, good or bad. In a place that others use as well, what is

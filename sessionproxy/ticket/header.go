@@ -78,6 +78,9 @@ func addValue(values []string, value string) []string {
 	return append(values, value)
 }
 
+// Names returns the name of the header.
+func (c *Header) Names() Names { return NewNames().WithHeaders(c.Name) }
+
 // Ours is true for all but the empty value, by which a client asks for a ticket.
 func (c *Header) Ours(_ *Ring, value string) bool { return value != "" }
 
@@ -95,9 +98,7 @@ func (c *Header) Renews() bool { return false }
 // WithHeaders returns the set with names of headers that carry tickets, in
 // canonical form.
 func (n Names) WithHeaders(names ...string) Names {
-	sorted := slices.Clone(names)
-	slices.Sort(sorted)
-	n.headers = slices.Compact(sorted)
+	n.headers = NewNames(names...).names
 	return n
 }
 
@@ -110,20 +111,6 @@ func (n Names) HasHeader(name string) bool {
 		}
 	}
 	return false
-}
-
-// Headers returns those of the headers that carry tickets, by their own
-// names; nil if there is none.
-func (n Names) Headers(h http.Header) (own http.Header) {
-	for _, name := range n.headers {
-		if values, ok := h[name]; ok {
-			if own == nil {
-				own = make(http.Header)
-			}
-			own[name] = values
-		}
-	}
-	return own
 }
 
 func spells(name, own string) bool {

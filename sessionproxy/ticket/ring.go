@@ -38,8 +38,9 @@ type Ring struct {
 }
 
 type key struct {
-	id   [keyIDLen]byte
-	macs sync.Pool // of *macer: a keyed HMAC costs four blocks to set up
+	id    [keyIDLen]byte
+	start string    // what every ticket of the key begins with: the whole characters of id
+	macs  sync.Pool // of *macer: a keyed HMAC costs four blocks to set up
 }
 
 // macer is what computing one MAC takes, kept together: passed to an
@@ -78,6 +79,7 @@ func newKey(secret []byte) *key {
 	id := hmac.New(sha256.New, secret)
 	id.Write([]byte("sessionproxy key id"))
 	copy(k.id[:], id.Sum(nil))
+	k.start = encoding.EncodeToString(k.id[:])[:keyIDLen*8/6]
 	return k
 }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Names is an immutable set of names that carry tickets: of cookies, and of
-// headers.
+// Names is an immutable set of names under which one manager's tickets travel:
+// of cookies, and of headers. It is small, and is searched from end to end.
 type Names struct {
 	names   []string // of cookies
 	headers []string // in canonical form
@@ -15,20 +15,35 @@ type Names struct {
 
 // NewNames returns the set of the cookie names given.
 func NewNames(names ...string) Names {
-	sorted := slices.Clone(names)
-	slices.Sort(sorted)
-	return Names{names: slices.Compact(sorted)}
+	var n Names
+	for _, name := range names {
+		if !slices.Contains(n.names, name) {
+			n.names = append(n.names, name)
+		}
+	}
+	return n
+}
+
+// Cookies returns the names of cookies.
+func (n Names) Cookies() []string { return slices.Clone(n.names) }
+
+// With returns the set with all names of another one.
+func (n Names) With(o Names) Names {
+	return NewNames(append(n.Cookies(), o.names...)...).WithHeaders(append(slices.Clone(n.headers), o.headers...)...)
 }
 
 // Has reports whether the set holds the cookie name. Case is ignored: it matters to
 // browsers, but not to every app that reads cookies.
-func (n Names) Has(name string) bool {
+func (n Names) Has(name string) bool { return n.own(name) != "" }
+
+// own returns the cookie name of the set that a name spells, or "".
+func (n Names) own(name string) string {
 	for _, own := range n.names {
 		if strings.EqualFold(own, name) {
-			return true
+			return own
 		}
 	}
-	return false
+	return ""
 }
 
 // maxValues bounds what a client can make us compare: no browser comes near.
@@ -121,28 +136,33 @@ func without(line string, ours func(pair string) bool) (rest string, removed int
 	return strings.Join(pieces, ";"), removed
 }
 
-// StripSet removes the Set-Cookie lines of those names from a response.
-func StripSet(h http.Header, names Names) (removed int) {
-	lines := h["Set-Cookie"]
-	ours := func(line string) bool {
+// StripSet removes from a response the Set-Cookie lines of those names, and
+// those that hold a ticket of the ring under any name: an app could plant one
+// of another manager. It returns how many lines it removed, and the names of
+// the set among them.
+func StripSet(h http.Header, names Names, r *Ring) (removed int, own []string) {
+	var kept []string
+	for _, line := range h["Set-Cookie"] {
 		pair, _, _ := strings.Cut(line, ";")
-		return names.Has(pairName(pair))
-	}
-	if !slices.ContainsFunc(lines, ours) {
-		return 0
-	}
-	kept := make([]string, 0, len(lines))
-	for _, line := range lines {
-		if !ours(line) {
+		name := names.own(pairName(pair))
+		switch {
+		case name != "":
+			own = append(own, name)
+		case len(line) < Len || !holdsTicket(line, r):
 			kept = append(kept, line)
+			continue
 		}
+		removed++
+	}
+	if removed == 0 {
+		return 0, nil
 	}
 	if len(kept) == 0 {
 		delete(h, "Set-Cookie")
 	} else {
 		h["Set-Cookie"] = kept
 	}
-	return len(lines) - len(kept)
+	return removed, own
 }
 
 // pairName returns the name of a "name=value" pair. A pair without '=' is a
