@@ -20,7 +20,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer s.leave()
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		a, err := newArchiveWriter(w, s.id, s.opts.Now())
 		if err != nil {
 			return err

@@ -31,6 +31,12 @@ func newBatch(s *Store) *batch {
 	return &batch{s: s, txn: s.db.NewTransaction(true), overlay: make(map[store.Key]*entry)}
 }
 
+// drop ends the transaction of a batch, of which no more is used.
+func (b *batch) drop() {
+	defer func() { _ = recover() }() // of an engine that has failed
+	b.txn.Discard()
+}
+
 // errAgain is the answer of an operation that wants to run once more, in a
 // transaction of its own: this one has no room for it, or for the rest of it.
 var errAgain = errors.New("not enough room in this batch")
@@ -134,10 +140,14 @@ func (b *batch) commit() error {
 	}
 	err := b.writeCounts()
 	if err == nil {
+		err = b.s.space.admit(b.bytes, b.keys)
+	}
+	if err == nil {
 		for key := range b.overlay {
 			b.s.cache.shard(key).writes(key)
 		}
-		err = b.txn.Commit()
+		err = b.s.engage(b.txn.Commit)
+		b.s.space.wrote(b.bytes, b.keys)
 	}
 	if err != nil {
 		for key := range b.overlay {

@@ -132,7 +132,7 @@ type checking struct {
 }
 
 func (c checking) Close() error {
-	if c.uses.n.Load() >= 0 {
+	if c.uses.Load().n.Load() >= 0 {
 		consistent(c.t, c.Store)
 	}
 	return c.Store.Close()

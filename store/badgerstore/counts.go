@@ -27,7 +27,7 @@ func (s *Store) loadCounts() error {
 	defer s.counts.mu.Unlock()
 	s.counts.n = make(map[number]int64)
 	oldest := s.opts.Now().Add(-backstop).UnixMilli()
-	return s.db.Update(func(txn *badger.Txn) error {
+	return s.update(func(txn *badger.Txn) error {
 		for _, name := range s.managers.all() {
 			n, _ := s.managers.number(name)
 			var total int64
@@ -49,6 +49,16 @@ func (s *Store) loadCounts() error {
 		}
 		return nil
 	})
+}
+
+// total returns how many sessions there are.
+func (c *counts) total() (n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, sessions := range c.n {
+		n += sessions
+	}
+	return n
 }
 
 func countPrefix(txn *badger.Txn, prefix []byte) (n int64) {

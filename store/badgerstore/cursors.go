@@ -25,7 +25,7 @@ func (s *Store) loadCursors() error {
 	s.sweep.mu.Lock()
 	defer s.sweep.mu.Unlock()
 	s.sweep.of = make(map[number]*cursor)
-	return s.db.View(func(txn *badger.Txn) error {
+	return s.view(func(txn *badger.Txn) error {
 		for _, name := range s.managers.all() {
 			n, _ := s.managers.number(name)
 			at, err := readUint64(txn, numberKey(nil, keySwept, n))

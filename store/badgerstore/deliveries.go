@@ -38,7 +38,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 // one that is damaged is, too, and never comes back.
 func (s *Store) open(ctx context.Context, letters []*letter) (all []store.Delivery, err error) {
 	var damaged []store.Settlement
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		for _, l := range letters {
 			d, err := s.openIn(txn, l)
 			switch {

@@ -118,7 +118,7 @@ func (b *batch) sessionsOf(but store.Key, principal string) (all []session, err 
 	}
 	if n, ok := b.s.managers.number(but.Manager); ok {
 		prefix := principalPrefix(principal, n)
-		err := b.s.db.View(func(txn *badger.Txn) error {
+		err := b.s.view(func(txn *badger.Txn) error {
 			it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 			defer it.Close()
 			for it.Rewind(); it.Valid(); it.Next() {

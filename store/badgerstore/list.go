@@ -52,7 +52,7 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 	now := s.opts.Now()
 	prefix := append([]byte{keySession}, n[:]...)
 	var found []listed
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: true, PrefetchSize: 64})
 		defer it.Close()
 		seen := 0
@@ -110,7 +110,7 @@ func (s *Store) latest(all []listed) error {
 		shard := s.cache.shard(l.key)
 		shard.ahead(l.key).merge(&l.rec)
 	}
-	return s.db.View(func(txn *badger.Txn) error {
+	return s.view(func(txn *badger.Txn) error {
 		for i := range all {
 			l := &all[i]
 			if err := accessIn(txn, l.n, l.key.ID, &l.entry); err != nil {

@@ -25,10 +25,10 @@ func newNames(kind byte) *names {
 }
 
 // load reads the names on disk.
-func (m *names) load(db *badger.DB) error {
+func (m *names) load(view func(func(*badger.Txn) error) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	err := db.View(func(txn *badger.Txn) error {
+	err := view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{m.kind}, PrefetchValues: true, PrefetchSize: 100})
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {

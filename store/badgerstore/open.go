@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
@@ -16,17 +15,16 @@ import (
 
 // openDatabase opens the engine behind the guards that keep it from losing
 // data silently, or taking the process down. id is that of what is in it.
-func openDatabase(o *Options) (db *badger.DB, id string, err error) {
-	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, err) }
+func openDatabase(o *Options, s *space) (db *badger.DB, id string, err error) {
+	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)) }
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, "", wrap(err)
 	}
 	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		o.Logger.Warn("the directory of the session store can be read by others: chmod 700", zap.String("dir", o.Dir))
 	}
-	free, err := o.free(o.Dir)
-	if err == nil && free < o.Reserve {
-		return nil, "", wrap(o.lowSpace(free))
+	if err := s.ready(); err != nil {
+		return nil, "", wrap(err)
 	}
 	mark, err := readMarker(o.Dir)
 	if err != nil {
@@ -35,40 +33,41 @@ func openDatabase(o *Options) (db *badger.DB, id string, err error) {
 	if err := checkFiles(o.Dir, mark != nil); err != nil {
 		return nil, "", wrap(err)
 	}
-	db, err = openEngine(o)
-	if err != nil {
-		return nil, "", wrap(explain(err))
+	if err := removeEmptyLogs(o.Dir); err != nil {
+		return nil, "", wrap(err)
 	}
-	if id, err = identify(db, o, mark); err != nil {
-		return nil, "", errors.Join(wrap(err), db.Close())
+	db, err = openEngine(o, s)
+	if err != nil {
+		return nil, "", wrap(err)
+	}
+	if err = s.opened(); err == nil {
+		err = guarded(func() (err error) { id, err = identify(db, o, mark); return err })
+	}
+	if err != nil {
+		return nil, "", errors.Join(wrap(err), o.abandon(db, s))
 	}
 	return db, id, nil
 }
 
 // openEngine turns a panic of the engine into an error.
-func openEngine(o *Options) (db *badger.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	return badger.Open(o.badger())
+func openEngine(o *Options, s *space) (db *badger.DB, err error) {
+	err = guarded(func() (err error) { db, err = badger.Open(o.badger(s)); return err })
+	return db, err
 }
 
-const restore = "restore the directory from a backup, or move it away to begin with no sessions"
-
-// explain adds the remedy to what the engine answers.
-func explain(err error) error {
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "Cannot acquire directory lock"):
-		return fmt.Errorf("another process has it open: stop that one, or use its `reload` for a new configuration: %w", err)
-	case errors.Is(err, badger.ErrEncryptionKeyMismatch) || strings.Contains(text, "Encryption key mismatch"):
-		return fmt.Errorf("the encryption key is not the one that it was begun with: set encryption_key to that one: %w", err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the directory must belong to the user that runs the proxy: %w", err)
+// abandon closes an engine that was opened in vain, for as long as a close may take.
+func (o *Options) abandon(db *badger.DB, s *space) error {
+	done := make(chan error, 1)
+	go func() {
+		s.closing()
+		done <- errors.Join(guarded(db.Close), s.closed())
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-o.after(o.CloseTimeout):
+		return errors.New("the engine does not close")
 	}
-	return fmt.Errorf("%w: %s", err, restore)
 }
 
 // checkFiles looks at the files before the engine does: without its MANIFEST

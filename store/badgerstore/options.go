@@ -52,8 +52,15 @@ type Options struct {
 	Logger *zap.Logger      // default: none
 	Now    func() time.Time // default: time.Now
 
-	// free tells the free space of the directory's file system in bytes.
-	free func(dir string) (int64, error)
+	// CloseTimeout bounds how long Close takes, also when the engine cannot
+	// write what it has in memory: its logs have it all. Default: 10s.
+	CloseTimeout time.Duration
+
+	// free tells the free space of the directory's file system in bytes, and
+	// inodes how many files can be made, or less than 0 if it does not count.
+	free, inodes func(dir string) (int64, error)
+	// after is the clock of pauses.
+	after func(time.Duration) <-chan time.Time
 }
 
 const (
@@ -66,8 +73,9 @@ const (
 	defaultCache  = 32 << 20
 	leastReserve  = 256 << 20
 	syncInterval  = 100 * time.Millisecond
-	spaceInterval = time.Second
+	spaceInterval = 250 * time.Millisecond
 	gcInterval    = 10 * time.Minute
+	closeTimeout  = 10 * time.Second
 )
 
 func (o *Options) fill() error {
@@ -94,14 +102,23 @@ func (o *Options) fill() error {
 	if o.free == nil {
 		o.free = freeSpace
 	}
+	if o.inodes == nil {
+		o.inodes = freeInodes
+	}
+	if o.after == nil {
+		o.after = time.After
+	}
+	if o.CloseTimeout == 0 {
+		o.CloseTimeout = closeTimeout
+	}
 	return nil
 }
 
 // badger returns the engine's options; each differs from the default for a reason.
-func (o *Options) badger() badger.Options {
+func (o *Options) badger(s *space) badger.Options {
 	b := badger.DefaultOptions(o.Dir).
 		WithSyncWrites(o.Durability == Sync).
-		WithLogger(engineLogger{o.Logger.Named("badger").Sugar()}).
+		WithLogger(engineLogger{o.Logger.Named("badger").Sugar(), s}).
 		WithMemTableSize(memTableSize). // a session store needs no gigabytes
 		WithNumMemtables(numMemTables). //
 		WithBaseTableSize(8 << 20).     // fewer files
@@ -125,11 +142,3 @@ func (o *Options) badger() badger.Options {
 	}
 	return b
 }
-
-// engineLogger passes Badger's log on. Its informational chatter is debugging to us.
-type engineLogger struct{ log *zap.SugaredLogger }
-
-func (l engineLogger) Errorf(format string, args ...any)   { l.log.Errorf(format, args...) }
-func (l engineLogger) Warningf(format string, args ...any) { l.log.Warnf(format, args...) }
-func (l engineLogger) Infof(format string, args ...any)    { l.log.Debugf(format, args...) }
-func (l engineLogger) Debugf(format string, args ...any)   { l.log.Debugf(format, args...) }

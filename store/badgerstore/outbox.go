@@ -31,7 +31,7 @@ func (s *Store) loadOutbox() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.posts, o.mailboxes, o.dead = make(map[uint64]*post), make(map[number]*mailbox), nil
-	return s.db.View(func(txn *badger.Txn) error {
+	return s.view(func(txn *badger.Txn) error {
 		given, err := readUint64(txn, []byte{keySequence})
 		if err != nil {
 			return err

@@ -175,7 +175,7 @@ func TestCountsAreTakenAnewOnlyWhenTheEngineMayHaveDroppedSessions(t *testing.T)
 		if err := s.db.Close(); err != nil { // nothing is written by the store itself
 			t.Fatal(err)
 		}
-		s.uses.end()
+		s.uses.Load().end()
 		close(s.stop)
 		s.upkeep.Wait()
 		s.writer.close()

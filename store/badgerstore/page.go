@@ -32,7 +32,7 @@ func (s *Store) Page(ctx context.Context, q store.Query) (page store.Page, err e
 		return page, nil
 	}
 	w := walk{s: s, ctx: ctx, q: q, n: n, now: s.opts.Now()}
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		w.txn = txn
 		return w.find(after, begun)
 	})

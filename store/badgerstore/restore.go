@@ -26,7 +26,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err e
 			sessions, err = 0, fmt.Errorf("restoring into session store %s: %w", s.opts.Dir, err)
 		}
 	}()
-	if err := s.db.View(isEmpty); err != nil {
+	if err := s.view(isEmpty); err != nil {
 		return 0, err
 	}
 	p, err := s.newSpool(ctx, r)
@@ -83,7 +83,7 @@ func (b *batch) beginRestore() error {
 	case b.s.restoring.Load():
 		return fmt.Errorf("another backup is being restored: %w", store.ErrUnavailable)
 	}
-	if err := b.s.db.View(isEmpty); err != nil {
+	if err := b.s.view(isEmpty); err != nil {
 		return err
 	}
 	b.committed = func() { b.s.restoring.Store(true) }
@@ -118,7 +118,7 @@ func (s *Store) undoRestore(ctx context.Context) error {
 			return errAgain
 		}
 		var keys []store.Key
-		err := s.db.View(func(txn *badger.Txn) error {
+		err := s.view(func(txn *badger.Txn) error {
 			it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keySession}})
 			defer it.Close()
 			for it.Rewind(); it.Valid(); it.Next() {
@@ -128,7 +128,7 @@ func (s *Store) undoRestore(ctx context.Context) error {
 			return nil
 		})
 		if err == nil {
-			err = s.db.DropPrefix(restored...) // only this goroutine writes
+			err = s.dropPrefix(restored...) // only this goroutine writes
 		}
 		for _, key := range keys {
 			s.cache.shard(key).forget(key)
@@ -152,7 +152,7 @@ func (s *Store) endRestore() error {
 	if err := removeSpools(s.opts.Dir); err != nil {
 		return err
 	}
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.view(func(txn *badger.Txn) error {
 		_, err := txn.Get([]byte{keyRestoring})
 		return err
 	})
@@ -160,10 +160,10 @@ func (s *Store) endRestore() error {
 		return nil
 	}
 	if err == nil {
-		err = s.db.DropPrefix(restored...)
+		err = s.dropPrefix(restored...)
 	}
 	if err == nil {
-		err = s.db.Update(func(txn *badger.Txn) error { return txn.Delete([]byte{keyRestoring}) })
+		err = s.update(func(txn *badger.Txn) error { return txn.Delete([]byte{keyRestoring}) })
 	}
 	if err != nil {
 		return fmt.Errorf("removing what a restore has left that was cut off: %w", err)

@@ -46,6 +46,9 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 // put does all that a decided save brings, or nothing: who has to go, what was
 // there and has expired, the record, and the notices of it.
 func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) error {
+	if err := b.s.space.short(); err != nil { // since the save was accepted
+		return fmt.Errorf("saving session %s: %w", key.ID, err)
+	}
 	if b.s.restoring.Load() {
 		return fmt.Errorf("saving session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
 	}

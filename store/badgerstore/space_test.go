@@ -64,14 +64,21 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	}
 }
 
+// TestSpaceIsLookedAtWhileWriting: another process may take the disk between
+// two looks of the upkeep, and saves that are in the queue by then are refused.
 func TestSpaceIsLookedAtWhileWriting(t *testing.T) {
-	o := Options{Dir: t.TempDir(), Reserve: 1 << 30, Logger: zap.NewNop(), free: func(string) (int64, error) { return 1 << 20, nil }}
-	s := space{opts: &o}
-	if s.wrote(lookBytes - 1); s.short() != nil {
-		t.Fatal("it looks at every write")
-	}
-	if s.wrote(1); s.short() == nil {
-		t.Fatal("it did not look")
+	var free atomic.Int64
+	free.Store(1 << 40)
+	s := open(t, t.TempDir(), func(o *Options) {
+		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.Reserve = 1 << 30
+	})
+	defer shut(t, s)
+	free.Store(1 << 20)
+	s.space.lookedAt.Store(-int64(time.Hour))
+	rec := record("x")
+	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: rec}, store.Create()); !errors.Is(err, store.ErrUnavailable) {
+		t.Fatalf("got %v", err)
 	}
 }
 

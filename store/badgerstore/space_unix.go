@@ -19,6 +19,19 @@ func freeSpace(dir string) (int64, error) {
 	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
 }
 
+// freeInodes returns how many files an ordinary user can make, or less than 0
+// on a file system that does not count them.
+func freeInodes(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("asking for free inodes of %s: %w", dir, err)
+	}
+	if s.Files == 0 {
+		return -1, nil
+	}
+	return int64(s.Ffree), nil //nolint:unconvert // the types differ between systems
+}
+
 // allocated returns what a file takes on the disk, without its holes.
 func allocated(info fs.FileInfo) int64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {

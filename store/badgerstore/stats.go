@@ -25,7 +25,14 @@ func (s *Store) Stats() store.Stats {
 // health says whether writes are accepted.
 func (s *Store) health() *store.Health {
 	h := &store.Health{Writable: true, FreeBytes: s.space.free.Load(), ReserveBytes: s.opts.Reserve}
-	if err := s.space.short(); err != nil {
+	if n := s.space.inodes.Load(); n >= 0 {
+		h.FreeInodes, h.ReserveInodes = n, leastInodes
+	}
+	err := s.broken()
+	if err == nil {
+		err = s.space.short()
+	}
+	if err != nil {
 		h.Writable, h.Reason = false, err.Error()
 	}
 	return h

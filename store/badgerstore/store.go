@@ -18,8 +18,8 @@ import (
 // for the calls under way.
 type Store struct {
 	opts      Options
-	id        string // of what is in the directory
-	db        *badger.DB
+	id        string     // of what is in the directory
+	db        *badger.DB // nil while the engine is not open; use it through view, update and engage
 	log       *zap.Logger
 	managers  *names
 	listeners *names
@@ -33,15 +33,23 @@ type Store struct {
 	sweeping  sync.Mutex  // held by the sweep that is under way
 	restoring atomic.Bool // set while a backup is loaded
 
-	uses    uses
-	stop    chan struct{} // closed by Close; ends the upkeep
-	wakeup  chan struct{} // touches have to be written
-	upkeep  sync.WaitGroup
-	closing func()        // closes ending, once
-	ending  chan struct{} // closed at the begin of Close: what takes long gives up
-	damaged atomic.Int64
-	swept   atomic.Int64
-	disk    disk
+	uses  atomic.Pointer[uses]  // of the engine that is open, or was open last
+	fault atomic.Pointer[fault] // nil while the engine works
+
+	life      sync.Mutex // protects what follows
+	isServing bool       // the engine is open, and may be used
+	isClosing bool
+	repairs   sync.WaitGroup
+
+	isClosed atomic.Bool   // for readers of hot records
+	stop     chan struct{} // closed by Close; ends the upkeep
+	wakeup   chan struct{} // touches have to be written
+	upkeep   sync.WaitGroup
+	closing  func()        // closes ending, once
+	ending   chan struct{} // closed at the begin of Close: what takes long gives up
+	damaged  atomic.Int64
+	swept    atomic.Int64
+	disk     disk
 }
 
 var (
@@ -69,25 +77,29 @@ func Open(o Options) (*Store, error) {
 		stop: make(chan struct{}), wakeup: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
-	s.uses.idle = make(chan struct{})
-	s.space.opts = &s.opts
+	s.uses.Store(newUses())
+	s.space.begin(&s.opts)
 	var err error
-	if s.db, s.id, err = openDatabase(&s.opts); err != nil {
+	if s.db, s.id, err = openDatabase(&s.opts, &s.space); err != nil {
 		return nil, err
 	}
 	s.space.look()
 	if err := errors.Join(s.endRestore(), s.begin()); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, err), s.db.Close())
+		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
 	}
 	s.writer = newWriter(s)
+	s.isServing = true
 	s.upkeep.Go(s.keepUp)
+	s.log.Info("session store is open", zap.String("dir", o.Dir), zap.Int64("sessions", s.counts.total()),
+		zap.Stringer("durability", o.Durability), zap.Int("format", markerFormat),
+		zap.Bool("encrypted", len(o.EncryptionKey) > 0), zap.Bool("compressed", o.Compress))
 	return s, nil
 }
 
 // begin reads what is kept in memory of the whole.
 func (s *Store) begin() error {
 	for _, load := range []func() error{
-		func() error { return s.managers.load(s.db) }, func() error { return s.listeners.load(s.db) },
+		func() error { return s.managers.load(s.view) }, func() error { return s.listeners.load(s.view) },
 		s.loadCounts, s.loadCursors, s.loadOutbox,
 	} {
 		if err := load(); err != nil {
@@ -102,30 +114,68 @@ func (s *Store) Observe(f func(store.Ended)) { s.observe = f }
 
 // Close writes what is pending and closes the store, after the last call
 // under way has ended. Later calls answer store.ErrUnavailable. Closing twice
-// is an error.
-func (s *Store) Close() error {
-	s.closing()
-	if !s.uses.end() {
+// is an error. It takes no longer than Options.CloseTimeout: see CloseWithin.
+func (s *Store) Close() error { return s.CloseWithin(s.opts.CloseTimeout) }
+
+// CloseWithin closes the store as Close does, within that time. What takes
+// longer goes on meanwhile, and needs not be waited for: whatever was
+// acknowledged is in the logs, which the next opening reads.
+func (s *Store) CloseWithin(limit time.Duration) error {
+	s.life.Lock()
+	again := s.isClosing
+	s.isClosing = true
+	s.life.Unlock()
+	if again {
 		return errors.New("closing session store: it is closed already")
 	}
-	close(s.stop)
-	s.upkeep.Wait()
-	err := errors.Join(s.flushTouches(true), s.writeCursors(context.Background(), 0))
-	s.writer.close()
-	if err := errors.Join(err, s.db.Close()); err != nil {
+	s.isClosed.Store(true)
+	s.closing()
+	closed := make(chan error, 1)
+	go func() { closed <- s.close() }()
+	var err error
+	select {
+	case err = <-closed:
+	case <-s.opts.after(limit):
+		err = fmt.Errorf("it is not done after %v, and is left: what was acknowledged is in its logs", limit)
+	}
+	if err != nil {
 		return fmt.Errorf("closing session store %s: %w", s.opts.Dir, err)
 	}
 	return nil
 }
 
+func (s *Store) close() (err error) {
+	s.repairs.Wait()
+	s.uses.Load().end()
+	close(s.stop)
+	s.upkeep.Wait()
+	if s.broken() == nil {
+		err = errors.Join(s.flushTouches(true), s.writeCursors(context.Background(), 0))
+	}
+	s.writer.close()
+	return errors.Join(err, s.closeEngine())
+}
+
 // Load implements store.Store. A hot record costs no disk access and no allocation.
 func (s *Store) Load(ctx context.Context, key store.Key) (store.Record, error) {
+	if rec, ok := s.hot(key); ok && ctx.Err() == nil {
+		return rec, nil
+	}
 	if err := s.enter(ctx); err != nil {
 		return store.Record{}, err
 	}
 	defer s.leave()
 	e, err := s.load(key)
 	return e.rec, err
+}
+
+// hot returns a record that is in memory, also while the engine has failed.
+func (s *Store) hot(key store.Key) (store.Record, bool) {
+	e, ok, _ := s.cache.shard(key).get(key)
+	if !ok || s.isClosed.Load() || !e.rec.Alive(s.opts.Now()) {
+		return store.Record{}, false
+	}
+	return e.rec, true
 }
 
 // load returns the live entry from memory or disk.
@@ -153,7 +203,7 @@ func (s *Store) read(key store.Key) (e entry, err error) {
 	if !ok {
 		return entry{}, store.ErrGone
 	}
-	err = s.db.View(func(txn *badger.Txn) error {
+	err = s.view(func(txn *badger.Txn) error {
 		e, err = s.readIn(txn, n, key)
 		return err
 	})
@@ -219,51 +269,15 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !s.uses.begin() {
+	if err := s.broken(); err != nil {
+		return err
+	}
+	if !s.uses.Load().begin() {
 		return fmt.Errorf("session store %s is closed: %w", s.opts.Dir, store.ErrUnavailable)
 	}
 	return nil
 }
 
-func (s *Store) leave() { s.uses.done() }
-
-// keepUp does what has to be done from time to time. It belongs to the store,
-// so that it runs once, however many managers use it.
-func (s *Store) keepUp() {
-	syncs := time.NewTicker(syncInterval)
-	spaces := time.NewTicker(spaceInterval)
-	gc := time.NewTicker(gcInterval)
-	defer syncs.Stop()
-	defer spaces.Stop()
-	defer gc.Stop()
-	for {
-		var err error
-		select {
-		case <-s.stop:
-			return
-		case <-s.wakeup:
-			err = s.flushTouches(false)
-		case <-syncs.C:
-			if s.opts.Durability == Async && s.writer.unsynced.Swap(false) {
-				err = s.db.Sync()
-			}
-		case <-spaces.C:
-			s.space.look()
-		case <-gc.C:
-			// Sessions are never in the value log; older files may be.
-			if err = s.db.RunValueLogGC(0.5); errors.Is(err, badger.ErrNoRewrite) || errors.Is(err, badger.ErrRejected) {
-				err = nil
-			}
-		}
-		if err != nil {
-			s.log.Error("keeping up session store", zap.String("dir", s.opts.Dir), zap.Error(err))
-		}
-	}
-}
-
-func (s *Store) wake() {
-	select {
-	case s.wakeup <- struct{}{}:
-	default:
-	}
-}
+// leave follows enter: the uses are the same ones, since they are replaced
+// only after the last call has left.
+func (s *Store) leave() { s.uses.Load().done() }

@@ -128,7 +128,7 @@ func (w *sweep) fill(l *lane, n int) error {
 		return nil
 	}
 	prefix := numberKey(nil, keyExpiry, l.n)
-	return w.s.db.View(func(txn *badger.Txn) error {
+	return w.s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 		defer it.Close()
 		for it.Seek(l.seek.append(slices.Clone(prefix))); it.Valid(); it.Next() {

@@ -13,6 +13,8 @@ type uses struct {
 	once sync.Once     // of closing idle: a call that came too late leaves, too
 }
 
+func newUses() *uses { return &uses{idle: make(chan struct{})} }
+
 // ended is far below any number of calls.
 const ended = -1 << 40
 

@@ -16,7 +16,8 @@ const (
 )
 
 // Save implements store.Store.
-func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) error {
+func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) (err error) {
+	defer s.awaitRepair(ctx, &err)
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
@@ -30,7 +31,8 @@ func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond sto
 }
 
 // Update implements store.Updater.
-func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
+func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (_ store.Record, err error) {
+	defer s.awaitRepair(ctx, &err)
 	if err := s.enter(ctx); err != nil {
 		return store.Record{}, err
 	}
@@ -39,7 +41,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 		return store.Record{}, err
 	}
 	var saved store.Record
-	err := s.writer.do(ctx, &op{key: key, run: func(b *batch) (err error) {
+	err = s.writer.do(ctx, &op{key: key, run: func(b *batch) (err error) {
 		rec, err := b.update(key, func(current store.Record) (store.Write, error) {
 			next, err := change(current)
 			if err == nil {
@@ -60,7 +62,8 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 // somebody wants to log out, and the reserve has room for it. What the
 // listeners are to be told holds the data once more, and may be a lot if many
 // sessions end: it is left half of the reserve.
-func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) error {
+func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err error) {
+	defer s.awaitRepair(ctx, &err)
 	if err := s.enter(ctx); err != nil {
 		return err
 	}

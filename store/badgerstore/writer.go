@@ -95,17 +95,39 @@ func (w *writer) work() {
 			}
 		}
 		for rest := queue; len(rest) > 0; {
-			rest = rest[w.commit(rest):]
+			rest = rest[w.attempt(rest):]
 		}
 	}
+}
+
+// attempt is commit, and answers all when the engine panics.
+func (w *writer) attempt(queue []*op) (n int) {
+	err := w.s.engage(func() error { n = w.commit(queue); return nil })
+	if err == nil {
+		return n
+	}
+	for _, o := range queue {
+		select { // unless it was answered
+		case o.done <- commitError(w.s.opts.Dir, err):
+		default:
+		}
+	}
+	return len(queue)
 }
 
 // commit runs as many of the operations as one transaction takes, and answers
 // them after the commit: an answer may rest on what another one of the batch
 // staged. It returns how many that were.
 func (w *writer) commit(queue []*op) (n int) {
+	w.s.space.watch(lookInterval)
+	if err := w.s.refusal(); err != nil {
+		for _, o := range queue {
+			o.done <- err
+		}
+		return len(queue)
+	}
 	b := newBatch(w.s)
-	defer b.txn.Discard()
+	defer b.drop()
 	err := w.lookAgain()
 	for n < len(queue) && !b.full() {
 		if err == nil {
@@ -125,7 +147,6 @@ func (w *writer) commit(queue []*op) (n int) {
 		w.writes.Add(int64(b.staged))
 		w.unsynced.Store(true)
 	}
-	w.s.space.wrote(b.bytes)
 	for _, o := range queue[:n] {
 		if err != nil {
 			o.result = err
@@ -189,8 +210,11 @@ func (w *writer) flush(due map[store.Key]touched) error {
 
 // commitError says what is known after a failed commit.
 func commitError(dir string, err error) error {
+	if errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
 	kind := store.ErrUnknown
-	if errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed) {
+	if errors.Is(err, badger.ErrBlockedWrites) || errors.Is(err, badger.ErrDBClosed) || errors.Is(err, badger.ErrTxnTooBig) {
 		kind = store.ErrUnavailable
 	}
 	return fmt.Errorf("committing to session store %s: %w: %w", dir, kind, err)

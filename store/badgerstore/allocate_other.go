@@ -1,0 +1,11 @@
+//go:build !linux
+
+package badgerstore
+
+import (
+	"errors"
+	"os"
+)
+
+// allocate cannot allocate without changing the size on this system.
+func allocate(*os.File, int64) error { return errors.ErrUnsupported }
