@@ -179,7 +179,7 @@ func (h *Handler) build() error {
 		Refused:       func(kind string) { audit.refuse(h.Manager, kind) },
 		CookieRemoved: h.warnOfCookie,
 		Forward:       sessionproxy.Forward(slices.Index(forwards, h.Forward)),
-		Restart:       sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Anew: renewVariables},
+		Restart:       sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
 		EndStreams:    h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {

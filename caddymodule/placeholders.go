@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"strings"
@@ -51,16 +50,6 @@ func infoOf(r *http.Request) *requestInfo {
 		repl.Map(info.lookup)
 	}
 	return info
-}
-
-// renewVariables gives the request a copy of Caddy's variables, in place,
-// before it is served once more. A reverse_proxy may have left a connection
-// behind that is being dialled, which still reads them, and Caddy has no lock
-// for them: writing would end the process.
-func renewVariables(r *http.Request) {
-	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
-		*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, maps.Clone(vars)))
-	}
 }
 
 func (i *requestInfo) begin(manager string) {

@@ -50,10 +50,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case errors.As(err, &p):
 		return h.answer(w, r, info, p)
+	case errors.Is(err, sessionproxy.ErrRequestBody) && r.Context().Err() == nil:
+		return bodyError(err)
 	case info.view == nil:
 		return caddyhttp.Error(statusClientGone, err) // it left before its session was open
 	}
 	return err
+}
+
+// bodyError is the client's fault, unless a handler before this one says what
+// it is, as the limit of request_body does.
+func bodyError(err error) error {
+	var known caddyhttp.HandlerError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &large):
+		return caddyhttp.Error(http.StatusRequestEntityTooLarge, err)
+	}
+	return caddyhttp.Error(http.StatusBadRequest, err)
 }
 
 // answer tells the client of a problem: by the site's error routes if there
@@ -69,7 +85,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	page := caddyhttp.Error(p.Status, errors.New(p.Title))
 	if hasErrorPage(r, page) {
 		p.SetHeaders(w.Header())
-		renewVariables(r)
+		cloneVars(r)
 		return page
 	}
 	return p.Write(w, r)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -20,10 +21,12 @@ type Restart struct {
 	// Replayable reports whether a request can be repeated besides those of
 	// safe methods (RFC 9110 §9.2.1); nil means none.
 	Replayable func(*http.Request) bool
-	// Anew readies the request for another attempt, in place; nil means that
-	// there is nothing to do. What the last attempt began may still use what
-	// it knew of the request.
-	Anew func(*http.Request)
+	// Prepare is called once, before the first attempt, and returns what
+	// readies the request for each attempt, the first one included, and what
+	// is called after the last one; both change the request in place. nil
+	// means that there is nothing to do. What an attempt began may go on using
+	// the state that it was given.
+	Prepare func(*http.Request) (attempt, end func(*http.Request))
 	// BodyLimit is the largest request body that is kept for it, in bytes.
 	BodyLimit int64
 }
@@ -62,10 +65,16 @@ func (c *Restart) keepBody(r *http.Request) (body []byte, whole bool, err error)
 func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next Next, o opening) error {
 	body, whole, err := h.Restart.keepBody(r)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrRequestBody, err)
 	}
 	if !whole {
 		return h.cancellable(w, r, next, o)
+	}
+	prepare := func(*http.Request) {}
+	if h.Restart.Prepare != nil {
+		var end func(*http.Request)
+		prepare, end = h.Restart.Prepare(r)
+		defer end(r)
 	}
 	came := *r
 	for o.request.Attempt = 1; ; o.request.Attempt++ {
@@ -74,9 +83,7 @@ func (h *Handler) serveRestarting(w http.ResponseWriter, r *http.Request, next N
 		// Whatever handlers change in the request, the next attempt begins
 		// with the one that came.
 		*r = *came.Clone(came.Context())
-		if h.Restart.Anew != nil && o.request.Attempt > 1 {
-			h.Restart.Anew(r)
-		}
+		prepare(r)
 		if body != nil {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
@@ -103,6 +110,10 @@ func (h *Handler) cancellable(w http.ResponseWriter, r *http.Request, next Next,
 	defer func() { *r = *r.WithContext(before) }()
 	return h.attempt(w, r, next, o)
 }
+
+// ErrRequestBody says that the body of a request could not be read before it
+// was passed on.
+var ErrRequestBody = errors.New("reading the request's body")
 
 // errAgain says that an attempt has to be repeated.
 var errAgain = errors.New("the request is made again")

@@ -58,6 +58,7 @@ func TestRestart(t *testing.T) {
 		{"a replayable one", "POST", "/replayable", "body", 2, 1, nil, false, 2, 200},
 		{"a body that is too large", "POST", "/replayable", strings.Repeat("x", 17), 2, 1, nil, false, 1, 409},
 		{"something is with the client", "GET", "/", "", 2, 1, func(w http.ResponseWriter) { w.WriteHeader(http.StatusEarlyHints) }, false, 1, 409},
+		{"a hint to send the body", "POST", "/replayable", "body", 2, 1, func(w http.ResponseWriter) { w.WriteHeader(http.StatusContinue) }, false, 2, 200},
 		{"a condition", "GET", "/", "", 2, 1, nil, true, 1, 409},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -113,7 +113,9 @@ func (w *writer) WriteHeader(status int) {
 	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
 		w.h.count(w.h.metrics.informational, w.scrub())
-		w.informed = true
+		// 100 tells the client to send a body that is kept already: another
+		// attempt is still possible.
+		w.informed = w.informed || status != http.StatusContinue
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
