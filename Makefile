@@ -5,7 +5,7 @@ BIN     := bin/sessionproxy
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 VULN    := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: run build test test-deps lint vuln bench bench-short trials-short fuzz clean
+.PHONY: run build test test-deps lint vuln bench bench-short trials-short stress fuzz clean
 
 ## run: the demo, two apps behind one proxy
 run: build
@@ -45,6 +45,12 @@ bench-short:
 ## trials-short: the long runs in about four minutes
 trials-short:
 	$(GO) run ./e2e/bench -trials -short
+
+## stress: hours under load, kills, reloads, a full disk: DURATION=2h, and any
+## flags of e2e/stress in STRESS; only root can fill a disk of its own
+DURATION ?= 2h
+stress:
+	$(GO) run ./e2e/stress -duration $(DURATION) $(STRESS)
 
 ## fuzz: every fuzz target for FUZZTIME each
 FUZZTIME ?= 30s

@@ -53,7 +53,7 @@ func startApp(ctx context.Context, h *hooks) (*app, error) {
 	}
 	a.address = l.Addr().String()
 	mux := http.NewServeMux()
-	mux.HandleFunc("/hook", h.ServeHTTP)
+	mux.Handle("/hook", h)
 	mux.HandleFunc("/stream", a.stream)
 	mux.HandleFunc("/socket", a.socket)
 	mux.HandleFunc("/", a.serve)
@@ -195,16 +195,20 @@ func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	h.heardOf(event.Data.Session)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// heardOf notes that a session's webhook has come.
+func (h *hooks) heardOf(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.heard++
-	if _, ok := h.owed[event.Data.Session]; ok {
-		delete(h.owed, event.Data.Session)
-	} else if h.early[event.Data.Session] {
+	if _, ok := h.owed[id]; !ok && h.early[id] {
 		h.twice++
 	}
-	h.early[event.Data.Session] = true
-	w.WriteHeader(http.StatusNoContent)
+	delete(h.owed, id)
+	h.early[id] = true
 }
 
 // owe says that a session has ended.

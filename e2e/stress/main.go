@@ -137,6 +137,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if s.Dir, err = filepath.Abs(s.Dir); err == nil {
 		err = os.MkdirAll(s.Dir, 0o700)
 	}
+	if s.Binary != "" && err == nil {
+		s.Binary, err = filepath.Abs(s.Binary)
+	}
 	if err != nil {
 		return err
 	}

@@ -125,10 +125,12 @@ func (p *proxy) line(line string) {
 			})
 		}
 	}
-	if len(p.tail) >= 60 && p.bad == "" || len(p.tail) > 300 {
-		p.tail = p.tail[1:]
+	switch {
+	case p.bad == "" && len(p.tail) >= 60:
+		p.tail = append(p.tail[1:], line)
+	case len(p.tail) < 140: // what follows is the beginning of a trace
+		p.tail = append(p.tail, line)
 	}
-	p.tail = append(p.tail, line)
 }
 
 func (p *proxy) lastLines() string {
