@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -58,6 +59,7 @@ type App struct {
 	// Default: false.
 	AdminData bool `json:"admin_data,omitempty"`
 
+	ctx      caddy.Context
 	logger   *zap.Logger
 	backend  *backend
 	keys     *keySource
@@ -94,7 +96,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // running server; only one that this process has open already is shared now,
 // so that a reload that does not fit it is refused before anything starts.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.logger, a.auditor = ctx.Logger(), ctx.Logger(auditModule{})
+	a.ctx, a.logger, a.auditor = ctx, ctx.Logger(), ctx.Logger(auditModule{})
 	a.managers = newRegistry()
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -178,6 +180,7 @@ func (a *App) Start() error {
 	if err != nil {
 		return err
 	}
+	db.patience.Store(int64(a.gracePeriod()))
 	if err := a.hear(db); err != nil {
 		return err
 	}
@@ -194,6 +197,19 @@ func (a *App) Start() error {
 		a.audited = audit.use(a.auditor)
 	}
 	return nil
+}
+
+// gracePeriod returns Caddy's grace_period, or 0. It is asked for after all
+// apps were provisioned: while the http app is, it asks for this one.
+func (a *App) gracePeriod() time.Duration {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return 0
+	}
+	if server, ok := app.(*caddyhttp.App); ok {
+		return time.Duration(server.GracePeriod)
+	}
+	return 0
 }
 
 // Stop does nothing: requests that are still running need the store. It is

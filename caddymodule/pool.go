@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -54,6 +56,14 @@ type database struct {
 	keeper   *session.Keeper
 	emitters emitters
 	lifetime *sync.Mutex
+	patience atomic.Int64 // how long the close may take, in nanoseconds; 0 if no configuration says
+}
+
+// patientStore is a store whose close can be bounded.
+type patientStore interface {
+	// CloseWithin closes the store. It returns after that time at the
+	// latest, with an error if the store is not closed by then.
+	CloseWithin(time.Duration) error
 }
 
 // acquireDatabase opens the provider's store, or takes a reference to the one
@@ -66,13 +76,26 @@ func acquireDatabase(p StoreProvider) (*database, error) {
 		return nil, err
 	}
 	db := v.(*database)
-	if shared {
+	if !shared {
+		warnOfOthers(p)
+	} else {
 		if err := p.CompatibleWith(db.provider); err != nil {
 			_ = releaseDatabase(p) // there is another reference, so nothing closes here
 			return nil, err
 		}
 	}
 	return db, nil
+}
+
+// warnOfOthers says that a reload has opened another store than the one before.
+func warnOfOthers(p StoreProvider) {
+	databases.Range(func(key, _ any) bool {
+		if key != p.PoolKey() {
+			liveLogger(appID).Warn("this configuration uses another session store than the one before: sessions that are there are not found any more",
+				zap.String("store", p.PoolKey()), zap.Any("before", key))
+		}
+		return true
+	})
 }
 
 func releaseDatabase(p StoreProvider) error {
@@ -105,7 +128,11 @@ func openDatabase(p StoreProvider) (*database, error) {
 // Destruct closes the store. The pool calls it when the last reference is gone.
 func (d *database) Destruct() error {
 	defer d.lifetime.Unlock()
-	if err := errors.Join(d.keeper.Close(), d.store.Close()); err != nil {
+	closeStore := d.store.Close
+	if st, ok := d.store.(patientStore); ok && d.patience.Load() > 0 {
+		closeStore = func() error { return st.CloseWithin(time.Duration(d.patience.Load())) }
+	}
+	if err := errors.Join(d.keeper.Close(), closeStore()); err != nil {
 		return fmt.Errorf("closing session store: %w", err)
 	}
 	return nil

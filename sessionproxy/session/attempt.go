@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -105,12 +104,8 @@ func (c *courier) awaitHanging(lives context.Context, back <-chan error) (came b
 // only what the runtime itself says is kept.
 func tell(ctx context.Context, l Listener, e Event) (err error) {
 	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case runtime.Error:
-			err = fmt.Errorf("listener panicked: %w", p)
-		default:
-			err = fmt.Errorf("listener panicked with a %T", p)
+		if p := recover(); p != nil {
+			err = fmt.Errorf("listener panicked: %s", panicText(p))
 		}
 	}()
 	if err := ctx.Err(); err != nil {

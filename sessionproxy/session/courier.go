@@ -119,7 +119,9 @@ func (c *courier) fetch() {
 	}
 	c.ask = false
 	n := fetchSize + len(c.busy) // what is busy is due as well
-	due, next, err := c.outbox.Deliveries(c.ctx, c.name, n)
+	var due []store.Delivery
+	var next time.Time
+	err := guarded(func() (err error) { due, next, err = c.outbox.Deliveries(c.ctx, c.name, n); return err })
 	if err != nil {
 		if !c.stopped() {
 			c.failed("reading what listeners are to be told", err)
@@ -197,7 +199,7 @@ func (c *courier) settle() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), settleTimeout)
 	go func() {
 		defer cancel()
-		c.settled <- c.outbox.Settle(ctx, told...)
+		c.settled <- guarded(func() error { return c.outbox.Settle(ctx, told...) })
 	}()
 }
 

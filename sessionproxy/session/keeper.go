@@ -78,9 +78,9 @@ func StartKeeper(st store.Store, local *Local, o KeeperOptions) *Keeper {
 			store: sw, local: local, reports: &k.reports, clock: newClockWatch(k.now),
 			interval: k.sweepInterval, changed: k.faster,
 		}
-		k.work.Go(func() { s.run(ctx) })
+		k.work.Go(func() { k.reports.guard("sweeping expired sessions", func() { s.run(ctx) }) })
 	}
-	k.work.Go(func() { k.dispatch(ctx) })
+	k.work.Go(func() { k.reports.guard("starting listeners", func() { k.dispatch(ctx) }) })
 	return k
 }
 
@@ -170,7 +170,7 @@ func (k *Keeper) employ(ctx context.Context, all map[string]Subscription) (rollb
 			if last != nil {
 				<-last.done // what it was telling comes first
 			}
-			c.run()
+			k.reports.guard("telling a listener", c.run)
 		})
 	}
 	return rollbacks

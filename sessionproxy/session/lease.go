@@ -63,7 +63,7 @@ func newLease(ctx context.Context, st store.Leaser, key store.Key, holder uint64
 	ask := func(ctx context.Context, ttl time.Duration) error {
 		ctx, cancel := context.WithTimeout(ctx, leaseRenew)
 		defer cancel()
-		return st.Lease(ctx, key, holder, ttl)
+		return guarded(func() error { return st.Lease(ctx, key, holder, ttl) })
 	}
 	go func() {
 		defer close(l.done)

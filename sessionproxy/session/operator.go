@@ -65,7 +65,9 @@ func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason
 				continue
 			}
 			n++
-			wg.Go(func() { errs[i] = o.end(ctx, store.Key{Manager: q.Manager, ID: info.ID}, reason) })
+			wg.Go(func() {
+				errs[i] = guarded(func() error { return o.end(ctx, store.Key{Manager: q.Manager, ID: info.ID}, reason) })
+			})
 		}
 		wg.Wait()
 		for _, err := range errs {

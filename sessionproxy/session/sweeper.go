@@ -34,7 +34,7 @@ func (s *sweeper) run(ctx context.Context) {
 		wait := s.interval()
 		if s.local.Listeners.Configured() {
 			configured = nil
-			err := s.sweep(ctx)
+			err := guarded(func() error { return s.sweep(ctx) })
 			switch {
 			case ctx.Err() != nil:
 				return

@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/dgraph-io/badger/v4"
@@ -50,8 +51,8 @@ func (s *Store) breakDown(err error) {
 // caught makes a fault of a panic, to be deferred.
 func (s *Store) caught(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("the engine panicked: %v", p)
-		s.log.Error("panic in the session store's engine", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		*err = panicked(p)
+		s.log.Error("panic in the session store's engine", zap.Error(*err), zap.ByteString("stack", debug.Stack()))
 		s.breakDown(*err)
 	}
 }
@@ -74,10 +75,19 @@ func (s *Store) view(f func(*badger.Txn) error) (err error) {
 func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the engine panicked: %v", p)
+			err = panicked(p)
 		}
 	}()
 	return f()
+}
+
+// panicked makes an error of what was recovered. Text that is not the
+// runtime's may hold data of sessions.
+func panicked(p any) error {
+	if err, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("the engine panicked: %w", err)
+	}
+	return fmt.Errorf("the engine panicked with a %T", p)
 }
 
 // update runs a transaction that writes, beside the writer or before it runs.

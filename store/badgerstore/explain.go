@@ -9,7 +9,12 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-const restore = "restore the directory from a backup, or move it away to begin with no sessions"
+// Remedies of what the engine refuses.
+const (
+	restore  = "restore the directory from a backup, or move it away to begin with no sessions"
+	held     = "another process has it open: stop that one, or use its `reload` for a new configuration"
+	otherKey = "the encryption key is not the one that it was begun with: set encryption_key to that one"
+)
 
 // causes are what the system says, and what to do. None of them is a reason to
 // give up a directory, which would lose all sessions.
@@ -17,8 +22,8 @@ var causes = []struct {
 	errno  syscall.Errno
 	remedy string
 }{
+	{syscall.ENFILE, "this machine has too many open files: raise `fs.file-max`"}, // its text begins as that of the next
 	{syscall.EMFILE, "this process has too many open files: raise `LimitNOFILE=` of its systemd unit, or `ulimit -n`"},
-	{syscall.ENFILE, "this machine has too many open files: raise `fs.file-max`"},
 	{syscall.EROFS, "its file system is read-only: mount it for writing, and look in the kernel's log why it was not"},
 	{syscall.ENOSPC, "its file system is full: free space or inodes (`df`, `df -i`)"},
 	{syscall.EDQUOT, "the quota of its file system is used up: raise it, or free some"},
@@ -39,10 +44,12 @@ var damages = []string{
 func explain(err error) error {
 	text := err.Error()
 	switch {
+	case strings.Contains(text, held), strings.Contains(text, otherKey):
+		return err // it has one already
 	case strings.Contains(text, "Cannot acquire directory lock"):
-		return fmt.Errorf("another process has it open: stop that one, or use its `reload` for a new configuration: %w", err)
+		return fmt.Errorf("%s: %w", held, err)
 	case errors.Is(err, badger.ErrEncryptionKeyMismatch) || strings.Contains(text, "Encryption key mismatch"):
-		return fmt.Errorf("the encryption key is not the one that it was begun with: set encryption_key to that one: %w", err)
+		return fmt.Errorf("%s: %w", otherKey, err)
 	}
 	for _, c := range causes { // the engine keeps the text alone
 		if strings.Contains(text, c.remedy) {

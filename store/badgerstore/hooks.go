@@ -79,7 +79,7 @@ func (s *space) tableReady() error {
 	switch inodes := s.inodes.Load(); {
 	case s.isBlind:
 		return nil
-	case s.free.Load() < tableSpace:
+	case s.free.Load() < min(tableSpace, s.opts.Reserve/2):
 		return s.opts.lowSpace(s.free.Load())
 	case inodes >= 0 && inodes < tableInodes:
 		return s.opts.lowInodes(inodes)

@@ -25,6 +25,7 @@ const (
 // be made: each opening that fails leaves goroutines behind.
 func (s *Store) repair(f *fault) {
 	defer close(f.repaired)
+	defer s.caught(new(error)) // the store stays out of use then
 	s.uses.Load().end()
 	_ = s.writer.do(context.Background(), new(op)) // it has answered all before
 	if err := s.closeEngine(); err != nil {

@@ -143,8 +143,8 @@ func (s *space) lookFor() error {
 	if at := s.flushFailed.Load(); at != 0 && since()-at < int64(flushPause) {
 		return errors.New("the engine cannot write a table: the log says why")
 	}
-	if held := s.held.Load(); held != nil {
-		return *held
+	if err := s.held.Load(); err != nil {
+		return *err
 	}
 	return nil
 }

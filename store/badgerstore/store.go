@@ -131,7 +131,7 @@ func (s *Store) CloseWithin(limit time.Duration) error {
 	s.isClosed.Store(true)
 	s.closing()
 	closed := make(chan error, 1)
-	go func() { closed <- s.close() }()
+	go func() { closed <- guarded(s.close) }()
 	var err error
 	select {
 	case err = <-closed:

@@ -30,7 +30,7 @@ func (s *Store) keepUp() {
 				err = s.whileOpen(func() error { return s.engage(func() error { return s.db.Sync() }) })
 			}
 		case <-spaces.C:
-			s.space.look()
+			err = guarded(func() error { s.space.look(); return nil })
 		case <-gc.C:
 			err = s.whileOpen(s.collect)
 		}
