@@ -96,3 +96,25 @@ func TestARequestHoldsUpTheExitForAWhile(t *testing.T) {
 		t.Error("the store stays open")
 	}
 }
+
+// boundedStore notes how long its close may take.
+type boundedStore struct {
+	*ableStore
+	limit chan time.Duration
+}
+
+func (b *boundedStore) CloseWithin(limit time.Duration) error {
+	b.limit <- limit
+	return nil
+}
+
+// TestTheStopTakesNoLongerThanTheGracePeriod also while a store cannot write.
+func TestTheStopTakesNoLongerThanTheGracePeriod(t *testing.T) {
+	st := &boundedStore{newAbleStore(), make(chan time.Duration, 1)}
+	s := newSite(t)
+	s.load(s.config(prepare(t, st), "", "session shop\nrespond ok"))
+	s.stop()
+	if got := <-st.limit; got != 10*time.Second {
+		t.Fatalf("closed within %v", got)
+	}
+}

@@ -144,8 +144,21 @@ func TestReloadMovesToAnotherDirectory(t *testing.T) {
 	v := s.visitor()
 	v.expect("/", http.StatusOK, "{}")
 
+	logs := filepath.Join(t.TempDir(), "log")
 	other := filepath.Join(t.TempDir(), "other")
-	s.load(s.config(s.store(other, "sync"), "", routes))
+	s.load(s.config(s.store(other, "sync"), "log {\n output file "+logs+"\n}", routes))
+	text, err := os.ReadFile(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`uses another session store than the one before`, `"store":"badger:` + other + `"`, `"before":"badger:` + s.dir + `"`,
+		`"msg":"session store is open","dir":"` + other + `","sessions":0,"durability":"sync","format":`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the log does not say %s:\n%s", want, text)
+		}
+	}
 	v.expect("/", http.StatusOK, "{}") // a store that knows nothing of the session
 	if isStoreOpen(s.dir) {
 		t.Error("the store in the old directory is still open")

@@ -105,7 +105,7 @@ func (c *courier) awaitHanging(lives context.Context, back <-chan error) (came b
 func tell(ctx context.Context, l Listener, e Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("listener panicked: %s", panicText(p))
+			err = fmt.Errorf("listener panicked%s", panicText(p))
 		}
 	}()
 	if err := ctx.Err(); err != nil {

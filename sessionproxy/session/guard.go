@@ -12,18 +12,18 @@ import (
 func guarded(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %s\n%s", panicText(p), debug.Stack())
+			err = fmt.Errorf("it panicked%s\n%s", panicText(p), debug.Stack())
 		}
 	}()
 	return f()
 }
 
-// panicText says what panicked. Text that is not the runtime's may hold anything.
+// panicText says how it panicked. Text that is not the runtime's may hold anything.
 func panicText(p any) string {
 	if err, ok := p.(runtime.Error); ok {
-		return err.Error()
+		return ": " + err.Error()
 	}
-	return fmt.Sprintf("a %T", p)
+	return fmt.Sprintf(" with a %T", p)
 }
 
 // guard runs f to its end or to its panic, which is reported.

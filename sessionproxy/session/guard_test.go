@@ -1,0 +1,53 @@
+package session_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// panicking is a store that panics when it is swept, or asked for deliveries.
+type panicking struct{ store.Store }
+
+func (panicking) Sweep(context.Context, int, func(string) []string) (int, bool, error) {
+	panic("secret of a session")
+}
+
+// outboxPanics does so when it is asked for deliveries.
+type outboxPanics struct {
+	panicking
+	store.Outbox
+}
+
+func (outboxPanics) Deliveries(context.Context, string, int) ([]store.Delivery, time.Time, error) {
+	panic("secret of a session")
+}
+
+// TestAPanicOfTheStoreEndsNoProcess: it is reported like a failure, without
+// what was panicked with, and what failed is tried again.
+func TestAPanicOfTheStoreEndsNoProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKept(t, nil)
+		st := outboxPanics{panicking: panicking{k.store}, Outbox: k.store}
+		defer k.use(sub("ear", new(ear), session.EventDelete))()
+		k.keeper = session.StartKeeper(st, k.local, session.KeeperOptions{
+			Now: k.now, Reports: session.Reports{Failed: func(doing string, err error) { k.note(doing + ": " + err.Error()) }},
+		})
+		time.Sleep(10 * time.Minute)
+		k.close()
+		notes := k.noted()
+		for _, doing := range []string{"sweeping expired sessions", "reading what listeners are to be told"} {
+			if n := strings.Count(notes, doing+": it panicked with a string"); n < 2 {
+				t.Errorf("%s failed %d times", doing, n)
+			}
+		}
+		if strings.Contains(notes, "secret") {
+			t.Error("the report says what was panicked with")
+		}
+	})
+}
