@@ -195,6 +195,9 @@ func (s *Store) interrupted(ctx context.Context) error {
 	case <-s.ending:
 		return errEnding
 	default:
-		return ctx.Err()
 	}
+	if err := s.broken(); err != nil { // it is closed after the last call has left
+		return err
+	}
+	return ctx.Err()
 }
