@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -167,9 +168,21 @@ func descriptorsPhase(w *world, r *rand.Rand) error {
 		return err
 	}
 	stop := w.fatten()
-	w.pauseFor(time.Duration(6+r.IntN(6)) * time.Second)
+	// Connections that do nothing take what others give back.
+	var idle []net.Conn
+	for end := time.Now().Add(time.Duration(6+r.IntN(6)) * time.Second); time.Now().Before(end) && w.pauseFor(20*time.Millisecond); {
+		c, err := (&net.Dialer{Timeout: time.Second}).DialContext(w.ctx, "tcp", w.proxy.address("spare"))
+		if err == nil && len(idle) < 400 {
+			idle = append(idle, c)
+		} else if err == nil {
+			_ = c.Close()
+		}
+	}
 	stop()
 	restore()
+	for _, c := range idle {
+		_ = c.Close()
+	}
 	return nil
 }
 
@@ -210,6 +223,8 @@ func (w *world) fatten() (stop func()) {
 				}
 				if err != nil || resp.StatusCode != http.StatusOK {
 					w.pauseFor(20 * time.Millisecond)
+				} else {
+					w.counts.large.Add(1)
 				}
 			}
 		})

@@ -18,7 +18,7 @@ import (
 // counts is what was done and seen.
 type counts struct {
 	requests, answered, unanswered, writes, lost, conflicts atomic.Int64
-	sessions, rotations, ends, streams, dead, audits        atomic.Int64
+	sessions, rotations, ends, streams, dead, audits, large atomic.Int64
 	rss, goroutines                                         atomic.Int64 // the most that were seen
 
 	mu       sync.Mutex
@@ -123,6 +123,7 @@ func (w *world) summary(out io.Writer, took time.Duration) {
 		{"unanswered, these included", c.unanswered.Load()},
 		{"problems", c.list(c.problems)},
 		{"writes acknowledged", c.writes.Load()},
+		{"large writes acknowledged", c.large.Load()},
 		{"conflicts in shared sessions", c.conflicts.Load()},
 		{"exact sums compared", c.audits.Load()},
 		{"sessions begun", c.sessions.Load()},
