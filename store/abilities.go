@@ -10,15 +10,17 @@ import (
 // Sweeper is the ability of a store to find the sessions that have expired,
 // without looking at those that live.
 type Sweeper interface {
-	// Sweep ends sessions that are past their deadline, the earliest first,
-	// and removes them; the reason is Idle or Absolute, whichever came first.
+	// Sweep ends sessions that are past their deadline at now, the earliest
+	// first, and removes them; the reason is Idle or Absolute, whichever came
+	// first. The store's own clock has no say: it may have been set since the
+	// caller took the time and found it credible.
 	// listeners names who is told of the end of a manager's sessions. It
 	// looks at no more than n sessions, those included that turn out to live
 	// on, in steps that hold nobody up for long; more says that there may be
 	// others at once. A call that fails, or is cancelled, has swept what it
 	// has swept. A store that is short of disk space may leave alone, for the
 	// time being, whatever it would have to write for.
-	Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error)
+	Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error)
 }
 
 // Order is one of listing sessions.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -216,6 +217,7 @@ func (w *world) fatten() (stop func()) {
 				}
 				resp, err := w.http.Do(r)
 				if err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
 					_ = resp.Body.Close()
 					for _, c := range resp.Cookies() {
 						t.value = c.Value

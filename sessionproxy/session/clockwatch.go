@@ -29,11 +29,13 @@ func newClockWatch(now func() time.Time) *clockWatch {
 	return &clockWatch{now: now, started: time.Now(), wall: now().Round(0)}
 }
 
-// look compares the clocks. It returns by how much the wall clock was set
-// since the last look, zero if it was not, and for how long it is not to be
-// believed.
-func (c *clockWatch) look() (by, hold time.Duration) {
-	wall, mono := c.now().Round(0), time.Since(c.started)
+// look compares the clocks. It returns the time, by how much the wall clock
+// was set since the last look, zero if it was not, and for how long it is not
+// to be believed. What is decided by the time must be decided by this one: the
+// clock may be set right after the look.
+func (c *clockWatch) look() (wall time.Time, by, hold time.Duration) {
+	wall = c.now().Round(0)
+	mono := time.Since(c.started)
 	by = wall.Sub(c.wall) - (mono - c.mono)
 	c.wall, c.mono = wall, mono
 	switch {
@@ -51,5 +53,5 @@ func (c *clockWatch) look() (by, hold time.Duration) {
 	if c.until > 0 {
 		hold = c.until - mono
 	}
-	return by, hold
+	return wall, by, hold
 }

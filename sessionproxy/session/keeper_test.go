@@ -317,6 +317,31 @@ func TestTheClockIsSet(t *testing.T) {
 			})
 		})
 	}
+	t.Run("between look and sweep", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKept(t, nil)
+			defer k.use()()
+			c := k.begin(`{}`)
+			isSet := false
+			k.store.Before = func(op string, _ store.Key) error {
+				if op == "sweep" && !isSet {
+					isSet = true
+					k.ahead.Store(int64(24 * time.Hour))
+				}
+				return nil
+			}
+			k.start()
+			synctest.Wait()
+			defer k.close()
+			if k.store.Len() != 1 {
+				t.Error("swept by a time that was not looked at")
+			}
+			k.ahead.Store(0)
+			if got := k.open(c).State(); got != session.Active {
+				t.Errorf("the session is %s", got)
+			}
+		})
+	})
 	t.Run("seemingly expired", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := newKept(t, nil)

@@ -60,7 +60,7 @@ func (s *sweeper) run(ctx context.Context) {
 // sweep ends all that have expired.
 func (s *sweeper) sweep(ctx context.Context) error {
 	for {
-		by, hold := s.clock.look()
+		now, by, hold := s.clock.look()
 		if by != 0 {
 			s.reports.clockJumped(by, hold)
 		}
@@ -69,7 +69,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 		}
 		began := time.Now()
 		listeners := make(map[string][]string)
-		ended, more, err := s.store.Sweep(ctx, sweepBatch, func(manager string) []string {
+		ended, more, err := s.store.Sweep(ctx, now, sweepBatch, func(manager string) []string {
 			names, ok := listeners[manager]
 			if !ok {
 				names = s.local.Listeners.HearEnds(manager)

@@ -360,7 +360,7 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) }))); n != 1 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
-	ended, _, err := s.Sweep(t.Context(), 10, func(string) []string { return []string{"hook"} })
+	ended, _, err := s.Sweep(t.Context(), s.opts.Now(), 10, func(string) []string { return []string{"hook"} })
 	if ended != 1 || err != nil {
 		t.Fatalf("%d ended, %v", ended, err)
 	}

@@ -68,7 +68,7 @@ func BenchmarkSweep(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for left := b.N; left > 0; {
-				ended, _, err := s.Sweep(context.Background(), 10_000, func(string) []string { return listeners })
+				ended, _, err := s.Sweep(context.Background(), s.opts.Now(), 10_000, func(string) []string { return listeners })
 				if err != nil || ended == 0 {
 					b.Fatal(ended, err)
 				}
@@ -84,7 +84,7 @@ func BenchmarkSettle(b *testing.B) {
 	s, clock := benchOnClock(b)
 	fillStore(b, s, clock, b.N)
 	clock.Advance(time.Hour)
-	if ended, _, err := s.Sweep(context.Background(), b.N, func(string) []string { return []string{"files"} }); err != nil || ended != b.N {
+	if ended, _, err := s.Sweep(context.Background(), s.opts.Now(), b.N, func(string) []string { return []string{"files"} }); err != nil || ended != b.N {
 		b.Fatal(ended, err)
 	}
 	b.ReportAllocs()
@@ -112,7 +112,7 @@ func BenchmarkDeliveries(b *testing.B) {
 	s, clock := benchOnClock(b)
 	fillStore(b, s, clock, 100_000)
 	clock.Advance(time.Hour)
-	if _, _, err := s.Sweep(context.Background(), 100_000, func(string) []string { return []string{"files"} }); err != nil {
+	if _, _, err := s.Sweep(context.Background(), s.opts.Now(), 100_000, func(string) []string { return []string{"files"} }); err != nil {
 		b.Fatal(err)
 	}
 	due, _, err := s.Deliveries(context.Background(), "files", 10_000)

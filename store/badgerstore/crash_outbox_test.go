@@ -57,7 +57,7 @@ func TestCrashOutboxChild(t *testing.T) {
 	}
 	go func() {
 		for {
-			_, _, err := s.Sweep(t.Context(), 64, func(string) []string { return hook })
+			_, _, err := s.Sweep(t.Context(), s.opts.Now(), 64, func(string) []string { return hook })
 			must(err)
 		}
 	}()

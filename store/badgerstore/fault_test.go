@@ -334,7 +334,7 @@ func TestPanicsOfTheEngine(t *testing.T) {
 		"writing": func(f *faulty) error { return f.writable() },
 		"upkeep":  func(f *faulty) error { return f.whileOpen(func() error { return f.flushTouches(true) }) },
 		"sweep": func(f *faulty) error {
-			_, _, err := f.Sweep(context.Background(), 10, func(string) []string { return nil })
+			_, _, err := f.Sweep(context.Background(), f.opts.Now(), 10, func(string) []string { return nil })
 			return err
 		},
 		"listing": func(f *faulty) (err error) {

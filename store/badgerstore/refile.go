@@ -15,10 +15,11 @@ const (
 
 // sweep decides about a session that was found due.
 func (b *batch) sweep(d due, w *sweep) (outcome, error) {
-	current, alive, err := b.live(d.key)
+	current, err := b.current(d.key)
 	if err != nil {
 		return 0, err
 	}
+	alive := current != nil && current.rec.Alive(w.at)
 	if alive && w.low {
 		return sweptStuck, nil
 	}

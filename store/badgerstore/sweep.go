@@ -34,7 +34,7 @@ type due struct {
 // since their data would be written once more; the others go, which frees
 // space; and what lives on is not filed anew: the next call goes on behind it,
 // and one that has come to the end is followed by one from the beginning.
-func (s *Store) Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
+func (s *Store) Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, false, err
 	}
@@ -44,7 +44,7 @@ func (s *Store) Sweep(ctx context.Context, n int, listeners func(manager string)
 	if s.restoring.Load() {
 		return 0, false, nil
 	}
-	w := newSweep(s, listeners)
+	w := newSweep(s, now, listeners)
 	for n > 0 && err == nil {
 		var part []due
 		if part, err = w.next(min(n, sweepStep)); err != nil || len(part) == 0 {
@@ -67,8 +67,9 @@ func (s *Store) Sweep(ctx context.Context, n int, listeners func(manager string)
 // sweep is one call of Sweep.
 type sweep struct {
 	s         *Store
-	now       int64
-	low       bool // disk space is short
+	at        time.Time // what is past its deadline then has ended
+	now       int64     // the same, in milliseconds
+	low       bool      // disk space is short
 	listeners map[string][]string
 	lanes     []*lane
 	ended     int
@@ -84,8 +85,8 @@ type lane struct {
 	stuck   int64 // the first place of something that was left where it is; MaxInt64 if nothing was
 }
 
-func newSweep(s *Store, listeners func(manager string) []string) *sweep {
-	w := &sweep{s: s, now: s.opts.Now().UnixMilli(), low: s.space.isLow.Load(), listeners: make(map[string][]string)}
+func newSweep(s *Store, now time.Time, listeners func(manager string) []string) *sweep {
+	w := &sweep{s: s, at: now, now: now.UnixMilli(), low: s.space.isLow.Load(), listeners: make(map[string][]string)}
 	for _, manager := range s.managers.all() {
 		w.listeners[manager] = listeners(manager)
 		if w.low && len(w.listeners[manager]) > 0 {

@@ -45,7 +45,7 @@ func nobody(string) []string { return nil }
 
 func swept(t *testing.T, s *Store, n int, listeners func(string) []string, want int, more bool) {
 	t.Helper()
-	if ended, again, err := s.Sweep(t.Context(), n, listeners); ended != want || again != more || err != nil {
+	if ended, again, err := s.Sweep(t.Context(), s.opts.Now(), n, listeners); ended != want || again != more || err != nil {
 		t.Fatalf("%d ended, more: %v, %v; want %d, %v", ended, again, err, want, more)
 	}
 }
@@ -351,7 +351,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	// The first five live on, behind them ten have ended.
 	ended := 0
 	for range 10 {
-		n, _, err := s.Sweep(t.Context(), 3, nobody)
+		n, _, err := s.Sweep(t.Context(), s.opts.Now(), 3, nobody)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,17 +11,17 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Sweep implements store.Sweeper.
-func (m *Memory) Sweep(ctx context.Context, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
+func (m *Memory) Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
 	leave, err := m.enter(ctx, "sweep", store.Key{})
 	if err != nil {
 		return 0, false, err
 	}
-	now := m.now()
 	var dead []store.Key
 	for key, rec := range m.records {
 		if !rec.Alive(now) {

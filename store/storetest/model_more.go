@@ -54,7 +54,7 @@ func (m *machine) sweep(rt *rapid.T) {
 	for _, s := range []store.Sweeper{m.model, m.real.(store.Sweeper)} {
 		for more := true; more; {
 			var err error
-			if _, more, err = s.Sweep(m.t.Context(), n, func(manager string) []string { return told[manager] }); err != nil {
+			if _, more, err = s.Sweep(m.t.Context(), m.clock.Now(), n, func(manager string) []string { return told[manager] }); err != nil {
 				rt.Fatal(err)
 			}
 		}

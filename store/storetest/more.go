@@ -136,7 +136,7 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 		}
 	}
 	if w, ok := s.(store.Sweeper); ok {
-		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, 10, nobody); return err }
+		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, time.Now(), 10, nobody); return err }
 	}
 	if p, ok := s.(store.Pager); ok {
 		all["page"] = func(ctx context.Context) error {

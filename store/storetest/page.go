@@ -94,7 +94,7 @@ func testPage(t *testing.T, r *rig) {
 			}
 		}
 		if s, ok := r.store.(store.Sweeper); ok {
-			if _, _, err := s.Sweep(t.Context(), 1000, nobody); err != nil {
+			if _, _, err := s.Sweep(t.Context(), r.clock.Now(), 1000, nobody); err != nil {
 				t.Fatal(err)
 			}
 			if got := r.pages(store.Query{Manager: "shop", Order: store.ByExpires, Limit: 3}); !slices.Equal(got, []store.ID{key.ID}) {

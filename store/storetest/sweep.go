@@ -18,7 +18,7 @@ func nobody(string) []string { return nil }
 func (r *rig) sweep(n int, listeners func(string) []string) (total int) {
 	r.t.Helper()
 	for {
-		ended, more, err := r.store.(store.Sweeper).Sweep(r.t.Context(), n, listeners)
+		ended, more, err := r.store.(store.Sweeper).Sweep(r.t.Context(), r.clock.Now(), n, listeners)
 		if err != nil {
 			r.t.Fatalf("sweeping: %v", err)
 		}
@@ -134,7 +134,7 @@ func testSweep(t *testing.T, r *rig) {
 			r.clock.Advance(time.Second)
 		}
 		r.clock.Advance(time.Hour)
-		if ended, more, err := r.store.(store.Sweeper).Sweep(t.Context(), 3, nobody); ended != 3 || !more || err != nil {
+		if ended, more, err := r.store.(store.Sweeper).Sweep(t.Context(), r.clock.Now(), 3, nobody); ended != 3 || !more || err != nil {
 			t.Fatalf("%d ended, more: %v, %v", ended, more, err)
 		}
 		if got := r.sweep(3, nobody); got != 7 {
@@ -151,12 +151,31 @@ func testSweep(t *testing.T, r *rig) {
 			t.Fatalf("in the order %v, want %v", got, want)
 		}
 	})
+	t.Run("by the caller's time", func(t *testing.T) {
+		rec := r.create(keyOf("shop", 7), "x")
+		r.clock.Advance(20 * time.Minute)
+		r.touch(keyOf("shop", 7), rec)
+		r.clock.Advance(20 * time.Minute)
+		rec = r.create(keyOf("shop", 8), "x")
+		believed := r.clock.Now()
+		r.clock.Advance(24 * time.Hour) // set, after the caller looked
+		if ended, _, err := r.store.(store.Sweeper).Sweep(t.Context(), believed, 10, nobody); ended != 0 || err != nil {
+			t.Fatalf("%d ended by a clock that was set, %v", ended, err)
+		}
+		r.clock.Advance(-24 * time.Hour)
+		r.load(keyOf("shop", 7))
+		if got := r.load(keyOf("shop", 8)); got.Version != rec.Version {
+			t.Fatalf("got %+v", got)
+		}
+		r.clock.Advance(time.Hour)
+		r.sweeps(2)
+	})
 	t.Run("cancelled", func(t *testing.T) {
 		r.create(keyOf("shop", 9), "x")
 		r.clock.Advance(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if ended, _, err := r.store.(store.Sweeper).Sweep(ctx, 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
+		if ended, _, err := r.store.(store.Sweeper).Sweep(ctx, r.clock.Now(), 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
 			t.Fatalf("%d ended, %v", ended, err)
 		}
 		r.sweeps(1)
@@ -210,7 +229,7 @@ func testSweepBesideWrites(t *testing.T, r *rig) {
 			}
 		}
 		wg.Go(func() {
-			if _, _, err := r.store.(store.Sweeper).Sweep(t.Context(), 100, nobody); err != nil {
+			if _, _, err := r.store.(store.Sweeper).Sweep(t.Context(), r.clock.Now(), 100, nobody); err != nil {
 				t.Error(err)
 			}
 		})
