@@ -41,6 +41,7 @@ var callProblems = []struct {
 	{document.ErrNoPath, http.StatusNotFound, TypeMisplaced, "there is no such place in the data"},
 	{session.ErrReadOnly, http.StatusForbidden, TypeReadOnly, "the session is read-only for this request"},
 	{session.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request, or the call comes too late"},
+	{session.ErrReplaced, http.StatusConflict, TypeGone, "the ticket of the request was replaced"},
 	{session.ErrGone, http.StatusGone, TypeGone, "the session has ended"},
 	{session.ErrObsolete, http.StatusGone, TypeGone, "the request of this endpoint has ended"},
 }

@@ -103,7 +103,7 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 		return nil
 	}
 	out, err := x.s.Commit(ctx, session.Changes{})
-	x.open = false
+	x.s, x.open = x.s.Successor(), false
 	if err != nil {
 		x.metrics.countRefused(err)
 		return err
@@ -134,6 +134,7 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 	}
 	x.open = false
 	out, err := x.s.Commit(ctx, c)
+	x.s = x.s.Successor()
 	if err != nil {
 		return session.Outcome{}, err
 	}

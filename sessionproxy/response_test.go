@@ -330,10 +330,13 @@ func TestCookies(t *testing.T) {
 		if old.Get("Session-State") != "expired" || old.Get("Session-Data") != "{}" {
 			t.Fatalf("the old ticket sees %v", old)
 		}
-		late := r.do("GET", "/", in, writes("Session-Action", "destroy"))
+		late := r.do("GET", "/", in, writes("Session-Patch", `{"a":2}`))
 		r.refuses(late, http.StatusConflict, sessionproxy.TypeGone)
 		if c := late.header["Set-Cookie"]; c != nil {
-			t.Fatalf("a late tab destroyed the new cookie: %v", c)
+			t.Fatalf("a late tab replaced the new cookie: %v", c)
+		}
+		if out := r.do("GET", "/", in, writes("Session-Action", "destroy")); out.status != http.StatusOK || out.cookie == nil || out.cookie.Value != "" {
+			t.Fatalf("a sign-out with the old ticket got %+v", out)
 		}
 		if got := r.data(http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}); got != `{"a":1}` {
 			t.Fatalf("data is %s", got)

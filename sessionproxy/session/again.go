@@ -47,7 +47,7 @@ func (s *Session) another() (*Session, error) {
 	if !s.ended {
 		return nil, errors.New("opening session again: it is still open")
 	}
-	if s.destroyed || s.replaced {
+	if s.destroyed {
 		return nil, ErrGone
 	}
 	st, local, err := s.m.backend.Borrow()
@@ -56,7 +56,7 @@ func (s *Session) another() (*Session, error) {
 	}
 	n := &Session{
 		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly, passive: s.passive,
-		key: s.key, cred: s.cred, state: s.state, attempt: s.attempt, holder: s.holder, traced: s.traced,
+		key: s.key, cred: s.cred, state: s.state, attempt: s.attempt, holder: s.holder, traced: s.traced, late: s.late && !s.created,
 	}
 	if s.created {
 		n.state = Active

@@ -76,7 +76,7 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		return Outcome{}, err
 	}
 	switch {
-	case s.replaced || s.state == Unavailable:
+	case s.late && !c.Writes() || s.state == Unavailable:
 		return Outcome{}, nil
 	case s.readOnly:
 		return s.current(ctx), nil
@@ -91,7 +91,41 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 	if c.None() && !s.m.policy.CreateAlways {
 		return s.unchanged(ctx, c.Carries), nil
 	}
-	return s.save(ctx, c)
+	out, err = s.save(ctx, c)
+	if errors.Is(err, ErrReplaced) && c.proves() {
+		if fresh, anew := s.saveAnew(ctx, c); anew == nil {
+			return fresh, nil
+		}
+	}
+	return out, err
+}
+
+// saveAnew begins a fresh session with the changes, for a sign-in whose ticket
+// was replaced while the request ran: of two sign-ins sent at once both are
+// answered with a ticket that is signed in. The data that the request was
+// shown stays with the other session.
+func (s *Session) saveAnew(ctx context.Context, c Changes) (Outcome, error) {
+	s.unlock()
+	fresh := &Session{
+		m: s.m, store: s.store, local: s.local, passive: s.passive, attempt: s.attempt, holder: s.holder, traced: s.traced, ended: true,
+	}
+	fresh.begin(Expired)
+	out, err := fresh.save(ctx, c)
+	if err == nil {
+		s.successor = fresh
+	}
+	return out, err
+}
+
+// Successor returns the session that the commit began in place of this one,
+// or this one. Further handles are opened from it.
+func (s *Session) Successor() *Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.successor != nil {
+		return s.successor
+	}
+	return s
 }
 
 func (s *Session) destroy(ctx context.Context) (Outcome, error) {

@@ -135,7 +135,10 @@ func TestRotation(t *testing.T) {
 	})
 	t.Run("the old ticket's writes are refused", func(t *testing.T) {
 		s.refused(s.open(c), patch(t, `{"evil":1}`), session.ErrGone)
-		s.refused(s.open(c), session.Changes{Destroy: true}, session.ErrGone)
+		s.refused(s.open(c), session.Changes{Timeout: &session.Timeout{Idle: time.Minute}}, session.ErrReplaced)
+		if out := s.commit(s.open(c), session.Changes{Destroy: true}); !out.ClearTicket || out.Destroyed {
+			t.Fatalf("a sign-out with it got %+v", out)
+		}
 		if out := s.commit(s.open(c), session.Changes{}); out.Ticket != nil || out.ClearTicket {
 			t.Fatalf("a late tab was sent %+v", out)
 		}

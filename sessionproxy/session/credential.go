@@ -2,7 +2,6 @@ package session
 
 import (
 	"crypto/rand"
-	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -13,15 +12,6 @@ import (
 type Credential struct {
 	ID            store.ID // the one-way derivative of Number
 	Number, Nonce [16]byte
-}
-
-// enters reports whether the credential may enter the session: it bears the
-// current nonce, or the previous one within its grace.
-func (c Credential) enters(rec *store.Record, now time.Time) bool {
-	if c.Nonce == rec.Nonce {
-		return true
-	}
-	return c.Nonce == rec.PreviousNonce && now.Before(rec.PreviousUntil)
 }
 
 // follows reports whether no login has replaced the ticket of a request that
@@ -44,8 +34,8 @@ func newNonce() (nonce [16]byte) {
 	return nonce
 }
 
-// turned returns the nonce that follows by timer.
-func turned(nonce [16]byte) [16]byte {
+// rotatedNonce returns the nonce that follows by timer.
+func rotatedNonce(nonce [16]byte) [16]byte {
 	_, _ = rand.Read(nonce[lineLen:])
 	return nonce
 }

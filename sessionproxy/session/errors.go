@@ -1,6 +1,9 @@
 package session
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What a session answers when it cannot do as asked; test with errors.Is. The
 // stored session is unchanged after each of them.
@@ -9,6 +12,9 @@ var (
 	ErrConflict = errors.New("session was changed by another request")
 	// ErrGone: the session ended, or its ticket was replaced by a login, while the request ran.
 	ErrGone = errors.New("session has ended")
+	// ErrReplaced: the session lives, but a sign-in, a sign-out or regenerate
+	// replaced the ticket of the request. It wraps ErrGone.
+	ErrReplaced = fmt.Errorf("%w for this ticket: a sign-in, a sign-out or regenerate replaced it", ErrGone)
 	// ErrLocked: the session's lock was not obtained in time, or too many queue for it.
 	ErrLocked = errors.New("session is locked")
 	// ErrReadOnly: a write on a request that was opened read-only.

@@ -9,6 +9,11 @@ import (
 // rotates reports whether the changes replace the ticket.
 func (c *Changes) rotates() bool { return c.Regenerate || c.Principal != nil }
 
+// proves reports whether the changes come with proof that the client is more
+// than a late tab: an app that names the principal, or asks for another
+// ticket, has looked at credentials.
+func (c *Changes) proves() bool { return c.rotates() }
+
 // signsIn reports whether somebody is signed in, and not only forgotten.
 func (c *Changes) signsIn() bool { return c.Principal != nil && *c.Principal != "" }
 
@@ -37,8 +42,8 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 		rec.Data, rec.Written, changed, w.saved = data, now, true, true
 	}
 	if c.rotates() && s.exists() {
-		rec.Nonce, rec.PreviousNonce, rec.PreviousUntil = nonce, [16]byte{}, time.Time{}
-		rec.Rotated, w.rotated = now, true
+		replaceTicket(&rec, nonce, now)
+		w.rotated = true
 	}
 	if s.account(&rec, c, now) {
 		changed = changed || s.exists()
@@ -46,8 +51,12 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 	if !changed {
 		return w, false, nil
 	}
-	if !w.rotated && s.due(c.Carries, &rec, now) {
-		s.turn(&rec, now)
+	switch {
+	case w.rotated:
+	case s.arrives(&rec, now):
+		s.m.policy.presented(&rec, now)
+	case s.rotationDue(c.Carries, &rec, now):
+		s.m.policy.rotate(&rec, now)
 		w.rotated = true
 	}
 	rec.Version = current.Version.Next()

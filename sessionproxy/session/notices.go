@@ -93,7 +93,7 @@ func (s *Session) tell(w *written, now time.Time) {
 
 // dropped tells that writes of the request were dropped.
 func (s *Session) dropped() {
-	if s.local == nil || s.readOnly || s.replaced || !s.local.watched() {
+	if s.local == nil || s.readOnly || s.late || !s.local.watched() {
 		return
 	}
 	s.local.show(Event{

@@ -32,7 +32,8 @@ func TestOpenStates(t *testing.T) {
 		{"a ticket that a login replaced", []session.Credential{rotated}, session.Expired, `{}`},
 		{"two tickets, one is current", []session.Credential{ended, live}, session.Active, `{"a":1}`},
 		{"two tickets of one session, one is current", []session.Credential{second, live}, session.Active, `{"a":1}`},
-		{"two tickets, none is current", []session.Credential{ended, rotated}, session.New, `{}`},
+		{"two tickets, none is current", []session.Credential{ended, mint()}, session.New, `{}`},
+		{"two tickets, one is of a late tab", []session.Credential{ended, rotated}, session.Expired, `{}`},
 		{"two current tickets", []session.Credential{live, s.begin(`{"d":4}`)}, session.New, `{}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (s *Session) mayReapply(c *Changes, current *store.Record) error {
 	case current.Incarnation != s.rec.Incarnation:
 		return ErrGone
 	case !s.cred.follows(current):
-		return fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
+		return fmt.Errorf("committing session: %w", ErrReplaced)
 	case !c.allow(current.Version):
 		return conflict(ErrIfVersion)
 	}

@@ -39,7 +39,7 @@ type Session struct {
 	holder      Holder // shown while the request has the lock
 	readOnly    bool
 	passive     bool // the request is no activity
-	replaced    bool // the ticket was genuine, but a login has replaced it
+	late        bool // of a late tab: see ticketState
 	renewTicket bool
 	traced      bool // somebody follows the request: see Trace
 
@@ -49,10 +49,11 @@ type Session struct {
 	locked    bool
 	lease     *lease // of the lock, if other processes share the store
 	ended     bool
-	created   bool    // by the commit
-	destroyed bool    // by the commit
-	pending   Changes // staged, in order
-	view      []byte  // the data with them; nil is the data of rec
+	created   bool     // by the commit
+	successor *Session // begun by the commit in place of this one
+	destroyed bool     // by the commit
+	pending   Changes  // staged, in order
+	view      []byte   // the data with them; nil is the data of rec
 	stagings  uint64
 }
 
@@ -88,10 +89,10 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 		return nil
 	case err != nil:
 		return s.loadError(ctx, err)
-	case !s.cred.enters(&rec, now):
+	case !s.cred.admits(&rec, now):
+		s.late = s.cred.stateIn(&rec, now) == ticketLate
 		s.unlock()
 		s.begin(Expired)
-		s.replaced = true
 		return nil
 	}
 	s.rec, s.state, s.opened = rec, Active, now
@@ -99,10 +100,11 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 }
 
 // pick chooses among several genuine tickets the one that opens a session, if
-// it is exactly one. The previous ticket of a session, in its grace, is none
-// beside the current one.
+// it is exactly one. The previous ticket of a session is none beside the
+// current one. Among those that open none a late one counts.
 func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credential, ok bool, err error) {
 	found := 0
+	var late []Credential
 	for _, c := range creds {
 		rec, err := s.store.Load(ctx, store.Key{Manager: s.m.id, ID: c.ID})
 		if errors.Is(err, store.ErrGone) {
@@ -112,13 +114,18 @@ func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credenti
 			return Credential{}, false, s.loadError(ctx, err)
 		}
 		switch {
-		case !c.enters(&rec, s.m.now()):
+		case c.stateIn(&rec, s.m.now()) == ticketLate:
+			late = append(late, c)
+		case !c.admits(&rec, s.m.now()):
 		case found == 0 || c.ID != picked.ID:
 			picked = c
 			found++
 		case c.Nonce == rec.Nonce:
 			picked = c
 		}
+	}
+	if found == 0 && len(late) > 0 {
+		return late[0], true, nil
 	}
 	return picked, found == 1, nil
 }

@@ -55,8 +55,8 @@ func (s *Session) refuses(c *Changes) error {
 		return nil
 	case s.readOnly:
 		return ErrReadOnly
-	case s.replaced:
-		return fmt.Errorf("%w: its ticket was replaced by a login", ErrGone)
+	case s.late && !c.proves() && !s.pending.proves() && !c.Destroy:
+		return fmt.Errorf("committing session: %w", ErrReplaced)
 	case s.state == Unavailable:
 		return fmt.Errorf("committing session: %w", ErrUnavailable)
 	}

@@ -8,53 +8,59 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// due reports whether the ticket of a session in use is to be replaced by
-// timer now; carries says that the response can bring the new one. A clock that was set back
-// by more than the period does not stop it.
-func (s *Session) due(carries bool, rec *store.Record, now time.Time) bool {
+// rotationDue reports whether the ticket of a session in use is to be replaced
+// by timer now; carries says that the response can bring the new one. Only a
+// request with the current ticket rotates it, and not while the previous one
+// is good. A clock that was set back by more than the period does not stop it.
+func (s *Session) rotationDue(carries bool, rec *store.Record, now time.Time) bool {
 	every := s.m.policy.RotateEvery
-	if every == 0 || !carries || s.readOnly || !s.exists() {
+	if every == 0 || !carries || s.readOnly || !s.exists() || s.cred.Nonce != rec.Nonce {
 		return false
 	}
 	age := now.Sub(rec.Rotated)
-	return age >= every || age <= -every
-}
-
-// turn replaces the ticket by timer. The old one is good for the grace.
-func (s *Session) turn(rec *store.Record, now time.Time) {
-	rec.PreviousNonce, rec.PreviousUntil = rec.Nonce, now.Add(s.m.policy.RotateGrace)
-	rec.Nonce, rec.Rotated = turned(rec.Nonce), now
+	return age <= -every || age >= every && !now.Before(rec.PreviousUntil)
 }
 
 // unchanged is the outcome of a request that wrote nothing. A ticket that is
-// due is replaced, unless the request is no activity.
+// due is replaced, unless the request is no activity; one that arrives for the
+// first time is noted.
 func (s *Session) unchanged(ctx context.Context, carries bool) Outcome {
-	if carries && !s.passive {
-		if now := s.m.now(); s.due(carries, &s.rec, now) {
-			return s.turnOver(ctx, now)
-		}
+	now := s.m.now()
+	carries = carries && !s.passive
+	if s.rotationDue(carries, &s.rec, now) || s.arrives(&s.rec, now) {
+		return s.rotateAlone(ctx, carries, now)
 	}
 	return s.current(ctx)
 }
 
-// turnOver replaces the ticket and changes nothing else: what apps know as
-// the version of the session stays, too. Of requests at once one does it, and
-// all of them carry the ticket. If it fails the old ticket stays, and the next
-// request tries again.
-func (s *Session) turnOver(ctx context.Context, now time.Time) Outcome {
+// arrives reports whether the request brings the current ticket for the first
+// time since the timer replaced one, as far as the record knows.
+func (s *Session) arrives(rec *store.Record, now time.Time) bool {
+	return s.exists() && !s.readOnly && s.m.policy.unseen(s.cred, rec, now)
+}
+
+// rotateAlone replaces the ticket, or notes that it has arrived, and changes
+// nothing else: what apps know as the version of the session stays, too. Of
+// requests at once one does it, and all of them carry the ticket. If it fails
+// the old ticket stays, and the next request tries again.
+func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) Outcome {
 	var current store.Record
 	var w written
 	change := func(rec store.Record) (store.Write, error) {
-		current = rec
+		current, w = rec, written{}
 		switch {
 		case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
 			return store.Write{}, ErrGone
-		case !s.due(true, &rec, now):
+		case s.arrives(&rec, now):
+			s.m.policy.presented(&rec, now)
+		case s.rotationDue(carries, &rec, now):
+			s.m.policy.rotate(&rec, now)
+			w.rotated = true
+		default:
 			return store.Write{}, errNothingLeft
 		}
-		s.turn(&rec, now)
 		rec.Version = rec.Version.Turned()
-		w = written{Write: store.Write{Record: rec}, rotated: true}
+		w.Record = rec
 		s.file(&w, &Changes{}, rec.Data)
 		return w.Write, nil
 	}
@@ -63,7 +69,7 @@ func (s *Session) turnOver(ctx context.Context, now time.Time) Outcome {
 		rec, err = s.update(ctx, change) // finds it done, or does it
 	}
 	if _, ok := s.store.(store.Updater); !ok && err == nil {
-		// Two that turn one version make the same new one, and a store takes
+		// Two that rotate one version make the same new one, and a store takes
 		// the second save for a repetition of the first.
 		rec, err = s.store.Load(ctx, s.key)
 	}
@@ -76,6 +82,9 @@ func (s *Session) turnOver(ctx context.Context, now time.Time) Outcome {
 	out := Outcome{Rotated: w.rotated && rec.Nonce == w.Nonce}
 	if out.Rotated {
 		s.tell(&w, now)
+	}
+	if !out.Rotated && !s.renewTicket && s.cred.Nonce == rec.Nonce {
+		return out
 	}
 	return s.ticketed(out, &rec, now)
 }
