@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func quoted(tag string) string { return `"` + tag + `"` }
@@ -41,6 +43,17 @@ func noneMatch(h http.Header, tag string) (same bool, err error) {
 	return matches(lines, tag, true, true)
 }
 
+// sameTag reports whether two tags stand for the same data. A rotation by timer
+// makes another version of the same data.
+func sameTag(a, b string) bool {
+	if a == b {
+		return true
+	}
+	v, err := store.ParseVersion(a)
+	w, err2 := store.ParseVersion(b)
+	return err == nil && err2 == nil && !v.IsZero() && v.Same(w)
+}
+
 // matches compares a list of entity tags with the current one. A weak tag
 // matches only in a weak comparison; "*" matches whatever exists.
 func matches(lines []string, tag string, there, weak bool) (bool, error) {
@@ -60,7 +73,7 @@ func matches(lines []string, tag string, there, weak bool) (bool, error) {
 			return false, errBadTag
 		}
 		any = true
-		found = found || there && value == tag && (weak || !isWeak)
+		found = found || there && sameTag(value, tag) && (weak || !isWeak)
 		if rest = strings.TrimLeft(rest, " \t"); rest != "" && rest[0] != ',' {
 			return false, errBadTag
 		}

@@ -55,8 +55,8 @@ type Policy struct {
 	MaxIdle, MaxAbsolute time.Duration
 
 	// RotateEvery replaces the ticket of a session in use when it is that
-	// old; zero means never. The old one lets requests in for RotateGrace
-	// more: those that were sent before the browser had the new one. A
+	// old; zero means never. The old one stays good until the new one was
+	// presented, and for RotateGrace after that: see ticketState. A
 	// request that is no activity replaces none, nor does one that is
 	// read-only.
 	RotateEvery, RotateGrace time.Duration

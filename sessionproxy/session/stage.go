@@ -71,11 +71,15 @@ func (s *Session) staged() []byte {
 }
 
 // Staged returns the data with what is staged, and a tag that is another one
-// after every change. The caller must not change the data.
+// after every change: the version while nothing is staged, otherwise the version
+// and a counter. The caller must not change the data.
 func (s *Session) Staged() (data []byte, tag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.rec.Version.Append(nil)
+	if !s.pending.Writes() {
+		return s.staged(), string(b)
+	}
 	b = append(b, '.')
 	return s.staged(), string(strconv.AppendUint(b, s.stagings, 10))
 }
