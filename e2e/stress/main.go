@@ -78,7 +78,7 @@ func parse(args []string) (s settings, err error) {
 	f.StringVar(&s.Binary, "binary", "", "the proxy; default: it is built with -race")
 	f.IntVar(&s.Rate, "rate", 150, "requests a second")
 	f.IntVar(&s.Browsers, "browsers", 40, "visitors at once")
-	f.IntVar(&s.Port, "port", 48100, "the first of ten ports")
+	f.IntVar(&s.Port, "port", 18100, "the first of ten ports; best below those of outgoing connections")
 	f.DurationVar(&s.Pause, "pause", 20*time.Second, "between two disturbances, on average")
 	f.DurationVar(&s.Bound, "bound", 90*time.Second, "for recovery from a disturbance")
 	f.DurationVar(&s.Interval, "interval", time.Minute, "between two lines of status")

@@ -38,8 +38,22 @@ type proxy struct {
 	bad      string   // a line that must not be there
 }
 
-// start starts the program, and waits until it serves.
+// start starts the program, and waits until it serves. Meanwhile an outgoing
+// connection may have got one of its ports: then it is tried again.
 func (p *proxy) start(ctx context.Context) error {
+	for i := 0; ; i++ {
+		err := p.startOnce(ctx)
+		if err == nil || i == 20 || !strings.Contains(p.lastLines(), "address already in use") {
+			return err
+		}
+		p.mu.Lock()
+		p.tail = nil
+		p.mu.Unlock()
+		p.w.pauseFor(time.Second)
+	}
+}
+
+func (p *proxy) startOnce(ctx context.Context) error {
 	file := filepath.Join(p.dir, "Caddyfile")
 	if err := os.WriteFile(file, []byte(p.text()), 0o600); err != nil {
 		return err
@@ -71,7 +85,7 @@ func (p *proxy) start(ctx context.Context) error {
 	case <-bound.C:
 		return errors.New("the proxy does not serve in time:\n" + p.lastLines())
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -80,7 +94,7 @@ func (p *proxy) watch(cmd *exec.Cmd, out io.Reader, done chan struct{}) {
 	p.read(out)
 	err := cmd.Wait()
 	p.mu.Lock()
-	expected := p.expected
+	expected := p.expected || p.serving != nil // start says what is wrong
 	p.mu.Unlock()
 	if !expected {
 		p.w.violation(nil, "the proxy ended by itself: %v\n%s", err, p.lastLines())
