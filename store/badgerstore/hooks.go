@@ -1,7 +1,9 @@
 package badgerstore
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -42,11 +44,20 @@ func (l engineLogger) Debugf(format string, args ...any) {
 	}
 }
 
+// errFalling holds compactions while another process takes the disk.
+var errFalling = errors.New("free disk space is below the reserve and goes down")
+
 // awaitTable holds a compaction until it can make its table. Meanwhile writes
 // are refused, since the tables that they become would pile up.
 func (s *space) awaitTable() {
+	last := int64(math.MaxInt64) // free space before
 	for isHeld := false; ; isHeld = true {
 		err := s.tableReady()
+		free := s.free.Load()
+		if err == nil && s.isLow.Load() && free < last {
+			err = errFalling
+		}
+		last = free
 		if err == nil {
 			if isHeld {
 				s.held.Store(nil)

@@ -143,6 +143,33 @@ func TestNoLogEndsOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestCompactionsWaitWhileTheDiskIsTaken: the pages of a table are allocated as
+// they are written, so that none is begun while free space goes down.
+func TestCompactionsWaitWhileTheDiskIsTaken(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 40)
+	f := openFaulty(t, t.TempDir(), func(o *Options) {
+		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.Reserve = leastReserve
+	})
+	defer shut(t, f.Store)
+	f.space.awaitTable() // at once
+	free.Store(leastReserve - 1)
+	went := make(chan struct{})
+	go func() {
+		defer close(went)
+		f.space.awaitTable()
+	}()
+	until(t, "the wait", func() bool { return f.space.held.Load() != nil })
+	if err := *f.space.held.Load(); !errors.Is(err, errFalling) {
+		t.Fatal(err)
+	}
+	<-went // nothing more is taken
+	if f.space.held.Load() != nil {
+		t.Fatal("the wait is not over")
+	}
+}
+
 // TestLogsAreAllocatedAhead: the one in use, and the next one, which is empty.
 func TestLogsAreAllocatedAhead(t *testing.T) {
 	if runtime.GOOS != "linux" {
