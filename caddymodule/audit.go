@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -24,9 +25,30 @@ var audit = newAuditLog(time.Now)
 type auditLog struct {
 	bursts *bursts[refused]
 
-	mu      sync.Mutex    // protects loggers
+	mu      sync.Mutex    // protects what follows
 	loggers []*zap.Logger // of the configurations that want records
+	queue   []auditRecord // not written yet, in order
+	idle    chan struct{} // closed when the queue has been written; nil while nothing is
 }
+
+// auditRecord is an event, and the logger that was the current one when it happened.
+type auditRecord struct {
+	logger *zap.Logger
+	event  session.Event
+}
+
+const (
+	// auditQueue is how many records may wait for a log that is slow.
+	auditQueue = 1 << 14
+	// auditFlush is how long the end of a configuration waits for its records.
+	auditFlush = time.Second
+)
+
+// droppedRecords counts what found the queue full.
+var droppedRecords = prometheus.NewCounter(prometheus.CounterOpts{
+	Namespace: "caddy", Subsystem: "sessions", Name: "dropped_audit_records_total",
+	Help: "Audit records of sessions that were not written, because their log was too slow.",
+})
 
 // refused is one kind of what a manager refuses.
 type refused struct{ manager, kind string }
@@ -51,6 +73,7 @@ func (a *auditLog) use(logger *zap.Logger) (done func()) {
 	defer a.mu.Unlock()
 	a.loggers = append(a.loggers, logger)
 	return func() {
+		a.flush(auditFlush)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if i := slices.Index(a.loggers, logger); i >= 0 {
@@ -69,12 +92,66 @@ func (a *auditLog) logger() *zap.Logger {
 	return nil
 }
 
-// see writes down an event of a session; it is for session.Local.Watch.
+// see has an event of a session written down. It is for session.Local.Watch and
+// does no I/O: the store's writer calls it, and a log may block.
 func (a *auditLog) see(e session.Event) {
-	logger := a.logger()
-	if logger == nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := len(a.loggers)
+	switch {
+	case n == 0 || e.Kind == session.EventSave || e.Kind == session.EventRollback:
+		return
+	case len(a.queue) >= auditQueue:
+		droppedRecords.Inc()
 		return
 	}
+	a.queue = append(a.queue, auditRecord{a.loggers[n-1], e})
+	if a.idle == nil {
+		a.idle = make(chan struct{})
+		go a.drain()
+	}
+}
+
+// drain writes what waits, and ends when nothing does.
+func (a *auditLog) drain() {
+	for {
+		a.mu.Lock()
+		records := a.queue
+		a.queue = nil
+		if len(records) == 0 {
+			close(a.idle)
+			a.idle = nil
+			a.mu.Unlock()
+			return
+		}
+		a.mu.Unlock()
+		for _, r := range records {
+			writeAudit(r.logger, &r.event)
+		}
+	}
+}
+
+// flush waits until what was seen is written, or for the longest time given.
+func (a *auditLog) flush(longest time.Duration) {
+	a.mu.Lock()
+	idle := a.idle
+	a.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	select {
+	case <-idle:
+	case <-time.After(longest):
+	}
+}
+
+// writeAudit writes the record of an event.
+func writeAudit(logger *zap.Logger, e *session.Event) {
+	defer func() { // of a log's writer: there is no server around this goroutine
+		if recover() != nil {
+			droppedRecords.Inc()
+		}
+	}()
 	var message, event string
 	switch e.Kind {
 	case session.EventCreate:

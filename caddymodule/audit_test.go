@@ -42,6 +42,7 @@ func TestAuditRecords(t *testing.T) {
 	for _, event.Reason = range store.Reasons() {
 		a.see(event)
 	}
+	a.flush(time.Minute)
 	refusals := []struct {
 		after         time.Duration
 		manager, kind string
@@ -90,6 +91,7 @@ func TestAuditFollowsTheConfiguration(t *testing.T) {
 	wants := func(what string, inFirst, inSecond int) {
 		t.Helper()
 		a.see(created)
+		a.flush(time.Minute)
 		if n, m := strings.Count(first.String(), "\n"), strings.Count(second.String(), "\n"); n != inFirst || m != inSecond {
 			t.Errorf("%s: %d and %d records, want %d and %d", what, n, m, inFirst, inSecond)
 		}
@@ -106,6 +108,7 @@ func TestAuditFollowsTheConfiguration(t *testing.T) {
 	wants("the second one alone", 2, 2)
 	endTwo()
 	a.see(created) // nobody wants records
+	a.flush(time.Minute)
 	wants("none", 2, 2)
 }
 

@@ -15,7 +15,7 @@ import (
 var metrics = sessionproxy.NewMetrics()
 
 // collectors are all that a configuration registers.
-var collectors = append(metrics.Collectors(), newGauges(), droppedEvents)
+var collectors = append(metrics.Collectors(), newGauges(), droppedEvents, droppedRecords)
 
 // registerMetrics makes the counters visible in a configuration's registry.
 func registerMetrics(registry prometheus.Registerer) error {

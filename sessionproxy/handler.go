@@ -33,7 +33,8 @@ type Config struct {
 	Endpoint *Endpoint
 	// Restart says when a request is made again after a conflict.
 	Restart Restart
-	// EndStreams cuts off WebSockets and event streams whose session ends.
+	// EndStreams cuts off WebSockets, event streams and other bodies without
+	// an announced length whose session ends.
 	EndStreams bool
 	// Passive reports whether a request does not count as activity; nil means none.
 	Passive func(*http.Request) bool
@@ -135,7 +136,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	switch {
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
 		return h.serveRestarting(w, r, next, o)
-	case h.EndStreams && mayStream(r):
+	case h.EndStreams: // any response may turn out to be a stream
 		return h.cancellable(w, r, next, o)
 	}
 	return h.attempt(w, r, next, o)

@@ -18,28 +18,34 @@ import (
 type watcher struct {
 	x      *exchange
 	cancel func()
+	client http.ResponseWriter
 	timer  *time.Timer
-	mu     sync.Mutex
-	conn   net.Conn    // when it was taken over; protected by mu
 	moved  atomic.Bool // bytes have flowed since the last look
 	over   atomic.Bool
+
+	mu       sync.Mutex // protects what follows
+	conn     net.Conn   // when it was taken over
+	returned bool       // the handler has: client belongs to the server again
 }
 
 // An open response's activity is counted, and its session looked at, this often.
 const (
 	lookEvery = 10 * time.Second // at least
 	lookLeast = 250 * time.Millisecond
+	// lookFirst is when a response is looked at that may be a short one.
+	lookFirst = 500 * time.Millisecond
 )
 
 func isEventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
 }
 
-// mayStream reports whether a request asks for a response that stays open:
-// such a one can be cancelled. It costs something, so others cannot.
-func mayStream(r *http.Request) bool {
-	return r.Header["Upgrade"] != nil || r.Method == http.MethodConnect ||
-		strings.Contains(r.Header.Get("Accept"), "text/event-stream")
+// isOpenEnded reports whether a response has a body whose length was not
+// announced. Only its end shows whether it was a stream: requests do not
+// always say that they want one.
+func isOpenEnded(r *http.Request, status int, h http.Header) bool {
+	return h["Content-Length"] == nil && r.Method != http.MethodHead &&
+		status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // watch begins to watch a response that stays open, once its session has been
@@ -48,43 +54,63 @@ func (w *writer) watch(status int, h http.Header) {
 	if !w.h.EndStreams || !w.passes() {
 		return
 	}
-	if status != http.StatusSwitchingProtocols && w.r.Method != http.MethodConnect && !isEventStream(h) {
-		return
+	switch {
+	case status == http.StatusSwitchingProtocols, w.r.Method == http.MethodConnect, isEventStream(h):
+		w.startWatch(0) // its session may have ended since it was opened
+	case isOpenEnded(w.r, status, h):
+		w.startWatch(lookFirst)
 	}
-	if w.cancel == nil { // nobody said that it would stream: it is cut off at its next byte
-		w.cancel = func() { w.cut.Store(true) }
-	}
-	w.startWatch(w.cancel)
 }
 
-func (w *writer) startWatch(cancel func()) {
-	t := &watcher{x: &w.x, cancel: cancel}
+// startWatch begins to watch the response, and looks at its session for the
+// first time after the delay.
+func (w *writer) startWatch(delay time.Duration) {
+	t := &watcher{x: &w.x, cancel: w.cancel, client: w.ResponseWriter}
 	t.timer = time.AfterFunc(lookEvery, t.look)
 	if w.stream = w.x.watch(t.end); w.stream == nil {
 		t.stop() // there is no session that could end
 		return
 	}
 	w.watcher = t
-	t.timer.Reset(0) // it may have ended since it was opened
+	t.timer.Reset(delay)
 }
 
-// end cuts the response off.
+// end cuts the response off: its work upstream, and a write that waits for a
+// client that does not read.
 func (t *watcher) end() {
 	if t.over.Swap(true) {
 		return
 	}
+	t.cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cancel()
-	if t.conn != nil {
-		_ = t.conn.Close()
+	switch {
+	case t.conn != nil:
+		abort(t.conn)
+	case !t.returned:
+		_ = http.NewResponseController(t.client).SetWriteDeadline(longAgo) // not every server can
 	}
+}
+
+// longAgo is a deadline that has passed, by the real clock.
+var longAgo = time.Unix(1, 0)
+
+// abort closes a connection without a word: Close of a TLS connection sends an
+// alert first, and waits for seconds until a full send buffer has room for it.
+func abort(conn net.Conn) {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
 }
 
 // stop ends the watch; the response is over.
 func (t *watcher) stop() {
 	t.over.Store(true)
 	t.timer.Stop()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.returned = true
 }
 
 // look counts activity, and ends the response of a session that has expired.
@@ -105,13 +131,6 @@ func (t *watcher) look() {
 	}
 }
 
-// active notes that bytes have flowed.
-func (w *writer) active() {
-	if w.watcher != nil {
-		w.watcher.moved.Store(true)
-	}
-}
-
 // watchConn watches a connection that was taken over.
 func (w *writer) watchConn(conn net.Conn) net.Conn {
 	w.mu.Lock()
@@ -124,7 +143,7 @@ func (w *writer) watchConn(conn net.Conn) net.Conn {
 	t.conn = conn
 	t.mu.Unlock()
 	if t.over.Load() { // it ended just now
-		_ = conn.Close()
+		abort(conn)
 	}
 	return &watchedConn{Conn: conn, watcher: t}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,18 +190,78 @@ func TestAStreamOfASessionThatHasEndedMeanwhile(t *testing.T) {
 	})
 }
 
-// A request that did not ask for a stream got one: it ends at its next byte.
+// TestAStreamThatNobodyAskedForIsCutOff: a script that fetches a stream sends
+// no Accept for it. It ends while it is idle, and takes no further byte.
 func TestAStreamThatNobodyAskedForIsCutOff(t *testing.T) {
+	for _, kind := range []string{"text/event-stream", "application/x-ndjson", ""} {
+		synctest.Test(t, func(t *testing.T) {
+			h, in := streamRig(t)
+			serve(t, h, in, func(w http.ResponseWriter, r *http.Request) {
+				w.Header()["Content-Type"] = []string{kind}
+				_, _ = io.WriteString(w, "data: 1\n\n")
+				serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+				begin := time.Now()
+				<-r.Context().Done()
+				if open := time.Since(begin); open > time.Second {
+					t.Errorf("%q: it was open for %v", kind, open)
+				}
+				if _, err := io.WriteString(w, "data: 2\n\n"); err == nil {
+					t.Errorf("%q: it goes on after the logout", kind)
+				}
+			})
+		})
+	}
+	t.Run("a response of known length goes on", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h, in := streamRig(t)
+			serve(t, h, in, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "4")
+				_, _ = io.WriteString(w, "da")
+				serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+				time.Sleep(time.Minute)
+				if _, err := io.WriteString(w, "ta"); err != nil || r.Context().Err() != nil {
+					t.Error("it was cut off", err)
+				}
+			})
+		})
+	})
+}
+
+// stuckWriter is a response whose client does not read: a write waits for the
+// deadline.
+type stuckWriter struct {
+	*httptest.ResponseRecorder
+	deadline chan time.Time
+}
+
+func (w stuckWriter) Write([]byte) (int, error) {
+	<-w.deadline
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (w stuckWriter) SetWriteDeadline(d time.Time) error {
+	w.deadline <- d
+	return nil
+}
+
+// TestAStreamWhoseClientDoesNotReadEnds, and nothing sets the deadline of a
+// connection whose response is over.
+func TestAStreamWhoseClientDoesNotReadEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, in := streamRig(t)
-		serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			_, _ = io.WriteString(w, "data: 1\n\n")
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header["Cookie"] = in["Cookie"]
+		w := stuckWriter{httptest.NewRecorder(), make(chan time.Time)}
+		if err := h.Serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusOK)
 			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
-			if _, err := io.WriteString(w, "data: 2\n\n"); err == nil {
-				t.Error("it goes on after the logout")
+			if _, err := w.Write([]byte("more")); err == nil {
+				t.Error("it goes on")
 			}
-		})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -64,7 +63,6 @@ type writer struct {
 	informed bool            // an informational response has gone to the client
 	stream   *session.Stream // of a response that ends with its session
 	watcher  *watcher
-	cut      atomic.Bool // its session has ended
 
 	// cancel ends the request's work upstream, if that can be needed.
 	cancel   context.CancelFunc
@@ -145,8 +143,11 @@ func (w *writer) Write(p []byte) (int, error) {
 	if !w.begin() {
 		return w.drop(p)
 	}
-	if w.active(); w.cut.Load() {
-		return 0, errReplaced
+	if w.watcher != nil {
+		if w.watcher.over.Load() { // its session has ended
+			return 0, errReplaced
+		}
+		w.watcher.moved.Store(true)
 	}
 	return w.ResponseWriter.Write(p)
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // Streams knows the responses that stay open after their session was
-// committed: WebSockets and event streams. When the session ends, so do they.
+// committed: WebSockets, event streams and bodies without a length. When the
+// session ends, so do they.
 // Safe for concurrent use.
 type Streams struct {
 	mu   sync.Mutex
@@ -27,7 +28,7 @@ func NewStreams() *Streams {
 }
 
 // Watch notes a response that shows the session. cancel is called at most
-// once, from another goroutine, when the session ends; it must not block.
+// once, from a goroutine of its own, when the session ends.
 // The caller calls Done when the response is over.
 func (s *Streams) Watch(key store.Key, cancel func()) *Stream {
 	t := &Stream{of: s, key: key, cancel: cancel}
@@ -57,14 +58,16 @@ func (s *Streams) forget(t *Stream) {
 	}
 }
 
-// End cancels every response that shows the session, and returns how many.
+// End cancels every response that shows the session, and returns how many. It
+// waits for none of them: the store's writer calls it, and a cancellation is
+// I/O with a client.
 func (s *Streams) End(key store.Key) int {
 	s.mu.Lock()
 	ended := s.open[key]
 	delete(s.open, key)
 	s.mu.Unlock()
 	for t := range ended {
-		t.cancel()
+		go t.cancel()
 	}
 	return len(ended)
 }
