@@ -10,17 +10,17 @@ import (
 
 // managerMetrics are the counters of one manager, looked up beforehand.
 type managerMetrics struct {
-	opened                                    func(state string)
-	created, saved, destroyed                 prometheus.Counter
-	problem                                   func(typ string)
-	malformed, forged, ambiguous, inbound     refusal
-	informational, trailer, echo              prometheus.Counter
-	setCookie, ticketHeader, rolledBack       prometheus.Counter
-	kept, overwrote                           prometheus.Counter
-	reapplied, conflictRestarted, conflictEnd prometheus.Counter
-	restarted                                 prometheus.Counter
-	injected                                  prometheus.Counter
-	refusedCall                               func(typ string)
+	opened                                             func(state string)
+	created, saved, destroyed                          prometheus.Counter
+	problem                                            func(typ string)
+	malformed, forged, ambiguous, inbound              refusal
+	informational, trailer, echo                       prometheus.Counter
+	setCookie, ticketHeader, rolledBack                prometheus.Counter
+	kept, overwrote                                    prometheus.Counter
+	reapplied, conflictRestarted, conflictEnd, tooMuch prometheus.Counter
+	restarted                                          prometheus.Counter
+	injected                                           prometheus.Counter
+	refusedCall                                        func(typ string)
 }
 
 // Kinds of what is refused from clients, as Config.Refused is told.
@@ -98,6 +98,7 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		reapplied:         m.conflicts.WithLabelValues(id, reapplied),
 		conflictRestarted: m.conflicts.WithLabelValues(id, "restarted"),
 		conflictEnd:       m.conflicts.WithLabelValues(id, "refused"),
+		tooMuch:           m.conflicts.WithLabelValues(id, "too_much"),
 	}
 }
 
@@ -124,7 +125,10 @@ func (m *managerMetrics) count(out session.Outcome) {
 
 // countRefused counts a commit that failed, if it was for a conflict.
 func (m *managerMetrics) countRefused(err error) {
-	if errors.Is(err, session.ErrConflict) {
+	switch {
+	case errors.Is(err, session.ErrTooMuchRework):
+		m.tooMuch.Inc()
+	case errors.Is(err, session.ErrConflict):
 		m.conflictEnd.Inc()
 	}
 }

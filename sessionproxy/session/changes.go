@@ -135,6 +135,20 @@ func (c *Changes) foldAdds() {
 	}
 }
 
+// foldAllAdds makes one addition of each run of them: an app may send many
+// headers.
+func (c *Changes) foldAllAdds() {
+	var steps, run []Step
+	for _, step := range c.Steps {
+		if a, ok := step.(addition); ok {
+			run = plus(run, a)
+			continue
+		}
+		steps, run = append(append(steps, run...), step), nil
+	}
+	c.Steps = append(steps, run...)
+}
+
 // replaces reports whether all of the data is set.
 func (c *Changes) replaces() bool {
 	return slices.ContainsFunc(c.Steps, func(s Step) bool { _, ok := s.(replace); return ok })
@@ -166,10 +180,19 @@ func (c *Changes) data(shown []byte, maxSize int) ([]byte, error) {
 // becomes the difference that it made, so that what others changed survives.
 func (c *Changes) reapplied(shown, newer []byte, maxSize int) ([]byte, error) {
 	doc, limit := newer, max(maxSize, len(shown), len(newer))
-	for _, step := range c.Steps {
+	last := 0 // the last step that is made from what was shown
+	for i, step := range c.Steps {
+		if _, ok := step.(replace); ok {
+			last = i
+		}
+	}
+	for i, step := range c.Steps {
 		var err error
 		if doc, err = step.again(shown, doc, limit); err != nil {
 			return nil, stepError(err)
+		}
+		if i >= last {
+			continue
 		}
 		if shown, err = step.apply(shown, limit); err != nil {
 			return nil, stepError(err)

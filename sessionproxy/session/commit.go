@@ -65,7 +65,9 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		return Outcome{}, ErrObsolete
 	}
 	defer s.end()
-	c = s.pending.then(c)
+	if c = s.pending.then(c); len(c.Steps) > 1 {
+		c.foldAllAdds()
+	}
 	if c.Rollback {
 		if c.Writes() {
 			s.dropped()

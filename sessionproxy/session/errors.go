@@ -28,6 +28,9 @@ var (
 	ErrNoPath = errors.New("there is no such place in the session's data")
 	// ErrIfVersion: the stored version is not the one that the write demands. It comes with ErrConflict.
 	ErrIfVersion = errors.New("the stored version is another one")
+	// ErrTooMuchRework: another request saved first, and the writes are too many
+	// to be made again on its data. It comes with ErrConflict.
+	ErrTooMuchRework = fmt.Errorf("the writes are more than %d bytes times steps, too many to be made again on newer data", maxRework)
 	// ErrUnavailable: the store cannot be reached, or refuses to write.
 	ErrUnavailable = errors.New("session store is unavailable")
 	// ErrPrincipalLimit: who signs in has as many sessions as the policy allows.

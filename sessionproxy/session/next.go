@@ -78,7 +78,7 @@ func (s *Session) dataOn(c *Changes, current *store.Record) ([]byte, error) {
 	case sameBytes(current.Data, shown): // the other request changed no data
 		return c.data(current.Data, maxSize)
 	case c.bound:
-		return nil, ErrConflict
+		return nil, tooMuchRework()
 	case s.m.policy.Locking == Lossy, c.onlyAdds(): // additions commute, and who is signed in has nothing to do with the data
 		return c.reapplied(shown, current.Data, maxSize)
 	case s.m.policy.Locking == Optimistic && s.m.policy.Merge:

@@ -16,8 +16,11 @@ var errNothingLeft = errors.New("nothing left to change")
 // is enough when the store can run the change in its writer; otherwise each
 // pass that fails means that another request succeeded.
 func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outcome, error) {
-	out := Outcome{Reapplied: true}
+	if err := c.boundRework(s.rec.Data, s.m.policy.MaxSize); err != nil {
+		return Outcome{}, err
+	}
 	var last written // what change returned
+	var newer []byte // and what it replaces
 	change := func(current store.Record) (store.Write, error) {
 		if err := s.mayReapply(c, &current); err != nil {
 			return store.Write{}, err
@@ -26,7 +29,7 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 		if err != nil {
 			return store.Write{}, err
 		}
-		out.Overwrote = c.overwrites(s.rec.Data, current.Data, s.m.policy.MaxSize)
+		newer = current.Data
 		if !changed {
 			return store.Write{}, errNothingLeft
 		}
@@ -36,14 +39,14 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 	rec, err := s.update(ctx, change)
 	switch {
 	case errors.Is(err, errNothingLeft):
-		out = s.unchanged(ctx, c.Carries)
+		out := s.unchanged(ctx, c.Carries)
 		out.Reapplied = true
 		return out, nil
 	case err != nil:
 		return Outcome{}, saveError(err)
 	}
 	done := s.saved(&last, &rec, s.m.now())
-	done.Reapplied, done.Overwrote = true, out.Overwrote
+	done.Reapplied, done.Overwrote = true, c.overwrites(s.rec.Data, newer, s.m.policy.MaxSize)
 	return done, nil
 }
 
