@@ -48,11 +48,12 @@ func FuzzReadWrites(f *testing.F) {
 func FuzzStripReserved(f *testing.F) {
 	f.Add("Session-Data", "keep-alive, session-id")
 	f.Add("session_data", ",,Session-State ,x")
+	aliases := strings.NewReplacer("_", "-", ".", "-")
 	f.Fuzz(func(t *testing.T, name, connection string) {
 		r := &http.Request{Header: http.Header{name: {"x"}, "Connection": {connection}, "X-Kept": {"1"}}}
 		stripReserved(r)
 		for left := range r.Header {
-			if strings.HasPrefix(strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(left)), "session-") {
+			if strings.HasPrefix(aliases.Replace(strings.ToLower(left)), "session-") {
 				t.Fatalf("%q is left", left)
 			}
 		}
