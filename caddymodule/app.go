@@ -5,7 +5,9 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -181,6 +183,9 @@ func (a *App) Start() error {
 		return err
 	}
 	db.patience.Store(int64(a.gracePeriod()))
+	if err := a.checkRoutes(); err != nil {
+		return err
+	}
 	if err := a.hear(db); err != nil {
 		return err
 	}
@@ -202,14 +207,42 @@ func (a *App) Start() error {
 // gracePeriod returns Caddy's grace_period, or 0. It is asked for after all
 // apps were provisioned: while the http app is, it asks for this one.
 func (a *App) gracePeriod() time.Duration {
-	app, err := a.ctx.AppIfConfigured("http")
-	if err != nil {
-		return 0
-	}
-	if server, ok := app.(*caddyhttp.App); ok {
-		return time.Duration(server.GracePeriod)
+	if app := a.httpApp(); app != nil {
+		return time.Duration(app.GracePeriod)
 	}
 	return 0
+}
+
+// httpApp returns Caddy's http app, or nil.
+func (a *App) httpApp() *caddyhttp.App {
+	app, err := a.ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil
+	}
+	http, _ := app.(*caddyhttp.App)
+	return http
+}
+
+// checkRoutes refuses routes on which sessions cannot work: see routeCheck.
+func (a *App) checkRoutes() error {
+	app := a.httpApp()
+	if app == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		server := app.Servers[name]
+		if err := (&routeCheck{server: name}).routes(server.Routes, new(passed)); err != nil {
+			return err
+		}
+		if server.Errors == nil {
+			continue
+		}
+		// An error route follows any other route, whose session has ended.
+		if err := (&routeCheck{server: name, afterError: true}).routes(server.Errors.Routes, new(passed)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stop does nothing: requests that are still running need the store. It is

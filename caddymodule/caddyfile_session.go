@@ -17,12 +17,40 @@ import (
 const directive = "session"
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective(directive, parseSession)
-	// After request_header, so that no request_header line of the site undoes
-	// what is injected; before encode, handle, route, reverse_proxy and all
-	// else that answers, so that they see the session. What comes earlier
-	// (rewrite, basic_auth, forward_auth, …) sees the request without it.
-	httpcaddyfile.RegisterDirectiveOrder(directive, httpcaddyfile.After, "request_header")
+	httpcaddyfile.RegisterDirective(directive, parseDirective)
+	// Before header, redir, rewrite, basic_auth, forward_auth, request_header
+	// and all else that may ask for the session: a guard that stood before it
+	// would see nobody signed in. After map and vars, which look up their
+	// sources late, and after log_skip and log_name, which have no use for it.
+	// A request_header line can undo what is injected: checkRoutes refuses it.
+	httpcaddyfile.RegisterDirectiveOrder(directive, httpcaddyfile.Before, "header")
+}
+
+// parseDirective makes the routes of the directive. Where a matcher keeps
+// requests from the session, they still get its placeholders, which are empty
+// then: an unknown one would let a guard such as `{http.session.principal} ==
+// ""` look like somebody.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	state, words := sessionsOf(h), siteWords(h)
+	place := fmt.Sprintf("%s:%d", h.File(), h.Line())
+	matchers, err := h.ExtractMatcherSet() // takes the matcher out of the words
+	if err != nil {
+		return nil, err
+	}
+	if err := errMeeting(words, state.matched); err != nil {
+		return nil, err
+	}
+	state.matched[place] = matchers != nil
+	handler, err := parseSession(h)
+	if err != nil {
+		return nil, err
+	}
+	routes := h.NewRoute(matchers, handler)
+	if s, ok := handler.(*Handler); ok && matchers != nil && !s.Off {
+		routes = append(routes, h.NewRoute(nil, new(Placeholders))...)
+	}
+	return routes, nil
 }
 
 // parseSession reads the directive:
@@ -254,13 +282,14 @@ func parseMatcher(h httpcaddyfile.Helper, into *caddyhttp.RawMatcherSets) error 
 type sessionState struct {
 	managers *registry
 	unnamed  map[string]string // places of unnamed sessions, by site
+	matched  map[string]bool   // by place: whether a session that was read has a matcher
 }
 
 func sessionsOf(h httpcaddyfile.Helper) *sessionState {
 	const key = "sessionproxy"
 	state, ok := h.State[key].(*sessionState)
 	if !ok {
-		state = &sessionState{managers: newRegistry(), unnamed: make(map[string]string)}
+		state = &sessionState{managers: newRegistry(), unnamed: make(map[string]string), matched: make(map[string]bool)}
 		h.State[key] = state
 	}
 	return state

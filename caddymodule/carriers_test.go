@@ -139,9 +139,11 @@ func TestTwoHandlersOnOneRequestAreRefused(t *testing.T) {
 	s := newSite(t)
 	logs := filepath.Join(t.TempDir(), "log")
 	s.load(s.config("", "log {\n output file "+logs+"\n}", `
+	@get method GET
+	@all path /*
 	route {
-		session shop
-		session api {
+		session @get shop
+		session @all api {
 			ticket bearer
 		}
 		reverse_proxy `+app(t, echo)+`

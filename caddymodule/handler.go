@@ -107,6 +107,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
+	hideFromGateways(ctx)
 	if h.Forward == forwards[sessionproxy.ForwardEndpoint] && app.(*App).endpoint == nil {
 		return errors.New("forward endpoint needs the endpoint, which is off")
 	}

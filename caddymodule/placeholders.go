@@ -93,7 +93,8 @@ func observe(r *http.Request, view sessionproxy.View) {
 	}
 }
 
-// lookup answers for {http.session.…}; nil is an own name without a value.
+// lookup answers for {http.session.…}. Every name under the prefix is known:
+// what has no value is empty, and without a session the state is new.
 func (i *requestInfo) lookup(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, placeholderPrefix)
 	if !ok {
@@ -106,7 +107,13 @@ func (i *requestInfo) lookup(key string) (any, bool) {
 		return i.problem, true
 	}
 	if i.view == nil {
-		return nil, true
+		switch name {
+		case "state":
+			return string(session.New), true
+		case "new":
+			return true, true
+		}
+		return "", true
 	}
 	switch name {
 	case "id":
@@ -121,10 +128,10 @@ func (i *requestInfo) lookup(key string) (any, bool) {
 	}
 	if path, ok := strings.CutPrefix(name, "data."); ok {
 		if raw, ok := document.Lookup(i.view.Data(), path); ok {
-			if text, ok := document.Scalar(raw); ok {
-				return text, true
+			if value, ok := document.Scalar(raw); ok {
+				return value, true
 			}
 		}
 	}
-	return nil, true
+	return "", true
 }

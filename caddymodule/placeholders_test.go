@@ -34,7 +34,7 @@ func TestPlaceholdersInLaterRoutes(t *testing.T) {
 	v.expect("/show", http.StatusOK, "shop new true     [] ")
 	v.get("/login")
 	v.expect("/", http.StatusOK, "staff")
-	v.expect("/show", http.StatusOK, "shop active false alice 1.50 true y [] ab")
+	v.expect("/show", http.StatusOK, "shop active false alice 1.5 true y [] ab")
 	_, id := v.get("/app")
 	if len(id) != 22 {
 		t.Errorf("session id %q", id)

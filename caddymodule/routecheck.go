@@ -1,0 +1,176 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/logging"
+	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+// routeCheck follows the requests of one server through its routes, after they
+// were provisioned, and refuses what would fail for each request: two session
+// handlers on one way, and a placeholder of the session that stands before any
+// session handler, where a guard would take everybody for somebody.
+type routeCheck struct {
+	server     string
+	afterError bool // these are error routes
+}
+
+// passed is what requests have met on their way.
+type passed struct {
+	sessions []passedSession
+	known    bool // the placeholders are known to some requests at least
+}
+
+// passedSession is a session handler on the way.
+type passedSession struct {
+	handler *Handler
+	always  bool // each request that comes this far has met it
+	apart   bool // it is not, and what follows is not for each request either
+}
+
+// way returns what requests have met that take a route. Where not all of them
+// do, the route and what only some have met may be meant for different ones.
+func (p *passed) way(all bool) *passed {
+	w := &passed{slices.Clone(p.sessions), p.known}
+	for i := range w.sessions {
+		w.sessions[i].apart = w.sessions[i].apart || !all && !w.sessions[i].always
+	}
+	return w
+}
+
+// add takes over what one of several ways has met.
+func (p *passed) add(way *passed) {
+	p.known = p.known || way.known
+	for _, s := range way.sessions {
+		if !slices.ContainsFunc(p.sessions, func(o passedSession) bool { return o.handler == s.handler }) {
+			p.sessions = append(p.sessions, passedSession{handler: s.handler})
+		}
+	}
+}
+
+// routes follows a list of routes, and notes in p what those who leave it have met.
+func (c *routeCheck) routes(list caddyhttp.RouteList, p *passed) error {
+	// Of the routes of a group a request takes one: what one of them meets,
+	// no other does.
+	groups := make(map[string]*passed)
+	for _, route := range list {
+		if route.Group == "" {
+			for _, name := range slices.Sorted(maps.Keys(groups)) {
+				p.add(groups[name])
+			}
+			clear(groups)
+		}
+		for _, set := range route.MatcherSets {
+			for _, matcher := range set {
+				if err := c.use(matcher, p); err != nil {
+					return err
+				}
+			}
+		}
+		all := len(route.MatcherSets) == 0 && route.Group == ""
+		way := p.way(all)
+		if err := c.handlers(route.Handlers, way, len(route.MatcherSets) == 0); err != nil {
+			return err
+		}
+		switch {
+		case route.Group != "":
+			if groups[route.Group] == nil {
+				groups[route.Group] = new(passed)
+			}
+			groups[route.Group].add(way)
+		case all:
+			*p = *way
+		case !route.Terminal:
+			p.add(way)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		p.add(groups[name])
+	}
+	return nil
+}
+
+// handlers follows the handlers of one route; always says that each request
+// that comes to the route takes it.
+func (c *routeCheck) handlers(list []caddyhttp.MiddlewareHandler, p *passed, always bool) error {
+	for _, handler := range list {
+		var err error
+		switch h := handler.(type) {
+		case *Handler:
+			err = c.session(h, p, always)
+		case *Placeholders:
+			p.known = true
+		case *maphandler.Handler, *logging.LogAppend:
+			// These look up their values after the session was opened.
+		case *caddyhttp.Subroute:
+			if err = c.routes(h.Routes, p); err == nil && h.Errors != nil {
+				err = (&routeCheck{server: c.server, afterError: true}).routes(h.Errors.Routes, p.way(false))
+			}
+		case *reverseproxy.Handler:
+			err = c.responses(h, h.HandleResponse, p)
+		case *intercept.Intercept:
+			err = c.responses(h, h.HandleResponse, p)
+		default:
+			err = c.use(handler, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// responses follows what is done with the responses of a handler.
+func (c *routeCheck) responses(of any, list []caddyhttp.ResponseHandler, p *passed) error {
+	if err := c.use(of, p); err != nil {
+		return err
+	}
+	for _, r := range list {
+		if err := c.routes(r.Routes, p.way(false)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session refuses a handler if a request must meet another one, too. Two that
+// both have matchers may be meant for different requests.
+func (c *routeCheck) session(h *Handler, p *passed, always bool) error {
+	if h.Off {
+		return nil
+	}
+	for _, s := range p.sessions {
+		if s.handler != h && (s.always || always && !s.apart) {
+			return fmt.Errorf("%w; in %s", errTwoSessions(s.handler.Manager, h.Manager), c.server)
+		}
+	}
+	p.sessions, p.known = append(p.sessions, passedSession{handler: h, always: always}), true
+	return nil
+}
+
+// use refuses a matcher or handler that reads the session before there can be
+// one: its placeholders are not known there.
+func (c *routeCheck) use(module any, p *passed) error {
+	if p.known || c.afterError {
+		return nil
+	}
+	text, err := json.Marshal(module)
+	if err != nil {
+		return nil // not a module that was configured by text
+	}
+	_, rest, found := strings.Cut(string(text), "{"+placeholderPrefix)
+	if !found {
+		return nil
+	}
+	name, _, _ := strings.Cut(rest, "}")
+	return fmt.Errorf("{%s%s} is used before any session handler, in %s: it would never have a value; put `session` before it, or remove it",
+		placeholderPrefix, name, c.server)
+}

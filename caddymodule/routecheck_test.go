@@ -1,0 +1,149 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestRoutesThatCannotWorkAreRefused loads configurations in which each
+// request of a kind would fail, and their neighbours, in which none has to.
+func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
+	const two, early = "two session handlers on one request", "is used before any session handler"
+	for name, tc := range map[string]struct{ routes, refusal string }{
+		"two in a row":               {"route {\nsession a\nrespond session-b\nrespond ok\n}", two},
+		"one below the other":        {"route {\nsession a\nroute /admin/* {\nrespond session-b\nrespond admin\n}\nrespond ok\n}", two},
+		"one above all":              {"route {\nsession /x/* a\nroute {\nrespond session-b\nrespond ok\n}\n}", two},
+		"below a matched route":      {"route /x/* {\nsession a\nroute /x/y {\nrespond session-b\n}\nrespond ok\n}", two},
+		"in the answer of a gateway": {"route {\nsession a\nreverse_proxy 127.0.0.1:1 {\n@e status 401\nhandle_response @e {\nrespond session-b\nrespond no\n}\n}\n}", two},
+		"side by side":               {"handle /a/* {\nsession a\nrespond a\n}\nhandle /b/* {\nsession b\nrespond b\n}\nhandle {\nsession c\nrespond c\n}", ""},
+		"by matchers":                {"@a path /a/*\n@b path /b/*\nsession @a a\nsession @b b\nrespond ok", ""},
+		"with off":                   {"session a\nhandle /x {\nsession off\nrespond x\n}\nrespond ok", ""},
+		"on an error route":          {"session a\nerror 404\nhandle_errors {\nsession b\nrespond e\n}", ""},
+
+		"a guard before it":             {"route {\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nsession a\nrespond ok\n}", early},
+		"a header before it":            {"route {\nrequest_header X-User {http.session.principal}\nsession a\nrespond ok\n}", early},
+		"in a handler of a gateway":     {"route {\nreverse_proxy /x 127.0.0.1:1 {\nheader_up X-User {http.session.principal}\n}\nsession a\nrespond ok\n}", early},
+		"a guard on a site without one": {"@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok", early},
+		"a guard after it":              {"session a\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok", ""},
+		"after one with a matcher":      {"session /app/* a\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok", ""},
+		"on an error route, after all":  {"session a\nhandle_errors {\nrespond {http.session.problem}\n}\nrespond ok", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			routes := tc.routes
+			if strings.Contains(name, "without one") { // the app is there for another site
+				routes += "\nhandle /other {\nsession other\n}"
+			}
+			// In text two sessions are refused before they are loaded.
+			config := strings.ReplaceAll(string(s.config("", "", routes)), `{"body":"session-b","handler":"static_response"}`, `{"handler":"session","manager":"b"}`)
+			err := load([]byte(config))
+			switch {
+			case tc.refusal == "" && err != nil:
+				t.Fatalf("refused: %v", err)
+			case tc.refusal != "" && (err == nil || !strings.Contains(err.Error(), tc.refusal)):
+				t.Fatalf("not refused: %v", err)
+			}
+		})
+	}
+}
+
+// TestGuardsTakeStrangersForStrangers sends the requests of a visitor who is
+// not signed in, and of one who is, through guards of the usual kinds.
+func TestGuardsTakeStrangersForStrangers(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "", `
+	@app not path /public/*
+	session @app shop
+	@anon {
+		not path /login /public/*
+		expression {http.session.principal} == ""
+	}
+	redir @anon /login
+	request_header X-User {http.session.principal}
+	header X-Who "[{http.session.principal}]"
+	handle /login {
+		reverse_proxy `+app(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Session-Principal", `"alice"`)
+		w.Header().Set("Session-Data", `{"age":18,"admin":true,"plan":"gold","score":2.5}`)
+	})+`
+	}
+	@adult expression {http.session.data.age} >= 18 && {http.session.data.score} < 3.0
+	@admin expression {http.session.data.admin} == true
+	@staff expression {http.session.data.role} == "staff"
+	@fresh expression {http.session.new} == true && {http.session.state} == "new"
+	handle /adult {
+		respond @adult yes
+		respond no 403
+	}
+	handle /admin {
+		respond @admin yes
+		respond no 403
+	}
+	handle /staff {
+		respond @staff yes
+		respond no 403
+	}
+	handle /public/* {
+		respond @fresh "stranger{http.session.principal}{http.session.data.age}"
+		respond "somebody" 403
+	}
+	reverse_proxy `+app(t, func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.Header.Get("X-User"))) })))
+	v := s.visitor()
+	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if resp, body := v.get("/account", "X-User", "mallory"); resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/login" {
+		t.Fatalf("a stranger got %d %s", resp.StatusCode, body)
+	}
+	v.expect("/public/x", http.StatusOK, "stranger")
+	v.get("/login")
+	if resp := v.expect("/account", http.StatusOK, "alice"); resp.Header.Get("X-Who") != "[alice]" {
+		t.Errorf("X-Who: %q", resp.Header.Get("X-Who"))
+	}
+	v.expect("/adult", http.StatusOK, "yes")
+	v.expect("/admin", http.StatusOK, "yes")
+	v.expect("/staff", http.StatusForbidden, "no")
+	v.expect("/public/x", http.StatusOK, "stranger")
+}
+
+// TestGatewaysGetNoSession puts forward_auth after the session, at the same
+// level, in a block and above the session's block. The gateway sees none of the
+// session's headers, and the app behind it sees all of them.
+func TestGatewaysGetNoSession(t *testing.T) {
+	names := func(h http.Header) (all []string) {
+		for name := range h {
+			if strings.HasPrefix(name, "Session-") {
+				all = append(all, name)
+			}
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		routes string
+		seen   bool
+	}{
+		"at one level":   {"session a\nforward_auth GATE {\nuri /auth\ncopy_headers X-User\n}\nreverse_proxy APP", false},
+		"in a block":     {"session a\nhandle {\nforward_auth GATE {\nuri /auth\n}\nreverse_proxy APP\n}", false},
+		"with a matcher": {"session /x/* a\nforward_auth /x/* GATE {\nuri /auth\n}\nreverse_proxy APP", false},
+		"on purpose":     {"session a\nforward_auth GATE {\nuri /auth\nheader_up Session-Id {http.session.id}\n}\nreverse_proxy APP", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			asked := 0
+			gate := app(t, func(_ http.ResponseWriter, r *http.Request) {
+				asked++
+				if got := names(r.Header); (len(got) > 0) != tc.seen {
+					t.Errorf("the gateway got %v", got)
+				}
+			})
+			behind := app(t, func(w http.ResponseWriter, r *http.Request) {
+				if len(names(r.Header)) != 4 {
+					t.Errorf("the app got %v", names(r.Header))
+				}
+			})
+			s.load(s.config("", "", strings.NewReplacer("GATE", gate, "APP", behind).Replace(tc.routes)))
+			if resp, _ := s.visitor().get("/x/y"); resp.StatusCode != http.StatusOK || asked != 1 {
+				t.Fatalf("%d, the gateway was asked %d times", resp.StatusCode, asked)
+			}
+		})
+	}
+}
