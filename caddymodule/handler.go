@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -80,7 +81,8 @@ type Handler struct {
 	serve    *sessionproxy.Handler
 	exposed  bool       // a ticket may travel over a clear connection
 	warnOnce *sync.Once // about one that does
-	warned   *sync.Map  // names of cookies that the app was not allowed to set
+	warned   *sync.Map  // the warnings about the app that were given
+	warnings *atomic.Int64
 }
 
 // CaddyModule returns the Caddy module information.
@@ -90,7 +92,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and registers the manager with the app.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.warnOnce, h.warned = ctx.Logger(), new(sync.Once), new(sync.Map)
+	h.logger, h.warnOnce, h.warned, h.warnings = ctx.Logger(), new(sync.Once), new(sync.Map), new(atomic.Int64)
 	app, err := ctx.App(appID)
 	if err != nil {
 		return fmt.Errorf("loading the %s app: %w", appID, err)
@@ -178,10 +180,10 @@ func (h *Handler) build() error {
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
 		Refused:       func(kind string) { audit.refuse(h.Manager, kind) },
-		CookieRemoved: h.warnOfCookie,
-		Forward:       sessionproxy.Forward(slices.Index(forwards, h.Forward)),
-		Restart:       sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
-		EndStreams:    h.OnEnd == endClose,
+		CookieRemoved: h.warnOfCookie, Misspelt: h.warnOfName, EndsAndWrites: h.warnOfVoidWrites,
+		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
+		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
+		EndStreams: h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {
 		config.Endpoint = h.app.endpoint.endpoint.At(h.app.address.url)

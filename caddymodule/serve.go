@@ -127,11 +127,39 @@ func (h *Handler) secure(r *http.Request) bool {
 // warnOfCookie tells, once per name, that the app's cookie does not reach the
 // browser: it would replace the ticket.
 func (h *Handler) warnOfCookie(name string) {
-	if _, again := h.warned.LoadOrStore(name, true); again {
+	if !h.first("cookie " + name) {
 		return
 	}
 	h.logger.Warn("the app sets a cookie of the ticket's name, which is removed; rename the ticket: ticket cookie <name>",
 		zap.String("manager", h.Manager), zap.String("cookie", name))
+}
+
+// first reports whether a warning is given for the first time. After too many
+// different ones, for which an app can make up names, there are no more.
+func (h *Handler) first(warning string) bool {
+	const most = 100
+	if h.warnings.Load() >= most {
+		return false
+	}
+	_, again := h.warned.LoadOrStore(warning, true)
+	return !again && h.warnings.Add(1) <= most
+}
+
+// warnOfName tells, once per name, that a response header means nothing.
+func (h *Handler) warnOfName(name string) {
+	if !h.first("header " + name) {
+		return
+	}
+	h.logger.Warn("the app answers with a header that means nothing to the session proxy; is its name misspelt?",
+		zap.String("manager", h.Manager), zap.String("header", name))
+}
+
+// warnOfVoidWrites tells once that an app's writes beside `destroy` are ignored.
+func (h *Handler) warnOfVoidWrites() {
+	if h.first("void writes") {
+		h.logger.Warn("the app ends a session and writes it in one response: `Session-Action: destroy` makes the other writes void",
+			zap.String("manager", h.Manager))
+	}
 }
 
 // matches reports whether one of the option's matchers matches. failing is the

@@ -1,6 +1,7 @@
 package sessionproxy
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -67,6 +68,12 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
 		return session.Outcome{}, err
 	}
+	if changes.Destroy && !changes.Rollback && writesBeside(h) {
+		w.h.metrics.void.Inc()
+		if w.h.EndsAndWrites != nil {
+			w.h.EndsAndWrites()
+		}
+	}
 	changes.Carries = w.r.Context().Err() == nil
 	ctx, cancel := commitContext(w.r)
 	defer cancel()
@@ -119,6 +126,13 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 // clean removes from a final response what is not for the client, before a
 // ticket of ours is added.
 func (w *writer) clean(h http.Header, ours bool) {
+	if w.h.Misspelt != nil {
+		for name := range h {
+			if misspelt(name) {
+				w.h.Misspelt(name)
+			}
+		}
+	}
 	if ours {
 		for _, name := range writeHeaders {
 			delete(h, name)
@@ -149,12 +163,25 @@ func (h *Handler) stripSetCookie(header http.Header) (removed int) {
 // replace drops the app's response, in favour of a problem.
 func (w *writer) replace(h http.Header, p *Problem) {
 	w.problem = p
+	app := maps.Clone(h)
 	if !isEventStream(h) { // which never ends
 		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
 	} else if w.cancel != nil {
 		w.cancel()
 	}
 	w.reset(h)
+	w.readable(h, app)
+}
+
+// readable gives the problem what lets a script of another origin read it,
+// from the header of the app's response.
+func (w *writer) readable(h, app http.Header) {
+	for name, values := range app {
+		if (name == "Vary" || strings.HasPrefix(name, "Access-Control-")) && !ticket.Holds(values, w.h.keys()) {
+			h[name] = values
+		}
+	}
+	w.keep(h)
 }
 
 // reset makes the header map what it would be without the app.
@@ -183,12 +210,10 @@ func scrubHeader(h http.Header, of *Handler) (removed int) {
 	if !mentionsUs(h) {
 		return 0
 	}
-	for _, own := range [...][]string{writeHeaders[:], echoHeaders[:]} {
-		for _, name := range own {
-			if _, ok := h[name]; ok {
-				delete(h, name)
-				removed++
-			}
+	for name := range h {
+		if isReserved(name) { // ours, or meant to be
+			delete(h, name)
+			removed++
 		}
 	}
 	unwanted := func(name string) bool { return isNoTrailer(name) || of.names.HasHeader(name) }

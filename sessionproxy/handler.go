@@ -50,6 +50,12 @@ type Config struct {
 	// CookieRemoved is called when a Set-Cookie of the app was removed because
 	// its name is that of a ticket cookie; nil means nobody is told.
 	CookieRemoved func(name string)
+	// Misspelt is called for each header of an app's response whose name
+	// begins with Session- and means nothing, or has X- before a name that does.
+	Misspelt func(name string)
+	// EndsAndWrites is called when a response asks for the end of its session
+	// and for writes, which the end makes void.
+	EndsAndWrites func()
 	Metrics       *Metrics
 }
 

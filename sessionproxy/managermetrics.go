@@ -19,7 +19,7 @@ type managerMetrics struct {
 	kept, overwrote                                    prometheus.Counter
 	reapplied, conflictRestarted, conflictEnd, tooMuch prometheus.Counter
 	restarted                                          prometheus.Counter
-	injected                                           prometheus.Counter
+	injected, void                                     prometheus.Counter
 	refusedCall                                        func(typ string)
 }
 
@@ -94,6 +94,7 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		kept:              m.lossy.WithLabelValues(id, "no"),
 		overwrote:         m.lossy.WithLabelValues(id, "yes"),
 		restarted:         m.again.WithLabelValues(id),
+		void:              m.void.WithLabelValues(id),
 		injected:          m.injected.WithLabelValues(id),
 		reapplied:         m.conflicts.WithLabelValues(id, reapplied),
 		conflictRestarted: m.conflicts.WithLabelValues(id, "restarted"),

@@ -24,6 +24,7 @@ type Metrics struct {
 	injected   *prometheus.CounterVec
 	ended      *prometheus.CounterVec
 	rotated    *prometheus.CounterVec
+	void       *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	lockWait   *prometheus.HistogramVec
 	store      *prometheus.HistogramVec
@@ -55,6 +56,7 @@ func NewMetrics() *Metrics {
 		injected:   vec("injected_bytes_total", "Bytes of session headers given to apps.", "manager"),
 		ended:      vec("ended_total", "Sessions that have ended, by reason.", "manager", "reason"),
 		rotated:    vec("rotated_total", "Tickets replaced by new ones.", "manager"),
+		void:       vec("void_writes_total", "Responses whose writes were void, since their Session-Action ended the session.", "manager"),
 		deliveries: vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
 		lockWait: histogram("lock_wait_seconds", "How long requests waited for a lock that another one had.",
 			[]float64{.001, .004, .016, .064, .25, 1, 4, 16}, "manager"),
@@ -67,7 +69,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.conflicts, m.again, m.calls, m.foreign,
-		m.injected, m.ended, m.rotated, m.deliveries, m.lockWait, m.store,
+		m.injected, m.ended, m.rotated, m.void, m.deliveries, m.lockWait, m.store,
 	}
 }
 

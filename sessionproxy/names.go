@@ -6,6 +6,7 @@ package sessionproxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
@@ -38,7 +39,17 @@ var writeHeaders = [...]string{
 // them back has probably copied its request.
 var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, HeaderEndpoint, ticket.BearerHeader}
 
-// isReserved reports whether a request header belongs to the proxy: every
+// misspelt reports whether the name of a response header is probably meant to
+// be one of those above: it is reserved and none of them, or is one behind X-.
+func misspelt(name string) bool {
+	own := func(name string) bool {
+		return slices.Contains(writeHeaders[:], name) || slices.Contains(echoHeaders[:], name)
+	}
+	after, x := strings.CutPrefix(name, "X-")
+	return x && own(after) || isReserved(name) && !own(name)
+}
+
+// isReserved reports whether a header belongs to the proxy: every
 // name that begins with "Session-". Servers and gateways turn '_' and '.' into
 // '-', and as CGI does, all three into '_'; some do so with whatever is no
 // letter or digit. So all those spellings count.

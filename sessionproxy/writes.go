@@ -1,6 +1,7 @@
 package sessionproxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,17 @@ func badWrite(header string, reason error) error {
 // hasWrites reports whether the app's response wants something written.
 func hasWrites(h http.Header) bool {
 	for _, name := range writeHeaders {
+		if _, ok := h[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// writesBeside reports whether there are writes besides Session-Action that
+// its `destroy` makes void.
+func writesBeside(h http.Header) bool {
+	for _, name := range [...]string{HeaderData, HeaderPatch, HeaderAdd, HeaderPrincipal, HeaderTimeout} {
 		if _, ok := h[name]; ok {
 			return true
 		}
@@ -78,9 +90,17 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 }
 
 func readData(c *session.Changes, values [][]byte, maxSize int) error {
+	if isEmptyArray(values[0]) { // PHP writes an empty array so
+		values[0] = []byte("{}")
+	}
 	data, err := document.Parse(values[0], maxSize)
 	c.Steps = append(c.Steps, session.Replace(data))
 	return err
+}
+
+func isEmptyArray(value []byte) bool {
+	inner, array := bytes.CutPrefix(bytes.TrimSpace(value), []byte("["))
+	return array && string(bytes.TrimSpace(inner)) == "]"
 }
 
 func readPatches(c *session.Changes, values [][]byte, maxSize int) error {

@@ -262,7 +262,7 @@ func (p *parser) str() error {
 		default:
 			r, size := utf8.DecodeRune(p.src[p.at:])
 			if r == utf8.RuneError && size <= 1 {
-				return p.bad("not UTF-8")
+				return p.bad("not UTF-8; write other characters than ASCII as \\uXXXX")
 			}
 			p.at += size
 			p.out = appendRune(p.out, r)
