@@ -69,6 +69,7 @@ func prepare(t *testing.T, st OpenStore) string {
 type ableStore struct {
 	*storetest.Memory
 	updater   store.Updater
+	now       func() time.Time
 	stats     store.Stats
 	backup    func(context.Context, io.Writer) error // instead of Memory's, if set
 	countsErr error
@@ -76,6 +77,11 @@ type ableStore struct {
 
 func (s *ableStore) Close() error       { return nil }
 func (s *ableStore) Stats() store.Stats { return s.stats }
+
+// Sweep judges by the test's clock, and not by that of the process.
+func (s *ableStore) Sweep(ctx context.Context, _ time.Time, n int, listeners func(string) []string) (int, bool, error) {
+	return s.Memory.Sweep(ctx, s.now(), n, listeners)
+}
 
 func (s *ableStore) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	return s.updater.Update(ctx, key, change)
@@ -103,7 +109,7 @@ func (bareStore) Close() error { return nil }
 // newAble returns such a store on a clock.
 func newAble(now func() time.Time) *ableStore {
 	m := storetest.NewMemory(now)
-	return &ableStore{Memory: m, updater: m.WithUpdater().(store.Updater)}
+	return &ableStore{Memory: m, updater: m.WithUpdater().(store.Updater), now: now}
 }
 
 // newMemory prepares a store with every ability, and returns it with its line
