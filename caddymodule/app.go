@@ -100,6 +100,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger, a.auditor = ctx, ctx.Logger(), ctx.Logger(auditModule{})
 	a.managers = newRegistry()
+	if !redactLogs(ctx) {
+		warnOfCores(a.logger)
+	}
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
