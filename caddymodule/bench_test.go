@@ -75,13 +75,13 @@ func BenchmarkRead(b *testing.B) {
 			begin := strings.Replace(bc.routes, "respond ok", proxy, 1)
 			var others strings.Builder
 			if strings.Contains(bc.name, "1000") {
-				others.WriteString("route /others/* {\n")
+				others.WriteString("handle /others/* {\n")
 				for i := range 1000 {
-					fmt.Fprintf(&others, "route /others/%d {\nsession m%d {\nticket cookie\nticket header X-M%d\n}\nrespond ok\n}\n", i, i, i)
+					fmt.Fprintf(&others, "handle /others/%d {\nsession m%d {\nticket cookie\nticket header X-M%d\n}\nrespond ok\n}\n", i, i, i)
 				}
 				others.WriteString("}\n")
 			}
-			s.load(s.config(sessions, "", others.String()+"route /begin {\n"+begin+"\n}\nroute {\n"+bc.routes+"\n}"))
+			s.load(s.config(sessions, "", others.String()+"handle /begin {\n"+begin+"\n}\nhandle {\n"+bc.routes+"\n}"))
 			server := served(b)
 			cookies := make([]string, 2048) // spread over the memory, as in life
 			for i := range cookies {
