@@ -17,6 +17,13 @@ type Record struct {
 	Idle     time.Duration
 	Absolute time.Time
 
+	// Since is when the absolute timeout began to count: the creation, or the
+	// last sign-in. OwnIdle and OwnAbsolute say that the app asked for that
+	// timeout for this session. A record of an older format has a zero Since,
+	// and does not tell.
+	Since                time.Time
+	OwnIdle, OwnAbsolute bool
+
 	// Principal is who is signed in, or empty. At most 256 bytes.
 	Principal string
 

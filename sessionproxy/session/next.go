@@ -34,6 +34,7 @@ func (s *Session) next(c *Changes, current *store.Record, nonce [16]byte, now ti
 	rec := *current
 	if s.exists() {
 		changed = c.rotates()
+		s.m.policy.shorten(&rec)
 	} else {
 		changed = s.m.policy.CreateAlways || c.begins(data)
 		s.fill(&rec, now)
@@ -91,7 +92,7 @@ func (s *Session) dataOn(c *Changes, current *store.Record) ([]byte, error) {
 func (s *Session) fill(rec *store.Record, now time.Time) {
 	rec.Created, rec.Written, rec.Accessed = now, now, now
 	rec.Idle = s.m.policy.IdleTimeout
-	rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
+	rec.Absolute, rec.Since = now.Add(s.m.policy.AbsoluteTimeout), now
 	rec.Nonce, rec.Rotated = s.cred.Nonce, now
 	rec.Incarnation = store.NewIncarnation()
 }
@@ -103,7 +104,8 @@ func (s *Session) account(rec *store.Record, c *Changes, now time.Time) bool {
 		rec.Principal = *c.Principal
 	}
 	if c.signsIn() {
-		rec.Absolute = now.Add(s.m.policy.AbsoluteTimeout)
+		rec.Absolute, rec.Since = now.Add(s.m.policy.AbsoluteTimeout), now
+		rec.OwnAbsolute = false
 	}
 	return s.limit(rec, c, now)
 }
@@ -117,12 +119,12 @@ func (s *Session) limit(rec *store.Record, c *Changes, now time.Time) bool {
 	}
 	before := *rec
 	if t := c.Timeout.Idle; t > 0 {
-		rec.Idle = min(t, s.m.policy.MaxIdle)
+		rec.Idle, rec.OwnIdle = min(t, s.m.policy.MaxIdle), true
 	}
 	if t := c.Timeout.Absolute; t > 0 {
 		end := now.Add(min(t, s.m.policy.MaxAbsolute))
 		if !s.exists() || c.signsIn() || end.Before(rec.Absolute) {
-			rec.Absolute = end
+			rec.Absolute, rec.OwnAbsolute = end, true
 		}
 	}
 	return rec.Idle != before.Idle || !rec.Absolute.Equal(before.Absolute)

@@ -26,9 +26,10 @@ var allKinds = []session.EventKind{
 // heard is a site with a listener of some kinds, and what its process shows.
 type heard struct {
 	*site
-	local *session.Local
-	mu    sync.Mutex
-	seen  []session.Event
+	backend session.Backend
+	local   *session.Local
+	mu      sync.Mutex
+	seen    []session.Event
 }
 
 // newHeard returns a site whose manager has the listener "ear".
@@ -40,6 +41,7 @@ func newHeard(t *testing.T, updater bool, change func(*session.Policy), kinds ..
 		st = h.store.WithUpdater()
 	}
 	backend := session.Fixed(st)
+	h.backend = backend
 	var err error
 	if _, h.local, err = backend.Borrow(); err != nil {
 		t.Fatal(err)

@@ -23,11 +23,11 @@ func (s *Session) rotationDue(carries bool, rec *store.Record, now time.Time) bo
 
 // unchanged is the outcome of a request that wrote nothing. A ticket that is
 // due is replaced, unless the request is no activity; one that arrives for the
-// first time is noted.
+// first time is noted, and so are timeouts that the policy of today shortens.
 func (s *Session) unchanged(ctx context.Context, carries bool) Outcome {
 	now := s.m.now()
 	carries = carries && !s.passive
-	if s.rotationDue(carries, &s.rec, now) || s.arrives(&s.rec, now) {
+	if s.rotationDue(carries, &s.rec, now) || s.arrives(&s.rec, now) || s.shortened && !s.readOnly {
 		return s.rotateAlone(ctx, carries, now)
 	}
 	return s.current(ctx)
@@ -39,8 +39,8 @@ func (s *Session) arrives(rec *store.Record, now time.Time) bool {
 	return s.exists() && !s.readOnly && s.m.policy.unseen(s.cred, rec, now)
 }
 
-// rotateAlone replaces the ticket, or notes that it has arrived, and changes
-// nothing else: what apps know as the version of the session stays, too. Of
+// rotateAlone replaces the ticket, or notes that it has arrived, shortens
+// timeouts by the policy of today, and changes nothing else: what apps know as the version of the session stays, too. Of
 // requests at once one does it, and all of them carry the ticket. If it fails
 // the old ticket stays, and the next request tries again.
 func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) Outcome {
@@ -48,6 +48,7 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 	var w written
 	change := func(rec store.Record) (store.Write, error) {
 		current, w = rec, written{}
+		shortened := s.m.policy.shorten(&rec)
 		switch {
 		case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
 			return store.Write{}, ErrGone
@@ -56,6 +57,7 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 		case s.rotationDue(carries, &rec, now):
 			s.m.policy.rotate(&rec, now)
 			w.rotated = true
+		case shortened:
 		default:
 			return store.Write{}, errNothingLeft
 		}

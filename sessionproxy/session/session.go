@@ -41,6 +41,7 @@ type Session struct {
 	passive     bool // the request is no activity
 	late        bool // of a late tab: see ticketState
 	renewTicket bool
+	shortened   bool // the timeouts of the stored record are longer than the policy's
 	traced      bool // somebody follows the request: see Trace
 
 	// mu protects what follows, and rec from Refresh on.
@@ -95,6 +96,17 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 		s.begin(Expired)
 		return nil
 	}
+	stored := rec
+	alive, err := s.admitByPolicy(ctx, &rec, now)
+	if err != nil {
+		return err
+	}
+	if !alive {
+		s.unlock()
+		s.begin(Expired)
+		return nil
+	}
+	s.shortened = stored.Idle != rec.Idle || !stored.Absolute.Equal(rec.Absolute)
 	s.rec, s.state, s.opened = rec, Active, now
 	return s.touch(ctx, now)
 }

@@ -48,7 +48,7 @@ func checksum(key, b []byte) uint32 {
 
 // encode writes a record, and where it is filed.
 func (e *entry) encode(key []byte) []byte {
-	b := make([]byte, sealLen, sealLen+8+recordLen+len(e.rec.Principal)+len(e.rec.Data))
+	b := make([]byte, sealLen, sealLen+8+recordLen+extensionLen+len(e.rec.Principal)+len(e.rec.Data))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.due))
 	return seal(key, appendRecord(b, &e.rec))
 }
@@ -69,18 +69,35 @@ func decode(key, b []byte) (e entry, err error) {
 // recordLen is the length of all of a record but principal and data.
 const recordLen = 6*8 + 3*8 + 2*16 + 8 + 2
 
+// extensionLen is the length of what a record of format 2 has besides: since,
+// and which timeouts are its own. A bit of the idle timeout, which is never so
+// long, says that it is there: records of format 1 stay readable.
+const (
+	extensionLen = 8 + 1
+	hasExtension = 1 << 63
+)
+
 // appendRecord writes a record: times in milliseconds, the rest in order.
 func appendRecord(b []byte, r *store.Record) []byte {
 	for _, t := range [...]time.Time{r.Created, r.Written, r.Accessed, r.Absolute, r.Rotated} {
 		b = binary.BigEndian.AppendUint64(b, uint64(millis(t)))
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Idle.Milliseconds()))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Idle.Milliseconds())|hasExtension)
 	for _, n := range [...]uint64{r.Version.Counter, r.Version.Nonce, r.Incarnation} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	b = append(b, r.Nonce[:]...)
 	b = append(b, r.PreviousNonce[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(millis(r.PreviousUntil)))
+	b = binary.BigEndian.AppendUint64(b, uint64(millis(r.Since)))
+	var own byte
+	if r.OwnIdle {
+		own |= 1
+	}
+	if r.OwnAbsolute {
+		own |= 2
+	}
+	b = append(b, own)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Principal)))
 	b = append(b, r.Principal...)
 	return append(b, r.Data...)
@@ -99,11 +116,19 @@ func decodeRecord(b []byte) (r store.Record, err error) {
 	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated} {
 		*t = moment(int64(next()))
 	}
-	r.Idle = time.Duration(next()) * time.Millisecond
+	idle := next()
+	r.Idle = time.Duration(idle&^hasExtension) * time.Millisecond
 	r.Version = store.Version{Counter: next(), Nonce: next()}
 	r.Incarnation = next()
 	r.Nonce, r.PreviousNonce, b = [16]byte(b), [16]byte(b[16:]), b[32:]
 	r.PreviousUntil = moment(int64(next()))
+	if idle&hasExtension != 0 {
+		if len(b) < extensionLen+2 {
+			return store.Record{}, errDamaged
+		}
+		r.Since = moment(int64(next()))
+		r.OwnIdle, r.OwnAbsolute, b = b[0]&1 != 0, b[0]&2 != 0, b[1:]
+	}
 	n := int(binary.BigEndian.Uint16(b))
 	if b = b[2:]; len(b) < n {
 		return store.Record{}, errDamaged
@@ -134,7 +159,7 @@ func moment(ms int64) time.Time {
 // truncated drops what is finer than the stored milliseconds, so that memory
 // and disk say the same.
 func truncated(r store.Record) store.Record {
-	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated, &r.PreviousUntil} {
+	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated, &r.PreviousUntil, &r.Since} {
 		*t = moment(millis(*t))
 	}
 	r.Idle = r.Idle.Truncate(time.Millisecond)

@@ -2,7 +2,9 @@ package badgerstore
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -28,6 +30,24 @@ func FuzzDecodeRecord(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRecordOfTheFirstFormat: it has no extension, and is read as it is.
+func TestRecordOfTheFirstFormat(t *testing.T) {
+	rec := truncated(record(`{"a":1}`))
+	rec.Principal, rec.Since, rec.OwnIdle = "alice", rec.Created, true
+	b := appendRecord(nil, &rec)
+	b[5*8] &^= 0x80
+	at := recordLen - 2
+	b = append(b[:at:at], b[at+extensionLen:]...)
+	got, err := decodeRecord(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Since, rec.OwnIdle = time.Time{}, false
+	if !reflect.DeepEqual(got, rec) {
+		t.Errorf("got %+v, want %+v", got, rec)
+	}
 }
 
 func TestRecordIsBoundToItsKey(t *testing.T) {

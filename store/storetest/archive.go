@@ -45,6 +45,7 @@ func (r *rig) fill() map[store.Key]store.Record {
 	for i := range byte(40) {
 		key := keyOf([]string{"shop", "cart"}[i%2], i)
 		rec := r.record(string(bytes.Repeat([]byte("x"), int(i)*100)))
+		rec.Since, rec.OwnAbsolute = r.clock.Now().Add(-time.Hour), i%2 == 0
 		rec.PreviousNonce, rec.PreviousUntil = [16]byte{i}, r.clock.Now()
 		if i%4 < 2 {
 			rec.Principal = "alice"

@@ -13,6 +13,7 @@ func testLoad(t *testing.T, r *rig) {
 	t.Run("everything comes back", func(t *testing.T) {
 		rec := r.record(`{"a":"` + string(make([]byte, 5000)) + `"}`)
 		rec.Principal = "Zoë\x00"
+		rec.Since, rec.OwnIdle = r.clock.Now().Add(-time.Hour), true
 		rec.PreviousNonce, rec.PreviousUntil = [16]byte{9}, r.clock.Now().Add(time.Minute)
 		if err := r.store.Save(t.Context(), keyOf("shop", 2), store.Write{Record: rec}, store.Create()); err != nil {
 			t.Fatal(err)

@@ -36,12 +36,12 @@ func isGone(err error) bool { return errors.Is(err, store.ErrGone) }
 
 // same compares records as stores keep them: to the millisecond.
 func same(a, b store.Record) bool {
-	times := func(r store.Record) [6]int64 {
-		return [6]int64{
+	times := func(r store.Record) [7]int64 {
+		return [7]int64{
 			r.Created.UnixMilli(), r.Written.UnixMilli(), r.Accessed.UnixMilli(),
-			r.Absolute.UnixMilli(), r.PreviousUntil.UnixMilli(), r.Rotated.UnixMilli(),
+			r.Absolute.UnixMilli(), r.PreviousUntil.UnixMilli(), r.Rotated.UnixMilli(), r.Since.UnixMilli(),
 		}
 	}
-	return string(a.Data) == string(b.Data) && times(a) == times(b) && a.Idle == b.Idle && a.Principal == b.Principal &&
+	return string(a.Data) == string(b.Data) && times(a) == times(b) && a.Idle == b.Idle && a.OwnIdle == b.OwnIdle && a.OwnAbsolute == b.OwnAbsolute && a.Principal == b.Principal &&
 		a.Nonce == b.Nonce && a.PreviousNonce == b.PreviousNonce && a.Incarnation == b.Incarnation && a.Version == b.Version
 }
