@@ -110,8 +110,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.setDefaults()
 	hideFromGateways(ctx)
-	if h.Forward == forwards[sessionproxy.ForwardEndpoint] && app.(*App).endpoint == nil {
-		return errors.New("forward endpoint needs the endpoint, which is off")
+	if h.app.endpoint == nil {
+		if err := h.checkEndpoint(); err != nil {
+			return err
+		}
 	}
 	if h.ReadOnlyRaw != nil {
 		if err := loadMatchers(ctx, h, "ReadOnlyRaw", &h.readOnly); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -57,7 +58,8 @@ type Policy struct {
 	Create string `json:"create,omitempty"`
 
 	// InlineLimit is the most data that is forwarded in the `Session-Data`
-	// header, in bytes; larger data is not forwarded. Default: 4096.
+	// header, in bytes; larger data is read at the endpoint. 0 forwards none.
+	// Default: 4096.
 	InlineLimit *int64 `json:"inline_limit,omitempty"`
 
 	// Forward says what the app gets in request headers: `data` (the
@@ -70,7 +72,9 @@ type Policy struct {
 	OnEnd string `json:"on_end,omitempty"`
 
 	// MaxSize is the most data that a session can hold, in bytes of compact
-	// ASCII JSON. Default: 65536.
+	// ASCII JSON. More than InlineLimit is for an app that reads the endpoint.
+	// Default: InlineLimit; 65536 where apps read the endpoint in any case,
+	// since `forward` is `endpoint` or InlineLimit is 0.
 	MaxSize int64 `json:"max_size,omitempty"`
 
 	// CommitOn says which responses may write: `success` (the default),
@@ -168,12 +172,32 @@ func (h *Handler) setDefaults() {
 	setDefault(&h.Create, createOnWrite)
 	inline := int64(4 << 10)
 	setDefault(&h.InlineLimit, &inline)
-	setDefault(&h.MaxSize, int64(d.MaxSize))
 	setDefault(&h.CommitOn, commitOnSuccess)
 	setDefault(&h.Forward, forwards[0])
+	if h.readsEndpoint() {
+		setDefault(&h.MaxSize, int64(d.MaxSize))
+	}
+	setDefault(&h.MaxSize, *h.InlineLimit)
 	setDefault(&h.OnEnd, endClose)
 	setDefault(&h.OnStoreFailure, failClosed)
 	h.Ticket = h.Ticket.withDefaults(h.Manager)
+}
+
+// readsEndpoint reports whether no data is ever in a header, so that an app that
+// wants some asks the endpoint.
+func (h *Handler) readsEndpoint() bool {
+	return h.Forward == forwards[sessionproxy.ForwardEndpoint] || h.Forward == forwards[sessionproxy.ForwardData] && *h.InlineLimit == 0
+}
+
+// checkEndpoint refuses, where the endpoint is off, data that no app could read.
+func (h *Handler) checkEndpoint() error {
+	switch {
+	case h.readsEndpoint():
+		return fmt.Errorf("session manager '%s' forwards no data in headers, so its app needs the endpoint, which is off", h.Manager)
+	case h.Forward == forwards[sessionproxy.ForwardData] && h.MaxSize > *h.InlineLimit:
+		return fmt.Errorf("session manager '%s' has a max_size of %d bytes and an inline_limit of %d: larger data could be read at the endpoint alone, which is off; raise inline_limit, lower max_size, or set `endpoint`", h.Manager, h.MaxSize, *h.InlineLimit)
+	}
+	return nil
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -23,9 +23,10 @@ type watcher struct {
 	moved  atomic.Bool // bytes have flowed since the last look
 	over   atomic.Bool
 
-	mu       sync.Mutex // protects what follows
-	conn     net.Conn   // when it was taken over
-	returned bool       // the handler has: client belongs to the server again
+	mu       sync.Mutex  // protects what follows
+	conn     net.Conn    // when it was taken over
+	returned bool        // the handler has: client belongs to the server again
+	again    *time.Timer // of stopWriting
 }
 
 // An open response's activity is counted, and its session looked at, this often.
@@ -87,8 +88,38 @@ func (t *watcher) end() {
 	switch {
 	case t.conn != nil:
 		abort(t.conn)
-	case !t.returned:
-		_ = http.NewResponseController(t.client).SetWriteDeadline(longAgo) // not every server can
+	default:
+		t.stopWriting()
+	}
+}
+
+// stopWriting fails the write that waits for the client, again and again until
+// the handler has returned: a write that began meanwhile may have moved the
+// deadline. Called with mu held.
+func (t *watcher) stopWriting() {
+	if t.returned {
+		return
+	}
+	// The writers in between keep their own notes of deadlines, for the
+	// goroutine that writes alone.
+	_ = http.NewResponseController(innermost(t.client)).SetWriteDeadline(longAgo) // not every server can
+	t.again = time.AfterFunc(stopWritingEvery, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.stopWriting()
+	})
+}
+
+const stopWritingEvery = 100 * time.Millisecond
+
+// innermost returns the server's own writer.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = u.Unwrap()
 	}
 }
 
@@ -111,6 +142,9 @@ func (t *watcher) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.returned = true
+	if t.again != nil {
+		t.again.Stop()
+	}
 }
 
 // look counts activity, and ends the response of a session that has expired.

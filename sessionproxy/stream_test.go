@@ -244,6 +244,20 @@ func (w stuckWriter) SetWriteDeadline(d time.Time) error {
 	return nil
 }
 
+// notingWriter stands before the server's writer as Caddy's idle timeouts do: it
+// notes deadlines for the goroutine that writes, and has no lock for them.
+type notingWriter struct {
+	http.ResponseWriter
+	t *testing.T
+}
+
+func (w notingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w notingWriter) SetWriteDeadline(time.Time) error {
+	w.t.Error("another goroutine sets a deadline through a writer that is no server's")
+	return nil
+}
+
 // TestAStreamWhoseClientDoesNotReadEnds, and nothing sets the deadline of a
 // connection whose response is over.
 func TestAStreamWhoseClientDoesNotReadEnds(t *testing.T) {
@@ -252,7 +266,7 @@ func TestAStreamWhoseClientDoesNotReadEnds(t *testing.T) {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header["Cookie"] = in["Cookie"]
 		w := stuckWriter{httptest.NewRecorder(), make(chan time.Time)}
-		if err := h.Serve(w, r, func(w http.ResponseWriter, _ *http.Request) error {
+		if err := h.Serve(notingWriter{w, t}, r, func(w http.ResponseWriter, _ *http.Request) error {
 			w.WriteHeader(http.StatusOK)
 			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
 			if _, err := w.Write([]byte("more")); err == nil {

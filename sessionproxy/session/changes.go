@@ -241,7 +241,7 @@ func (c *Changes) overwrites(shown, newer []byte, maxSize int) bool {
 
 func fits(doc, before []byte, maxSize int) error {
 	if len(doc) > maxSize && !sameBytes(doc, before) {
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed (max_size)", ErrTooLarge, len(doc), maxSize)
+		return fmt.Errorf("%w: %d bytes, and max_size is %d; raise it, and inline_limit with it unless the app reads the endpoint", ErrTooLarge, len(doc), maxSize)
 	}
 	return nil
 }
