@@ -287,10 +287,12 @@ func TestEndpointIsRefused(t *testing.T) {
 	routes := "session shop\nrespond old"
 	s.load(s.config("", "", routes))
 	for name, c := range map[string]struct{ options, routes, want string }{
-		"a port that is taken":          {"endpoint " + taken.Addr().String(), routes, "endpoint off"},
-		"a socket that somebody has":    {"endpoint unix/" + live.Addr().String(), routes, "another process answers there"},
-		"a file that is no socket":      {"endpoint unix/" + filepath.Join(dir, "file"), routes, "no socket"},
-		"forward endpoint, without one": {"endpoint off", "session shop {\n forward endpoint\n}\nrespond new", "forward endpoint needs the endpoint"},
+		"a port that is taken":            {"endpoint " + taken.Addr().String(), routes, "endpoint off"},
+		"a socket that somebody has":      {"endpoint unix/" + live.Addr().String(), routes, "another process answers there"},
+		"a file that is no socket":        {"endpoint unix/" + filepath.Join(dir, "file"), routes, "no socket"},
+		"forward endpoint, without one":   {"endpoint off", "session shop {\n forward endpoint\n}\nrespond new", "its app needs the endpoint, which is off"},
+		"data that only the endpoint has": {"endpoint off", "session shop {\n max_size 8KiB\n}\nrespond new", "larger data could be read at the endpoint alone"},
+		"no data in headers":              {"endpoint off", "session shop {\n inline_limit 0\n}\nrespond new", "its app needs the endpoint, which is off"},
 	} {
 		if err := load(s.config(s.store(s.dir, "async")+"\n"+c.options, "", c.routes)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
