@@ -167,6 +167,14 @@ func (a *App) loadStore(ctx caddy.Context) (StoreProvider, error) {
 	if a.StoreRaw == nil {
 		a.StoreRaw = json.RawMessage(`{"engine":"badger"}`)
 	}
+	var named struct {
+		Engine string `json:"engine"`
+	}
+	if err := json.Unmarshal(a.StoreRaw, &named); err == nil && named.Engine != "" {
+		if _, err := caddy.GetModule(storeNamespace + "." + named.Engine); err != nil {
+			return nil, fmt.Errorf("loading session store module: %w", errNoStore(named.Engine))
+		}
+	}
 	mod, err := ctx.LoadModule(a, "StoreRaw")
 	if err != nil {
 		return nil, fmt.Errorf("loading session store module: %w", err)
@@ -234,6 +242,7 @@ func (a *App) checkRoutes() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		server := app.Servers[name]
+		a.warnOfSecure(name, server)
 		if err := (&routeCheck{server: name}).routes(server.Routes, new(passed)); err != nil {
 			return err
 		}

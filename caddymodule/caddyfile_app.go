@@ -1,6 +1,10 @@
 package caddymodule
 
 import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -58,6 +62,9 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	name := d.Val()
+	if _, err := caddy.GetModule(storeNamespace + "." + name); err != nil {
+		return d.WrapErr(errNoStore(name))
+	}
 	mod, err := caddyfile.UnmarshalModule(d, storeNamespace+"."+name)
 	if err != nil {
 		return err
@@ -67,6 +74,19 @@ func (a *App) parseStore(d *caddyfile.Dispenser) error {
 	}
 	a.StoreRaw = caddyconfig.JSONModuleObject(mod, "engine", name, nil)
 	return nil
+}
+
+// errNoStore refuses a store that is not built in. A directory in its place
+// is the most likely mistake.
+func errNoStore(name string) error {
+	var builtIn []string
+	for _, m := range caddy.GetModules(storeNamespace) {
+		builtIn = append(builtIn, m.ID.Name())
+	}
+	if strings.ContainsAny(name, "/\\.~{") {
+		return fmt.Errorf("store takes the name of a store before its directory: `store badger %s`", name)
+	}
+	return fmt.Errorf("there is no store '%s' in this binary; built in: %s, as in `store badger <dir>`", name, strings.Join(builtIn, ", "))
 }
 
 func (a *App) parseEndpoint(d *caddyfile.Dispenser) error {

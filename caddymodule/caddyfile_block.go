@@ -28,7 +28,7 @@ func (b *block) parse() error {
 		word, line := b.d.Val(), b.d.Line()
 		read, ok := b.words[word]
 		if !ok {
-			return b.d.Errf("unknown option '%s' of %s", word, b.of)
+			return b.d.Errf("unknown option '%s' of %s%s", word, b.of, didYouMean(word, b.words))
 		}
 		if first, ok := seen[word]; ok && !slices.Contains(b.repeats, word) {
 			return b.d.Errf("option '%s' of %s is given twice, first on line %d", word, b.of, first)

@@ -181,7 +181,7 @@ func (h *Handler) build() error {
 		Manager: manager, Ring: h.app.keys.Ring, Carriers: c.carriers,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
-		Refused:       func(kind string) { audit.refuse(h.Manager, kind) },
+		Refused:       h.noteRefusal,
 		CookieRemoved: h.warnOfCookie, Misspelt: h.warnOfName, EndsAndWrites: h.warnOfVoidWrites,
 		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
 		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},

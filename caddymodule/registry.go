@@ -51,7 +51,8 @@ func (r *registry) add(n registration) error {
 	defer r.mu.Unlock()
 	if o, ok := r.managers[n.manager]; ok {
 		if o.policy != n.policy {
-			return fmt.Errorf("session manager '%s' has another policy at %s than at %s; give both the same, or one of them another name", n.manager, n.place, o.place)
+			return fmt.Errorf("session manager '%s' has another policy at %s than at %s: they differ in %s; give both the same, or one of them another name",
+				n.manager, n.place, o.place, strings.Join(differences(n.policy, o.policy), ", "))
 		}
 		return nil
 	}

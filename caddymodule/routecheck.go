@@ -16,8 +16,9 @@ import (
 
 // routeCheck follows the requests of one server through its routes, after they
 // were provisioned, and refuses what would fail for each request: two session
-// handlers on one way, and a placeholder of the session that stands before any
-// session handler, where a guard would take everybody for somebody.
+// handlers on one way, one that stands behind an app and gets no request, and a
+// placeholder of the session that stands before any session handler, where a
+// guard would take everybody for somebody.
 type routeCheck struct {
 	server     string
 	afterError bool // these are error routes
@@ -26,7 +27,8 @@ type routeCheck struct {
 // passed is what requests have met on their way.
 type passed struct {
 	sessions []passedSession
-	known    bool // the placeholders are known to some requests at least
+	known    bool   // the placeholders are known to some requests at least
+	answered string // the handler that has answered each of them, or nothing
 }
 
 // passedSession is a session handler on the way.
@@ -39,7 +41,7 @@ type passedSession struct {
 // way returns what requests have met that take a route. Where not all of them
 // do, the route and what only some have met may be meant for different ones.
 func (p *passed) way(all bool) *passed {
-	w := &passed{slices.Clone(p.sessions), p.known}
+	w := &passed{slices.Clone(p.sessions), p.known, p.answered}
 	for i := range w.sessions {
 		w.sessions[i].apart = w.sessions[i].apart || !all && !w.sessions[i].always
 	}
@@ -112,10 +114,15 @@ func (c *routeCheck) handlers(list []caddyhttp.MiddlewareHandler, p *passed, alw
 			// These look up their values after the session was opened.
 		case *caddyhttp.Subroute:
 			if err = c.routes(h.Routes, p); err == nil && h.Errors != nil {
-				err = (&routeCheck{server: c.server, afterError: true}).routes(h.Errors.Routes, p.way(false))
+				failed := p.way(false)
+				failed.answered = ""
+				err = (&routeCheck{server: c.server, afterError: true}).routes(h.Errors.Routes, failed)
 			}
 		case *reverseproxy.Handler:
 			err = c.responses(h, h.HandleResponse, p)
+			if len(h.HandleResponse) == 0 {
+				p.answered = "reverse_proxy"
+			}
 		case *intercept.Intercept:
 			err = c.responses(h, h.HandleResponse, p)
 		default:
@@ -146,6 +153,9 @@ func (c *routeCheck) responses(of any, list []caddyhttp.ResponseHandler, p *pass
 func (c *routeCheck) session(h *Handler, p *passed, always bool) error {
 	if h.Off {
 		return nil
+	}
+	if p.answered != "" {
+		return fmt.Errorf("session %s stands after %s, in %s, and gets no request: that one has answered each; put `session` before it", h.Manager, p.answered, c.server)
 	}
 	for _, s := range p.sessions {
 		if s.handler != h && (s.always || always && !s.apart) {

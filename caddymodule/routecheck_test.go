@@ -9,7 +9,7 @@ import (
 // TestRoutesThatCannotWorkAreRefused loads configurations in which each
 // request of a kind would fail, and their neighbours, in which none has to.
 func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
-	const two, early = "two session handlers on one request", "is used before any session handler"
+	const two, early, late = "two session handlers on one request", "is used before any session handler", "session a stands after reverse_proxy"
 	for name, tc := range map[string]struct{ routes, refusal string }{
 		"two in a row":               {"route {\nsession a\nrespond session-b\nrespond ok\n}", two},
 		"one below the other":        {"route {\nsession a\nroute /admin/* {\nrespond session-b\nrespond admin\n}\nrespond ok\n}", two},
@@ -20,6 +20,12 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 		"by matchers":                {"@a path /a/*\n@b path /b/*\nsession @a a\nsession @b b\nrespond ok", ""},
 		"with off":                   {"session a\nhandle /x {\nsession off\nrespond x\n}\nrespond ok", ""},
 		"on an error route":          {"session a\nerror 404\nhandle_errors {\nsession b\nrespond e\n}", ""},
+
+		"behind the app":               {"route {\nreverse_proxy 127.0.0.1:1\nsession a\n}", late},
+		"behind the app of a path":     {"route /x/* {\nreverse_proxy 127.0.0.1:1\nroute {\nsession a\n}\n}", late},
+		"behind another path's app":    {"route {\nreverse_proxy /api/* 127.0.0.1:1\nsession a\nreverse_proxy 127.0.0.1:1\n}", ""},
+		"behind a gateway":             {"route {\nforward_auth 127.0.0.1:1 {\nuri /auth\n}\nsession a\nreverse_proxy 127.0.0.1:1\n}", ""},
+		"on an error route of the app": {"reverse_proxy 127.0.0.1:1\nhandle_errors {\nsession a\nrespond e\n}\nhandle /never {\nsession b\n}", ""},
 
 		"a guard before it":             {"route {\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nsession a\nrespond ok\n}", early},
 		"a header before it":            {"route {\nrequest_header X-User {http.session.principal}\nsession a\nrespond ok\n}", early},

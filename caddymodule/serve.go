@@ -154,6 +154,17 @@ func (h *Handler) warnOfName(name string) {
 		zap.String("manager", h.Manager), zap.String("header", name))
 }
 
+// noteRefusal records a refusal, and tells once that tickets of another key
+// come: those of one other client may be made up, and those of all visitors
+// mean that they were signed in elsewhere.
+func (h *Handler) noteRefusal(kind string) {
+	audit.refuse(h.Manager, kind)
+	if kind == sessionproxy.RefusedForged && h.first("forged") {
+		h.logger.Warn("a session ticket comes that was signed with another key: is there another proxy on this host name, or was a ticket key removed? "+
+			"Further ones are counted by caddy_sessions_refused_tickets_total", zap.String("manager", h.Manager))
+	}
+}
+
 // warnOfVoidWrites tells once that an app's writes beside `destroy` are ignored.
 func (h *Handler) warnOfVoidWrites() {
 	if h.first("void writes") {

@@ -1,0 +1,78 @@
+package caddymodule
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
+)
+
+// TestASecureCookieOnClearHTTPIsWarnedOf loads sites whose cookie browsers
+// drop, and their neighbours.
+func TestASecureCookieOnClearHTTPIsWarnedOf(t *testing.T) {
+	for name, tc := range map[string]struct {
+		global, host, secure string
+		warned               bool
+	}{
+		"any host":             {"", "", "always", true},
+		"a name":               {"", "shop.example", "always", true},
+		"localhost":            {"", "localhost", "always", false},
+		"below localhost":      {"", "shop.localhost", "always", false},
+		"auto":                 {"", "shop.example", "auto", false},
+		"behind another proxy": {"servers {\ntrusted_proxies static 127.0.0.1\n}", "shop.example", "always", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			logs := filepath.Join(t.TempDir(), "log")
+			config := string(s.config("", tc.global+"\nlog {\n output file "+logs+"\n}", "session shop {\nticket cookie {\nsecure "+tc.secure+"\n}\n}\nrespond ok"))
+			if tc.host != "" {
+				config = strings.Replace(config, `"routes":[{"handle"`, `"routes":[{"match":[{"host":["`+tc.host+`"]}],"handle"`, 1)
+				if !strings.Contains(config, tc.host) {
+					t.Fatal("the host is nowhere", config)
+				}
+			}
+			s.load([]byte(config))
+			s.stop()
+			text, err := os.ReadFile(logs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(string(text), "browsers drop the session cookie"); got != tc.warned {
+				t.Errorf("warned: %v\n%s", got, text)
+			}
+		})
+	}
+}
+
+// TestTicketsOfAnotherKeyAreWarnedOfOnce sends tickets that another proxy on
+// this host name would have issued.
+func TestTicketsOfAnotherKeyAreWarnedOfOnce(t *testing.T) {
+	s := newSite(t)
+	logs := filepath.Join(t.TempDir(), "log")
+	s.load(s.config("", "log {\n output file "+logs+"\n}", "session shop\nrespond ok"))
+	foreign, err := ticket.NewRing(ticket.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent string
+	for range 3 {
+		sent = foreign.Sign("shop", ticket.New())
+		if resp, body := s.visitor().get("/", "Cookie", "shop_ticket="+sent); resp.StatusCode != http.StatusOK || body != "ok" {
+			t.Fatalf("%d %s", resp.StatusCode, body)
+		}
+	}
+	s.stop()
+	text, err := os.ReadFile(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "another proxy on this host name"); n != 1 {
+		t.Errorf("warned %d times\n%s", n, text)
+	}
+	if strings.Contains(string(text), sent) {
+		t.Error("the log shows a ticket")
+	}
+}
