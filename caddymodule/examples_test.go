@@ -1,0 +1,170 @@
+package caddymodule
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// exampleApp stands for every app of the examples. It tells what session it
+// was given.
+func exampleApp(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/count"):
+		w.Header().Set("Session-Add", `{"n":1}`)
+	case strings.HasSuffix(r.URL.Path, "/login"):
+		w.Header().Set("Session-Principal", `"alice"`)
+		w.Header().Set("Session-Data", `{"role":"staff"}`)
+	}
+	_ = json.NewEncoder(w).Encode(r.Header)
+}
+
+// see expects a response of the app, which was given such a session.
+func (v *visitor) see(path, state, data string, headers ...string) *http.Response {
+	v.t.Helper()
+	resp, body := v.get(path, headers...)
+	var h http.Header
+	if resp.StatusCode != http.StatusOK || json.Unmarshal([]byte(body), &h) != nil {
+		v.t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+	}
+	if h.Get("Session-State") != state || h.Get("Session-Data") != data {
+		v.t.Fatalf("%s: the app got state %q and data %s, want %q and %s", path, h.Get("Session-State"), h.Get("Session-Data"), state, data)
+	}
+	return resp
+}
+
+// counts shows that below a path a session is kept, and not believed.
+func counts(below string) func(*site) {
+	return func(s *site) {
+		v := s.visitor()
+		v.see(below+"/count", "new", "{}", "Session-Data", `{"n":41}`, "Session-State", "active")
+		v.see(below+"/count", "active", `{"n":1}`)
+		v.see(below+"/", "active", `{"n":2}`)
+		s.visitor().see(below+"/", "new", "{}")
+	}
+}
+
+// bears shows that below a path the ticket travels as a bearer token.
+func bears(below string) func(*site) {
+	return func(s *site) {
+		resp := s.visitor().see(below+"/count", "new", "{}")
+		ticket := resp.Header.Get("Session-Ticket")
+		if ticket == "" || resp.Header.Get("Set-Cookie") != "" {
+			s.t.Fatalf("the ticket comes in %v", resp.Header)
+		}
+		s.visitor().see(below+"/", "active", `{"n":1}`, "Authorization", "Bearer "+ticket)
+	}
+}
+
+// TestReadmeExamplesServe starts each Caddyfile of the pages that users read,
+// and sends it requests. Each has to have an entry, by a text that it contains.
+func TestReadmeExamplesServe(t *testing.T) {
+	checks := map[string]func(*site){
+		"session\n\treverse_proxy": counts(""),
+		"session shop\n":           counts(""),
+		"session editor":           counts(""),
+		"session planner":          counts(""),
+		"session api {\n\t\tlocking": func(s *site) {
+			counts("")(s)
+			counts("/api")(s)
+		},
+		"session wizard": func(s *site) {
+			counts("")(s)
+			v := s.visitor()
+			v.see("/count", "new", "{}")
+			v.see("/x.css", "active", `{"n":1}`)
+		},
+		"ticket bearer": bears(""),
+		"@others": func(s *site) {
+			v := s.visitor()
+			v.expect("/admin/users", http.StatusForbidden, "for staff only")
+			v.see("/login", "new", "{}")
+			v.see("/admin/users", "active", `{"role":"staff"}`)
+			s.visitor().expect("/admin/users", http.StatusForbidden, "for staff only")
+		},
+		"listener webhook": func(s *site) { s.visitor().see("/", "new", "{}") },
+	}
+	t.Setenv("HOOK_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```caddyfile\nhttp://localhost:8080 \\{\n(.*?)\n\\}\n```")
+	used := make(map[string]bool)
+	for _, page := range append(pages, "../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := blocks.FindAllStringSubmatch(string(text), -1)
+		if n := strings.Count(string(text), "```caddyfile\nhttp"); n != len(found) {
+			t.Errorf("%s has %d sites, of which %d are understood", page, n, len(found))
+		}
+		for _, block := range found {
+			var known string
+			for key := range checks {
+				if strings.Contains(block[1], key) {
+					known = key
+				}
+			}
+			if known == "" {
+				t.Errorf("no requests are sent to this example of %s:\n%s", page, block[1])
+				continue
+			}
+			used[known] = true
+			t.Run(known, func(t *testing.T) {
+				s := newSite(t)
+				upstream := app(t, exampleApp)
+				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
+				s.load(s.config("", "", routes))
+				checks[known](s)
+			})
+		}
+	}
+	for key := range checks {
+		if !used[key] {
+			t.Errorf("there is no example with %q", key)
+		}
+	}
+}
+
+// TestCaddyfileExampleServes starts Caddyfile.example, and sends requests to
+// each of its routes.
+func TestCaddyfileExampleServes(t *testing.T) {
+	text, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t)
+	_, port, _ := net.SplitHostPort(s.address)
+	config := regexp.MustCompile(`127\.0\.0\.1:300\d`).ReplaceAllLiteralString(string(text), app(t, exampleApp))
+	for from, to := range map[string]string{
+		"\n{\n":                   "\n{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tstorage file_system " + s.storage + "\n",
+		"store badger ./sessions": "store badger " + s.dir,
+		"\t\t\tdurability sync\n": "\t\t\tdurability sync\n\t\t\treserve 1MiB\n",
+		"endpoint 127.0.0.1:2020": "endpoint off",
+		"http://localhost:8080 {": "http://:" + port + " {\n\tbind 127.0.0.1",
+	} {
+		if strings.Count(config, from) != 1 {
+			t.Fatalf("%q is not there once", from)
+		}
+		config = strings.Replace(config, from, to, 1)
+	}
+	s.load(adapt(t, config))
+	counts("/shop")(s)
+	counts("/booking")(s)
+	bears("/api")(s)
+
+	v := s.visitor()
+	v.expect("/staff/", http.StatusForbidden, "for staff only")
+	v.see("/shop/login", "new", "{}")
+	v.see("/staff/", "active", `{"role":"staff"}`)
+	v.see("/booking/", "new", "{}")
+	v.expect("/", http.StatusOK, "shop: /shop/  booking: /booking/  api: /api/")
+}
