@@ -28,6 +28,11 @@ func (outboxPanics) Deliveries(context.Context, string, int) ([]store.Delivery, 
 	panic("secret of a session")
 }
 
+var (
+	_ store.Sweeper = panicking{}
+	_ store.Outbox  = outboxPanics{}
+)
+
 // TestAPanicOfTheStoreEndsNoProcess: it is reported like a failure, without
 // what was panicked with, and what failed is tried again.
 func TestAPanicOfTheStoreEndsNoProcess(t *testing.T) {
