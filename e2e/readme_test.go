@@ -49,11 +49,23 @@ func TestReadmeApps(t *testing.T) {
 				}
 				app := start(t, nil, dir, name, args...)
 				until(t, "the app serves", app, listens("tcp", "127.0.0.1:"+port))
-				caddyfile := strings.Replace(other.Replace(blocks(t, "caddyfile")[0]), "localhost:8080", "127.0.0.1:{PORT}", 1)
+				caddyfile := strings.ReplaceAll(other.Replace(blocks(t, "caddyfile")[0]), ":8080", ":{PORT}")
 				p := newProxy(t, "{\n\tadmin {ADMIN}\n\tsessions {\n\t\tendpoint {ENDPOINT}\n\t}\n}\n"+caddyfile)
 				c := p.client(t)
 				c.want("/", "visit 1")
+				if status, _, _ := c.get("/favicon.ico"); status != http.StatusNotFound {
+					t.Errorf("the icon that a browser asks for: %d", status)
+				}
 				c.want("/", "visit 2")
+				if strings.Contains(source, "no Session-Data") || tc.language == "python" {
+					resp, err := http.Get("http://127.0.0.1:" + port + "/") // without the proxy
+					if err != nil {
+						t.Fatal(err)
+					}
+					if resp.Body.Close(); resp.StatusCode != http.StatusInternalServerError {
+						t.Errorf("without Session-Data the app answers %d", resp.StatusCode)
+					}
+				}
 				p.stop()
 				p.start()
 				c.want("/", "visit 3")
