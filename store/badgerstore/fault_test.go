@@ -42,13 +42,14 @@ func TestTheNextLogCannotBeMade(t *testing.T) {
 		t.Fatalf("health is %+v", h)
 	}
 	f.retry <- time.Time{}
-	f.retry <- time.Time{} // the first attempt has failed
-	if err := f.broken(); err == nil {
-		t.Fatal("it works with a directory in the place of a log")
-	}
 	free()
-	f.retry <- time.Time{}
-	until(t, "the repair", func() bool { return f.writable() == nil })
+	until(t, "the repair", func() bool {
+		select {
+		case f.retry <- time.Time{}: // the attempt before has failed
+		default:
+		}
+		return f.writable() == nil
+	})
 	f.all(append(saved, keyOf(200)))
 	if h := f.Stats().Health; !h.Writable {
 		t.Fatalf("health is %+v", h)
