@@ -77,7 +77,7 @@ func redacted(fields []zapcore.Field) []zapcore.Field {
 		}
 		switch o := f.Interface.(type) {
 		case caddyhttp.LoggableHTTPRequest:
-			if !holdsSession(o.Request.Header) {
+			if !holdsSession(o.Header) {
 				continue
 			}
 			r := *o.Request

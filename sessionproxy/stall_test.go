@@ -74,7 +74,7 @@ func TestNoClientStallsTheWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
+	t.Cleanup(func() { _ = st.Close() })
 	ring, err := ticket.NewRing(ticket.NewKey())
 	if err != nil {
 		t.Fatal(err)

@@ -132,11 +132,16 @@ func reloadPhase(w *world, r *rand.Rand) error {
 		ctx, cancel := context.WithTimeout(w.ctx, w.Bound)
 		status, text, err := w.proxy.call(ctx, http.MethodPost, "/load", "text/caddyfile", w.proxy.text())
 		cancel()
-		if w.ctx.Err() != nil {
+		select {
+		case <-w.ctx.Done():
 			return nil
+		default:
 		}
-		if err != nil || status != http.StatusOK {
-			w.violation(nil, "the reload is answered %d %s %v", status, text, err)
+		if err != nil {
+			text = err.Error()
+		}
+		if status != http.StatusOK {
+			w.violation(nil, "the reload is answered %d %s", status, text)
 			return nil
 		}
 		w.pauseFor(time.Duration(r.IntN(2000)) * time.Millisecond)

@@ -166,7 +166,7 @@ func (k *Keeper) employ(ctx context.Context, all map[string]Subscription) (rollb
 		}
 		c := newCourier(ctx, k, name)
 		k.couriers[name] = c
-		k.work.Go(func() { //nolint:contextcheck // the courier has a context of its own, within this one
+		k.work.Go(func() {
 			if last != nil {
 				<-last.done // what it was telling comes first
 			}

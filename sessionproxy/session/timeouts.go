@@ -25,7 +25,8 @@ func (p *Policy) shorten(rec *store.Record) bool {
 	}
 	before := *rec
 	rec.Idle = min(rec.Idle, idle)
-	if end := since.Add(absolute); end.Before(rec.Absolute) && !(unknown && rec.Principal != "") { // signed in later than it was created, perhaps
+	mayBeLater := unknown && rec.Principal != "" // than it was created: it may have signed in since
+	if end := since.Add(absolute); end.Before(rec.Absolute) && !mayBeLater {
 		rec.Absolute = end
 	}
 	return rec.Idle != before.Idle || !rec.Absolute.Equal(before.Absolute)

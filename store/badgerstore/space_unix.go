@@ -16,7 +16,7 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, fmt.Errorf("asking for free space of %s: %w", dir, err)
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
+	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // Bsize is narrower on other systems
 }
 
 // freeInodes returns how many files an ordinary user can make, or less than 0
@@ -29,7 +29,7 @@ func freeInodes(dir string) (int64, error) {
 	if s.Files == 0 {
 		return -1, nil
 	}
-	return int64(s.Ffree), nil //nolint:unconvert // the types differ between systems
+	return int64(s.Ffree), nil
 }
 
 // allocated returns what a file takes on the disk, without its holes.

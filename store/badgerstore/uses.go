@@ -33,19 +33,18 @@ func (u *uses) done() {
 	}
 }
 
-// end lets no further call in and waits for those under way. It reports false
-// if it was called before.
-func (u *uses) end() bool {
+// end lets no further call in and waits for those under way.
+func (u *uses) end() {
 	for {
 		n := u.n.Load()
 		if n < 0 {
-			return false
+			return
 		}
 		if u.n.CompareAndSwap(n, n+ended) {
 			if n > 0 {
 				<-u.idle
 			}
-			return true
+			return
 		}
 	}
 }
