@@ -66,10 +66,13 @@ func bears(below string) func(*site) {
 // and sends it requests. Each has to have an entry, by a text that it contains.
 func TestReadmeExamplesServe(t *testing.T) {
 	checks := map[string]func(*site){
-		"session\n\treverse_proxy": counts(""),
-		"session shop\n":           counts(""),
-		"session editor":           counts(""),
-		"session planner":          counts(""),
+		"respond /favicon.ico 404": func(s *site) {
+			counts("")(s)
+			s.visitor().expect("/favicon.ico", http.StatusNotFound, "")
+		},
+		"session shop\n":  counts(""),
+		"session editor":  counts(""),
+		"session planner": counts(""),
 		"session api {\n\t\tlocking": func(s *site) {
 			counts("")(s)
 			counts("/api")(s)
@@ -95,7 +98,7 @@ func TestReadmeExamplesServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```caddyfile\nhttp://localhost:8080 \\{\n(.*?)\n\\}\n```")
+	blocks := regexp.MustCompile("(?s)```caddyfile\nhttp://localhost:8080(?:, http://127\\.0\\.0\\.1:8080)? \\{\n(.*?)\n\\}\n```")
 	used := make(map[string]bool)
 	for _, page := range append(pages, "../README.md") {
 		text, err := os.ReadFile(page)
