@@ -272,7 +272,7 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := s.broken(); err != nil {
 		return err
 	}
-	if !s.uses.Load().begin() {
+	if s.isClosed.Load() || !s.uses.Load().begin() {
 		return fmt.Errorf("session store %s is closed: %w", s.opts.Dir, store.ErrUnavailable)
 	}
 	return nil
