@@ -71,3 +71,19 @@ func TestOperator(t *testing.T) {
 		t.Errorf("the log tells who it is about, or does not tell of the calls:\n%s", log)
 	}
 }
+
+// TestTheBinaryTellsWhatItIs: its version and its help are its own, and
+// commands that would replace it by Caddy's are refused.
+func TestTheBinaryTellsWhatItIs(t *testing.T) {
+	t.Parallel()
+	p := &proxy{t: t, dir: t.TempDir()}
+	if out, err := p.command("version"); err != nil || !strings.HasPrefix(out, "sessionproxy ") || !strings.Contains(out, "caddy v2.") {
+		t.Errorf("version: %v %s", err, out)
+	}
+	if out, err := p.command("help"); err != nil || !strings.Contains(out, "sessions doctor") {
+		t.Errorf("help: %v %s", err, out)
+	}
+	if out, err := p.command("upgrade"); err == nil || !strings.Contains(out, "no sessionproxy in it") {
+		t.Errorf("upgrade: %v %s", err, out)
+	}
+}
