@@ -2,28 +2,82 @@ package caddymodule
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
-// TestASessionCleansWhatAnErrorPagesAppAnswers has an app behind handle_errors
-// answer with what is not for clients.
-func TestASessionCleansWhatAnErrorPagesAppAnswers(t *testing.T) {
-	s := newSite(t)
-	page := app(t, func(w http.ResponseWriter, _ *http.Request) {
+// TestErrorPagesAppsAreCleaned has an app behind handle_errors, with a session
+// of its own and without, answer with what is not for clients.
+func TestErrorPagesAppsAreCleaned(t *testing.T) {
+	page := app(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Session-Id", "x")
 		w.Header().Set("Session-Pach", "{}")
-		w.Header().Set("Set-Cookie", "shop_ticket=planted; Path=/")
+		w.Header().Add("Set-Cookie", "shop_ticket=planted; Path=/")
+		w.Header().Add("Set-Cookie", "theme=dark")
 		w.Header().Set("X-Page", "yes")
+		if r.URL.Path == "/long" {
+			_, _ = w.Write(make([]byte, 1<<20))
+		}
 	})
 	broken := app(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Patch", "{") })
-	s.load(s.config("", "", "session shop\nreverse_proxy "+broken+"\nhandle_errors {\nsession shop\nreverse_proxy "+page+"\n}"))
-	resp, _ := s.visitor().get("/")
-	if resp.Header.Get("X-Page") != "yes" {
-		t.Fatalf("the error page was not shown: %d %v", resp.StatusCode, resp.Header)
+	for name, own := range map[string]string{"without a session": "", "with one": "session shop", "with a new one": "session shop {\ncreate always\n}"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			first := own
+			if first == "" {
+				first = "session shop"
+			}
+			s.load(s.config("", "", first+"\nhandle /missing {\nerror 404\n}\nreverse_proxy "+broken+"\nhandle_errors {\n"+own+"\nreverse_proxy "+page+"\n}"))
+			for _, path := range []string{"/", "/missing", "/long"} {
+				resp, _ := s.visitor().get(path)
+				if resp.Header.Get("X-Page") != "yes" {
+					t.Fatalf("%s: the error page was not shown: %d %v", path, resp.StatusCode, resp.Header)
+				}
+				if resp.Header.Get("Session-Id") != "" || resp.Header.Get("Session-Pach") != "" {
+					t.Errorf("%s: %v came through", path, resp.Header)
+				}
+				tickets, themes := 0, 0
+				for _, c := range resp.Cookies() {
+					if c.Value == "planted" {
+						t.Errorf("%s: a planted ticket came through", path)
+					}
+					if c.Name == "shop_ticket" {
+						tickets++
+					}
+					if c.Name == "theme" {
+						themes++
+					}
+				}
+				if themes != 1 || (tickets > 0) != (name == "with a new one") {
+					t.Errorf("%s: cookies %v", path, resp.Header["Set-Cookie"])
+				}
+			}
+		})
 	}
-	for _, name := range []string{"Session-Id", "Session-Pach", "Set-Cookie"} {
-		if resp.Header.Get(name) != "" {
-			t.Errorf("%s came through", name)
+}
+
+// TestErrorPagesKeepTheTicketOfAnEarlyCommit: the session's own ticket is in
+// the headers before the error page is asked for.
+func TestErrorPagesKeepTheTicketOfAnEarlyCommit(t *testing.T) {
+	s := newSite(t)
+	broken := app(t, func(w http.ResponseWriter, r *http.Request) {
+		post := func(path, body string) {
+			req, _ := http.NewRequest(http.MethodPatch, r.Header.Get("Session-Endpoint")+path, strings.NewReader(body))
+			if path == "/commit" {
+				req.Method = http.MethodPost
+			}
+			req.Header.Set("Content-Type", "application/json")
+			if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode >= 300 {
+				t.Errorf("%s: %v %v", path, resp, err)
+			}
 		}
-	}
+		post("/data", `{"kept":1}`)
+		post("/commit", "")
+		w.Header().Set("Session-Patch", "{")
+	})
+	page := app(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Set-Cookie", "shop_ticket=planted") })
+	s.load(s.config(s.store(s.dir, "async")+"\nendpoint "+freeAddress(t), "", "session shop\nhandle /see {\nreverse_proxy "+app(t, echo)+"\n}\nreverse_proxy "+broken+"\nhandle_errors {\nreverse_proxy "+page+"\n}"))
+	v := s.visitor()
+	v.get("/")
+	v.expect("/see", http.StatusOK, `{"kept":1}`)
 }

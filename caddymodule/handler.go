@@ -110,6 +110,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.setDefaults()
 	hideFromGateways(ctx)
+	guardErrorRoutes(ctx)
 	if h.app.endpoint == nil {
 		if err := h.checkEndpoint(); err != nil {
 			return err

@@ -29,7 +29,8 @@ type requestInfo struct {
 	active  bool              // a session handler is serving the request
 	view    sessionproxy.View // nil until a session was opened
 	problem string
-	came    tickets // see resume
+	came    tickets               // see resume
+	serve   *sessionproxy.Handler // of the handler that has served the request last
 }
 
 // tickets are the request headers that may bear a ticket, as they came.
@@ -52,8 +53,8 @@ func infoOf(r *http.Request) *requestInfo {
 	return info
 }
 
-func (i *requestInfo) begin(manager string) {
-	*i = requestInfo{manager: manager, active: true, problem: i.problem, came: i.came}
+func (i *requestInfo) begin(manager string, serve *sessionproxy.Handler) {
+	*i = requestInfo{manager: manager, serve: serve, active: true, problem: i.problem, came: i.came}
 }
 
 // resume gives the session handler of an error route the tickets that the

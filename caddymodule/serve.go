@@ -39,7 +39,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
 	}
 	info.resume(r, h.app.managers)
-	info.begin(h.Manager)
+	info.begin(h.Manager, h.serve)
 	defer info.end()
 
 	err := h.serve.Serve(w, r, next.ServeHTTP)
@@ -207,6 +207,9 @@ func anyRoute(r *http.Request, routes caddyhttp.RouteList) bool {
 			}
 		}
 		for _, handler := range route.Handlers {
+			if _, ok := handler.(errorGuard); ok {
+				continue // it answers nothing
+			}
 			if sub, ok := handler.(*caddyhttp.Subroute); !ok || anyRoute(r, sub.Routes) {
 				return true
 			}
