@@ -46,8 +46,12 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
+	s, ok := handler.(*Handler)
+	if ok && !s.Off {
+		s.HideFromGateways = sortedBeforeGateways(words, place)
+	}
 	routes := h.NewRoute(matchers, handler)
-	if s, ok := handler.(*Handler); ok && matchers != nil && !s.Off {
+	if ok && matchers != nil && !s.Off {
 		routes = append(routes, h.NewRoute(nil, new(Placeholders))...)
 	}
 	return routes, nil

@@ -52,6 +52,13 @@ type Handler struct {
 	// else can be set beside it.
 	Off bool `json:"off,omitempty"`
 
+	// HideFromGateways keeps the session's request headers from the gateways
+	// that `forward_auth` asks after this handler, unless their configuration
+	// sets one of these headers. The Caddyfile adapter sets it where Caddy
+	// sorts the directives, and not in a `route` block, where forward_auth
+	// stands after session on purpose. Default: false.
+	HideFromGateways bool `json:"hide_from_gateways,omitempty"`
+
 	Policy
 
 	// ReadOnly says which requests open the session without lock; they do
@@ -109,7 +116,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
-	hideFromGateways(ctx)
+	if h.HideFromGateways {
+		hideFromGateways(ctx)
+	}
 	guardErrorRoutes(ctx)
 	if h.app.endpoint == nil {
 		if err := h.checkEndpoint(); err != nil {

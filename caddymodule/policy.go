@@ -298,6 +298,7 @@ func (h *Handler) registration(place string) (registration, error) {
 		return registration{}, errors.New("a session handler needs the name of its manager in `manager`")
 	}
 	full := *h
+	full.HideFromGateways = false // where a handler stands is no policy
 	full.setDefaults()
 	policy, err := json.Marshal(full)
 	if err != nil {

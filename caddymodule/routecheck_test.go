@@ -130,6 +130,7 @@ func TestGatewaysGetNoSession(t *testing.T) {
 		"at one level":   {"session a\nforward_auth GATE {\nuri /auth\ncopy_headers X-User\n}\nreverse_proxy APP", false},
 		"in a block":     {"session a\nhandle {\nforward_auth GATE {\nuri /auth\n}\nreverse_proxy APP\n}", false},
 		"with a matcher": {"session /x/* a\nforward_auth /x/* GATE {\nuri /auth\n}\nreverse_proxy APP", false},
+		"in a route":     {"route {\nsession a\nforward_auth GATE {\nuri /auth\n}\nreverse_proxy APP\n}", true},
 		"on purpose":     {"session a\nforward_auth GATE {\nuri /auth\nheader_up Session-Id {http.session.id}\n}\nreverse_proxy APP", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,6 +51,7 @@ func siteWords(h httpcaddyfile.Helper) (words []word) {
 type written struct {
 	name, place string
 	matched     bool
+	literal     bool  // it stands in a route block, whose order is that of the lines
 	scope       []int // the blocks around it, by their numbers, the outermost first
 }
 
@@ -61,10 +62,11 @@ var routingBlocks = []string{"handle", "handle_path", "route", "handle_response"
 // writtenSessions returns the session directives among the words of a site.
 func writtenSessions(words []word) (found []written) {
 	type open struct {
-		number  int
-		routing bool
+		number    int
+		routing   bool
+		directive string
 	}
-	scopes, numbers := []open{{0, true}}, 0
+	scopes, numbers := []open{{0, true, ""}}, 0
 	for i := 0; i < len(words); {
 		end := i + 1 // of the line
 		for end < len(words) && words[end].line == words[i].line && words[end].file == words[i].file {
@@ -81,6 +83,7 @@ func writtenSessions(words []word) (found []written) {
 		}
 		if inner.routing && line[0].text == directive {
 			if s, ok := readWritten(line); ok {
+				s.literal = inner.directive == "route"
 				for _, o := range scopes {
 					s.scope = append(s.scope, o.number)
 				}
@@ -89,10 +92,19 @@ func writtenSessions(words []word) (found []written) {
 		}
 		if line[len(line)-1].text == "{" {
 			numbers++
-			scopes = append(scopes, open{numbers, inner.routing && slices.Contains(routingBlocks, line[0].text)})
+			scopes = append(scopes, open{numbers, inner.routing && slices.Contains(routingBlocks, line[0].text), line[0].text})
 		}
 	}
 	return found
+}
+
+// sortedBeforeGateways reports whether Caddy's order alone puts the session at a
+// place before the gateways of the site, if it has any. Without words, it does.
+func sortedBeforeGateways(words []word, place string) bool {
+	if len(words) > 0 && !slices.ContainsFunc(words, func(w word) bool { return w.text == "forward_auth" }) {
+		return false
+	}
+	return !slices.ContainsFunc(writtenSessions(words), func(s written) bool { return s.place == place && s.literal })
 }
 
 // readWritten reads the line of a directive; one that is off opens no session.
