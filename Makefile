@@ -3,6 +3,7 @@
 GO      ?= go
 BIN     := bin/sessionproxy
 LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+TESTS   := gotest.tools/gotestsum@v1.13.0
 VULN    := golang.org/x/vuln/cmd/govulncheck@latest
 
 .PHONY: run build test test-deps lint vuln bench bench-short trials-short stress fuzz clean
@@ -15,9 +16,10 @@ run: build
 build:
 	$(GO) build -o $(BIN) ./cmd/sessionproxy
 
-## test: everything, end to end included; installs what that needs
+## test: everything, end to end included; installs what that needs. At the end
+## it lists what failed, and what was skipped and why
 test: test-deps
-	$(GO) test -race -timeout 30m ./...
+	$(GO) run $(TESTS) --format pkgname --format-hide-empty-pkg -- -race -timeout 30m ./...
 
 ## test-deps: Debian packages of the end-to-end tests (says what it does, asks nothing)
 test-deps:
