@@ -91,7 +91,14 @@ func TestReadmeExamplesServe(t *testing.T) {
 			v.see("/admin/users", "active", `{"role":"staff"}`)
 			s.visitor().expect("/admin/users", http.StatusForbidden, "for staff only")
 		},
-		"listener webhook": func(s *site) { s.visitor().see("/", "new", "{}") },
+		"session @pages": func(s *site) {
+			counts("")(s)
+			v := s.visitor()
+			v.see("/count", "new", "{}")
+			v.see("/assets/logo.png", "", "")
+		},
+		"session downloads": counts(""),
+		"listener webhook":  func(s *site) { s.visitor().see("/", "new", "{}") },
 	}
 	t.Setenv("HOOK_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	pages, err := filepath.Glob("../docs/*.md")

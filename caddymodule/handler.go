@@ -37,8 +37,10 @@ func init() {
 // store is down, the client gets a problem document (RFC 9457), or the error
 // routes of the site get the error.
 //
-// A response that `handle_response` or `forward_auth` consumes is not seen by
-// this handler, and writes in it are not either.
+// What an app writes in a response that `handle_response` takes is stored with
+// the response that goes to the client instead, unless its status is 500 or
+// above, or the routes there copy headers themselves. A gateway of
+// `forward_auth` counts as an app if it gets the session's headers.
 type Handler struct {
 	// Manager names the policy and the sessions: handlers with one manager
 	// share sessions, and must have the same policy; sessions of different
@@ -116,9 +118,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.setDefaults()
-	if h.HideFromGateways {
-		hideFromGateways(ctx)
-	}
+	prepareProxies(ctx, h.HideFromGateways)
 	guardErrorRoutes(ctx)
 	if h.app.endpoint == nil {
 		if err := h.checkEndpoint(); err != nil {

@@ -35,6 +35,9 @@ var writeHeaders = [...]string{
 	HeaderData, HeaderPatch, HeaderAdd, HeaderAction, HeaderPrincipal, HeaderTimeout, HeaderIfVersion,
 }
 
+// WriteHeaders returns the names of the response headers by which an app writes.
+func WriteHeaders() []string { return slices.Clone(writeHeaders[:]) }
+
 // echoHeaders mean something only on the way to the app; an app that sends
 // them back has probably copied its request.
 var echoHeaders = [...]string{HeaderID, HeaderState, HeaderMeta, HeaderEndpoint, ticket.BearerHeader}
