@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func init() {
@@ -209,10 +210,36 @@ func (a *App) Start() error {
 	if _, err = a.keys.Ring(); err != nil {
 		return err
 	}
+	a.warnOfVoidTickets(db)
 	if a.Audit {
 		a.audited = audit.use(a.auditor)
 	}
 	return nil
+}
+
+// warnOfVoidTickets tells that a store came without its ticket keys: nobody can
+// enter its sessions any more, and nothing else would say why.
+func (a *App) warnOfVoidTickets(db *database) {
+	if !a.keys.made.Load() {
+		return
+	}
+	counter, ok := db.store.(store.Counter)
+	if !ok {
+		return
+	}
+	counts, err := counter.Counts(a.ctx)
+	if err != nil {
+		a.ctx.Logger().Error("counting sessions", zap.Error(err))
+		return
+	}
+	var n int64
+	for _, c := range counts {
+		n += c.Sessions
+	}
+	if n > 0 {
+		a.ctx.Logger().Warn("the ticket key is new, and the store has sessions: their tickets are void; if the store was moved here, bring "+keysFile+" of the former storage along",
+			zap.Int64("sessions", n))
+	}
 }
 
 // gracePeriod returns Caddy's grace_period, or 0. It is asked for after all

@@ -33,7 +33,8 @@ type keySource struct {
 	storage certmagic.Storage
 	logger  *zap.Logger
 	ring    atomic.Pointer[ticket.Ring]
-	mu      sync.Mutex // one request at a time asks the storage
+	made    atomic.Bool // the key is new: no ticket was signed with it before
+	mu      sync.Mutex  // one request at a time asks the storage
 }
 
 // newKeySource resolves and checks the configured keys, if there are any. Its
@@ -131,6 +132,7 @@ func (s *keySource) create(ctx context.Context) (*ticket.Ring, error) {
 	if err := s.storage.Store(ctx, keysFile, []byte(hex.EncodeToString(ticket.NewKey())+"\n")); err != nil {
 		return nil, fmt.Errorf("keeping the new ticket key in Caddy's storage: %w", err)
 	}
+	s.made.Store(true)
 	s.logger.Info("made the key that signs session tickets", zap.String("storage_key", keysFile))
 	return s.load(ctx)
 }

@@ -100,3 +100,27 @@ func TestEncryptionKeys(t *testing.T) {
 		})
 	}
 }
+
+// TestAStoreWithoutItsKeysIsWarnedOf: a store that is brought to another
+// machine without the ticket keys signs everybody out.
+func TestAStoreWithoutItsKeysIsWarnedOf(t *testing.T) {
+	const warning = "their tickets are void"
+	s := newSite(t)
+	logs := filepath.Join(t.TempDir(), "log")
+	with := func(storage string) []byte {
+		s.storage = storage
+		return s.config("", "log {\n output file "+logs+"\n}", "session shop\nreverse_proxy "+app(t, counter))
+	}
+	s.load(with(s.storage))
+	s.visitor().get("/")
+	s.load(with(s.storage)) // again, with the key that is there
+	s.stop()
+	if text, err := os.ReadFile(logs); err != nil || strings.Contains(string(text), warning) {
+		t.Fatalf("warned too early (%v)", err)
+	}
+	s.load(with(t.TempDir()))
+	s.stop()
+	if text, err := os.ReadFile(logs); err != nil || !strings.Contains(string(text), warning) || !strings.Contains(string(text), `"sessions":1`) {
+		t.Fatalf("no warning (%v)", err)
+	}
+}
