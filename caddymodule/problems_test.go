@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -123,4 +124,38 @@ func TestStoreFailure(t *testing.T) {
 	if strings.Contains(err.Error(), "not a key") {
 		t.Errorf("the error shows what is in the file: %v", err)
 	}
+}
+
+// TestTheLogNamesTheRequestOfAProblem: which app was it, and where.
+func TestTheLogNamesTheRequestOfAProblem(t *testing.T) {
+	s := newSite(t)
+	logs := filepath.Join(t.TempDir(), "log")
+	s.load(s.config("", "log {\n output file "+logs+"\n}", "log\nsession shop\nreverse_proxy "+app(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Session-Principal", "alice")
+	})))
+	s.visitor().get("/login?token=secret")
+	s.stop()
+	text, err := os.ReadFile(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uuids := regexp.MustCompile(`"uuid":"([0-9a-f-]{36})"`).FindAllStringSubmatch(string(text), -1)
+	if len(uuids) != 2 || uuids[0][1] != uuids[1][1] {
+		t.Errorf("the access log and the problem have the ids %q", uuids)
+	}
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, "session problem") {
+			continue
+		}
+		for _, want := range []string{`"level":"warn"`, `"method":"GET"`, `"path":"/login"`, `"manager":"shop"`, `expected a JSON string such as`} {
+			if !strings.Contains(line, want) {
+				t.Errorf("%s is not in %s", want, line)
+			}
+		}
+		if strings.Contains(line, "secret") {
+			t.Errorf("the query is in %s", line)
+		}
+		return
+	}
+	t.Error("the log has no line for the problem")
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -78,6 +79,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	info.problem = p.Type
 	if c := h.logger.Check(problemLevel(p), "session problem"); c != nil {
 		c.Write(zap.String("manager", h.Manager), zap.String("session_id", p.SessionID),
+			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)),
 			zap.String("type", p.Type), zap.Int("status", p.Status), zap.Error(p))
 	}
 	// The message may be shown to anybody, so it is the problem's title; the
@@ -91,6 +93,16 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	return p.Write(w, r)
 }
 
+// requestID returns {http.request.uuid}, which the access log shows from then on.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
 // problemLevel ranks a problem by who has to act: the operator, the author of
 // the app, or nobody.
 func problemLevel(p *sessionproxy.Problem) zapcore.Level {
@@ -98,7 +110,7 @@ func problemLevel(p *sessionproxy.Problem) zapcore.Level {
 	case sessionproxy.TypeUnavailable:
 		return zapcore.ErrorLevel
 	case sessionproxy.TypeBadWrite, sessionproxy.TypeTooLarge, sessionproxy.TypeReadOnly:
-		return zapcore.InfoLevel
+		return zapcore.WarnLevel
 	}
 	return zapcore.DebugLevel
 }

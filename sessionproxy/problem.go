@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -47,6 +48,19 @@ func (p *Problem) Error() string {
 	return p.Title + ": " + p.cause.Error()
 }
 
+// Detail tells what is wrong with what the app has sent, and what to send
+// instead: it names headers and the reason, and no value. It is empty for other
+// problems. The app's author is to see it, and not every visitor.
+func (p *Problem) Detail() string {
+	switch p.Type {
+	case TypeBadWrite, TypeTooLarge, TypeReadOnly:
+		if p.cause != nil {
+			return p.cause.Error()
+		}
+	}
+	return ""
+}
+
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.cause }
 
@@ -64,8 +78,9 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 		Type    string `json:"type"`
 		Title   string `json:"title"`
 		Status  int    `json:"status"`
+		Detail  string `json:"detail,omitempty"`
 		Session string `json:"session,omitempty"`
-	}{p.Type, p.Title, p.Status, p.SessionID})
+	}{p.Type, p.Title, p.Status, p.detailFor(r), p.SessionID})
 	if err != nil {
 		return err
 	}
@@ -79,6 +94,20 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 	}
 	_, err = w.Write(body)
 	return err
+}
+
+// detailFor returns the detail for a client on this machine: a developer, and no
+// visitor whom another proxy here has brought.
+func (p *Problem) detailFor(r *http.Request) string {
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
+		if _, ok := r.Header[name]; ok {
+			return ""
+		}
+	}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return ""
+	}
+	return p.Detail()
 }
 
 // problems says how each of the session's errors is told to the client.

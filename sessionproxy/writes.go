@@ -15,15 +15,33 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
-// errBadWrite says that a write header cannot be understood. The text names
-// the header and the reason, never the value.
+// errBadWrite says that a write header cannot be understood.
 var errBadWrite = errors.New("malformed session write")
 
-func badWrite(header string, reason error) error {
+// writeError names the header and the reason, never the value.
+type writeError struct {
+	header string
+	reason error
+}
+
+func (e *writeError) Error() string { return e.header + ": " + e.reason.Error() }
+
+func (e *writeError) Unwrap() []error { return []error{errBadWrite, e.reason} }
+
+// badWrite is the error of a header; maxSize is how large its values may be.
+func badWrite(header string, reason error, maxSize int) error {
 	if errors.Is(reason, document.ErrTooLarge) {
-		return fmt.Errorf("%s: %w", header, session.ErrTooLarge)
+		return fmt.Errorf("%s: %w: max_size is %d bytes", header, session.ErrTooLarge, maxSize)
 	}
-	return fmt.Errorf("%w: %s: %w", errBadWrite, header, reason)
+	return &writeError{header, reason}
+}
+
+// errTimes tells how often a header came that has to come once.
+func errTimes(n int) error {
+	if n == 0 {
+		return errors.New("it has no value")
+	}
+	return fmt.Errorf("sent %d times; send it once", n)
 }
 
 // hasWrites reports whether the app's response wants something written.
@@ -72,18 +90,21 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 		}
 		values, err := document.Values(lines)
 		if err != nil {
-			return session.Changes{}, badWrite(read.header, err)
+			return session.Changes{}, badWrite(read.header, err, maxSize)
 		}
-		if len(values) == 0 || len(values) > 1 && !read.list || len(values) > maxSteps {
-			return session.Changes{}, badWrite(read.header, fmt.Errorf("%d values", len(values)))
+		switch n := len(values); {
+		case n == 0 || n > 1 && !read.list:
+			return session.Changes{}, badWrite(read.header, errTimes(n), maxSize)
+		case n > maxSteps:
+			return session.Changes{}, badWrite(read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps), maxSize)
 		}
 		if err := read.into(&c, values, maxSize); err != nil {
-			return session.Changes{}, badWrite(read.header, err)
+			return session.Changes{}, badWrite(read.header, err, maxSize)
 		}
 	}
 	if lines, ok := h[HeaderAction]; ok {
 		if err := readActions(&c, lines); err != nil {
-			return session.Changes{}, badWrite(HeaderAction, err)
+			return session.Changes{}, badWrite(HeaderAction, err, maxSize)
 		}
 	}
 	return c, nil
@@ -175,7 +196,7 @@ func readTimeout(c *session.Changes, values [][]byte, maxSize int) error {
 	}
 	switch {
 	case len(members) == 0:
-		return errors.New("neither idle nor absolute is given")
+		return errors.New(`neither idle nor absolute is given, as in {"idle":3600}`)
 	case t.Idle > 0 && t.Absolute > 0 && t.Absolute < t.Idle:
 		return errors.New("absolute is shorter than idle")
 	}
@@ -219,13 +240,22 @@ func readActions(c *session.Changes, lines []string) error {
 			case "rollback":
 				c.Rollback = true
 			default:
-				return errors.New("unknown action")
+				return fmt.Errorf("unknown action%s; the actions are destroy, regenerate, touch and rollback", named(word))
 			}
 			known++
 		}
 	}
 	if known == 0 {
-		return errors.New("0 values")
+		return errTimes(0)
 	}
 	return nil
+}
+
+// named quotes a word that is short and plain enough to be shown in a log.
+func named(word string) string {
+	word = strings.Trim(word, " \t")
+	if len(word) > 24 || strings.ContainsFunc(word, func(c rune) bool { return c != '-' && c != '_' && (c >= 0x80 || !unicode.IsLetter(c)) }) {
+		return ""
+	}
+	return " " + strconv.Quote(word)
 }

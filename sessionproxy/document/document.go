@@ -65,7 +65,7 @@ func ParseString(src []byte) (string, error) {
 	p := parser{src: src}
 	p.space()
 	if p.peek() != '"' {
-		return "", p.bad("no string")
+		return "", p.bad(`expected a JSON string such as "alice"`)
 	}
 	if err := p.str(); err != nil {
 		return "", err

@@ -75,7 +75,7 @@ func parseOperation(members map[string]json.RawMessage) (op operation, err error
 	text := func(name string) (string, error) {
 		raw, ok := members[name]
 		if !ok || raw[0] != '"' {
-			return "", fmt.Errorf("%w: no string %q", ErrMalformed, name)
+			return "", fmt.Errorf("%w: expected a string member %q", ErrMalformed, name)
 		}
 		return unquote(raw), nil
 	}

@@ -25,7 +25,7 @@ func (p *parser) bad(reason string) error {
 func (p *parser) document() error {
 	p.space()
 	if p.peek() != '{' {
-		return p.bad("no object")
+		return p.bad(`expected a JSON object such as {"n":1}`)
 	}
 	if err := p.value(); err != nil {
 		return err
@@ -87,13 +87,13 @@ func (p *parser) value() error {
 		if c == '-' || '0' <= c && c <= '9' {
 			return p.number()
 		}
-		return p.bad("no value")
+		return p.bad("expected a JSON value")
 	}
 }
 
 func (p *parser) literal(word string) error {
 	if len(p.src)-p.at < len(word) || string(p.src[p.at:p.at+len(word)]) != word {
-		return p.bad("no value")
+		return p.bad("expected a JSON value")
 	}
 	p.at += len(word)
 	p.out = append(p.out, word...)
@@ -124,7 +124,7 @@ func (p *parser) next(closer byte) (more bool, err error) {
 		p.close(closer)
 		return false, nil
 	}
-	return false, p.bad("no comma")
+	return false, p.bad("expected a comma, or the end")
 }
 
 func (p *parser) close(closer byte) {
@@ -164,7 +164,7 @@ func (p *parser) object() error {
 	var names nameSet
 	for more := true; more; {
 		if p.peek() != '"' {
-			return p.bad("no name")
+			return p.bad("expected a name in double quotes")
 		}
 		start := len(p.out)
 		if err := p.str(); err != nil {
@@ -178,7 +178,7 @@ func (p *parser) object() error {
 			return p.bad("duplicate name")
 		}
 		if p.space(); p.peek() != ':' {
-			return p.bad("no colon")
+			return p.bad("expected a colon after the name")
 		}
 		p.at++
 		p.out = append(p.out, ':')
@@ -210,11 +210,11 @@ func (p *parser) number() error {
 	if p.peek() == '0' {
 		p.at++
 	} else if !digits() {
-		return p.bad("no digit")
+		return p.bad("expected a digit")
 	}
 	if p.peek() == '.' {
 		if p.at++; !digits() {
-			return p.bad("no digit")
+			return p.bad("expected a digit")
 		}
 	}
 	exponent := p.peek() == 'e' || p.peek() == 'E'
@@ -223,7 +223,7 @@ func (p *parser) number() error {
 			p.at++
 		}
 		if !digits() {
-			return p.bad("no digit")
+			return p.bad("expected a digit")
 		}
 	}
 	text := p.src[start:p.at]
@@ -291,7 +291,7 @@ func (p *parser) escape() error {
 	case 'u':
 		r, ok := p.hex()
 		if !ok {
-			return p.bad("no four hex digits")
+			return p.bad("expected four hex digits")
 		}
 		if utf16.IsSurrogate(r) {
 			low := rune(-1)
