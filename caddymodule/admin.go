@@ -61,6 +61,7 @@ func (*adminAPI) Routes() []caddy.AdminRoute {
 		{Pattern: "/sessions/managers", Handler: methods{http.MethodGet: onStore(listManagers)}},
 		{Pattern: of, Handler: methods{http.MethodGet: onStore(listSessions), http.MethodDelete: onStore(endSessions)}},
 		{Pattern: of + "/{id}", Handler: methods{http.MethodGet: onStore(showSession), http.MethodDelete: onStore(endSession)}},
+		{Pattern: "/sessions/health", Handler: methods{http.MethodGet: onStore(showHealth)}},
 		{Pattern: "/sessions/stats", Handler: methods{http.MethodGet: onStore(showStats)}},
 		{Pattern: "/sessions/dead-letters", Handler: methods{http.MethodGet: onStore(listDeadLetters)}},
 		{Pattern: "/sessions/dead-letters/{id}", Handler: methods{http.MethodDelete: onStore(discardDeadLetter)}},

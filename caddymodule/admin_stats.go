@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -65,6 +66,7 @@ type managerStats struct {
 	Commits  int64 `json:"commits"`         // that changed something
 	Problems int64 `json:"problems"`        // responses replaced by a problem document
 	Removed  int64 `json:"removed_headers"` // of requests that pretended to have a session
+	Forged   int64 `json:"forged_tickets"`  // signed by no key of this proxy, or for another manager
 }
 
 type lockStats struct {
@@ -151,6 +153,10 @@ func countByManager() (map[string]managerStats, error) {
 				n.Commits += value
 			case "caddy_sessions_problems_total":
 				n.Problems += value
+			case "caddy_sessions_refused_tickets_total":
+				if labels["kind"] == sessionproxy.RefusedForged {
+					n.Forged += value
+				}
 			case "caddy_sessions_removed_headers_total":
 				if labels["place"] == "request" {
 					n.Removed += value

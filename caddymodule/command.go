@@ -125,7 +125,7 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 	}
 	for _, s := range []subcommand{
 		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
-		c.statsCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
+		c.statsCommand(), c.healthCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
 	} {
 		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, DisableFlagParsing: s.ids}
 		cmd.Args = cobra.ArbitraryArgs // they are counted below

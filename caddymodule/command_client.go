@@ -52,8 +52,18 @@ type adminRequest struct {
 	stream       io.Reader // another kind of body, sent when the server asks for it
 }
 
-// do returns the answer, or the error that the server gives.
+// do makes a request; an error answer is an error.
 func (c *adminClient) do(ctx context.Context, r adminRequest) (*http.Response, error) {
+	resp, err := c.send(ctx, r)
+	if err == nil && resp.StatusCode >= http.StatusBadRequest {
+		defer resp.Body.Close()
+		return nil, c.problem(resp)
+	}
+	return resp, err
+}
+
+// send makes a request and returns the answer, whatever its status.
+func (c *adminClient) send(ctx context.Context, r adminRequest) (*http.Response, error) {
 	body := r.stream
 	if r.json != nil {
 		text, err := json.Marshal(r.json)
@@ -85,10 +95,6 @@ func (c *adminClient) do(ctx context.Context, r adminRequest) (*http.Response, e
 			err = e.Err // the address is told once
 		}
 		return nil, fmt.Errorf("reaching the admin endpoint at %s: %w; is the server running there? --address or --config say where it is", c.address, err)
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		defer resp.Body.Close()
-		return nil, c.problem(resp)
 	}
 	return resp, nil
 }

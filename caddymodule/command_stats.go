@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/dustin/go-humanize"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func (c *cli) statsCommand() subcommand {
@@ -33,6 +35,14 @@ Shows sizes and counters. Counters begin at the start of the server.
 	}
 }
 
+// writes says whether the store takes any.
+func writes(h *store.Health) string {
+	if h.Writable {
+		return "yes"
+	}
+	return "NO: " + plain(h.Reason)
+}
+
 func (c *cli) printStats(s statsView) error {
 	t := table(c.out)
 	row(t, "MANAGER", "SESSIONS", "OPENED", "COMMITS", "PROBLEMS", "SPOOFED HEADERS")
@@ -46,6 +56,10 @@ func (c *cli) printStats(s statsView) error {
 	if s.Store != nil {
 		fmt.Fprintln(c.out, "\nstore")
 		t := table(c.out)
+		if h := s.Store.Health; h != nil {
+			row(t, "  takes writes", writes(h))
+			row(t, "  reserve", bytesOf(h.ReserveBytes))
+		}
 		row(t, "  on disk", bytesOf(s.Store.DiskBytes))
 		row(t, "  free disk space", bytesOf(s.Store.FreeBytes))
 		row(t, "  cache", bytesOf(s.Store.CacheBytes))

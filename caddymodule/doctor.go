@@ -123,6 +123,8 @@ func (d *doctor) checkServer(ctx context.Context) {
 		return
 	}
 	switch {
+	case s.Store != nil && s.Store.Health != nil && !s.Store.Health.Writable:
+		d.found("store", stateFail, "do as the reason says; it goes on by itself then", "writes are refused: %s", s.Store.Health.Reason)
 	case s.Store == nil:
 		d.found("store", stateSkip, "", "this kind of store tells nothing of itself")
 	case s.Store.Damaged > 0:
@@ -130,7 +132,17 @@ func (d *doctor) checkServer(ctx context.Context) {
 	default:
 		d.found("store", stateOK, "", "no damage, %s on disk", bytesOf(s.Store.DiskBytes))
 	}
+	d.checkTickets(s.Managers)
 	d.checkListeners(s.Listeners)
+}
+
+// checkTickets looks for tickets that this proxy has not signed.
+func (d *doctor) checkTickets(managers []managerStats) {
+	for _, m := range managers {
+		if m.Forged > 0 {
+			d.found("tickets", stateWarn, "a removed ticket_key that was needed still? another proxy on this host name? or somebody tries", "%s of manager %s signed by none of the ticket keys", count(m.Forged, "ticket"), m.ID)
+		}
+	}
 }
 
 // behind is how long a listener may take before that is a finding: it was told
