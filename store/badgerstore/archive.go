@@ -27,7 +27,7 @@ import (
 // of the indexes: those are made anew.
 const (
 	archiveMagic  = "sessionproxy backup\n"
-	archiveFormat = 1
+	archiveFormat = markerFormat // records are those of the store
 
 	frameHeader   = 'H'
 	frameSession  = 'S'
@@ -138,8 +138,8 @@ func newArchiveReader(r io.Reader) (*archiveReader, error) {
 	if err != nil || string(b[:len(archiveMagic)]) != archiveMagic {
 		return nil, badBackup("it is something else")
 	}
-	if format := binary.BigEndian.Uint32(b[len(archiveMagic):]); format != archiveFormat {
-		return nil, badBackup("it has format %d, and this version reads %d: use the version that wrote it", format, archiveFormat)
+	if format := binary.BigEndian.Uint32(b[len(archiveMagic):]); format < 1 || format > archiveFormat {
+		return nil, badBackup("it has format %d, and this version reads 1 to %d: use the version that wrote it, or a newer one", format, archiveFormat)
 	}
 	f, err := a.frame()
 	if err == nil && f.kind != frameHeader {

@@ -97,7 +97,7 @@ func TestArchiveIsInOrder(t *testing.T) {
 	}
 	newer := bytes.Clone(good)
 	newer[len(archiveMagic)+3]++
-	if _, err := readArchive(newer); !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "format 2") {
+	if _, err := readArchive(newer); !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), fmt.Sprintf("format %d", archiveFormat+1)) {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 
 	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
 )
 
 // marker is a file beside the database that says what the directory is. The
@@ -25,8 +26,13 @@ type marker struct {
 }
 
 const (
-	markerFile   = "sessionproxy.json"
-	markerFormat = 1
+	markerFile = "sessionproxy.json"
+	// markerFormat is that of all that is stored. It goes up with each change
+	// of layout, and testdata/formats gets a directory that the former version
+	// has written; all former ones are read.
+	//
+	//	2  records tell when their absolute timeout began, and which timeouts the app asked for
+	markerFormat = 2
 )
 
 // readMarker returns nil if there is no marker.
@@ -42,8 +48,8 @@ func readMarker(dir string) (*marker, error) {
 	if err := json.Unmarshal(b, &m); err != nil || m.Store == "" {
 		return nil, fmt.Errorf("its file %s is damaged: %s", markerFile, restore)
 	}
-	if m.Format != markerFormat {
-		return nil, fmt.Errorf("it has format %d, and this version reads %d: use the version that wrote it", m.Format, markerFormat)
+	if m.Format < 1 || m.Format > markerFormat {
+		return nil, fmt.Errorf("it has format %d, and this version reads 1 to %d: use the version that wrote it, or a newer one", m.Format, markerFormat)
 	}
 	return &m, nil
 }
@@ -56,7 +62,7 @@ func identify(db *badger.DB, o *Options, mark *marker) (string, error) {
 	case err != nil:
 		return "", err
 	case mark != nil && sentinel == mark.Store:
-		return sentinel, nil
+		return sentinel, carryOver(o, *mark)
 	case mark != nil:
 		return "", fmt.Errorf("its database is empty or another one: %s", restore)
 	case sentinel == "" && !empty:
@@ -75,6 +81,18 @@ func identify(db *badger.DB, o *Options, mark *marker) (string, error) {
 		}
 	}
 	return sentinel, writeMarker(o.Dir, marker{Format: markerFormat, Store: sentinel, Created: o.Now().UTC()})
+}
+
+// carryOver marks a store of a former format as one of this format, before
+// anything is written to it: the former version must not read it again.
+func carryOver(o *Options, mark marker) error {
+	if mark.Format == markerFormat {
+		return nil
+	}
+	o.Logger.Info("the session store has a former format, and is carried over; the version that wrote it cannot open it any more",
+		zap.String("dir", o.Dir), zap.Int("from", mark.Format), zap.Int("to", markerFormat))
+	mark.Format = markerFormat
+	return writeMarker(o.Dir, mark)
 }
 
 func readSentinel(db *badger.DB) (id string, empty bool, err error) {
