@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -56,7 +57,7 @@ func restore(c *adminCall) error {
 	}
 	in := &transferIn{ctx: c.r.Context(), r: c.r.Body, control: http.NewResponseController(c.w)}
 	defer context.AfterFunc(in.ctx, func() { _ = in.control.SetReadDeadline(time.Unix(1, 0)) })()
-	n, err := archiver.Restore(c.r.Context(), in)
+	n, err := archiver.Restore(c.r.Context(), in, session.CheckRecord)
 	if err != nil {
 		// What the client still sends is read, or it might not see the answer.
 		// One that waits to be asked for it (Expect: 100-continue) is not asked.

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -20,10 +17,8 @@ import (
 
 const (
 	defaultLimit, maxLimit = 100, 1000
-	// maxPrincipal is the longest principal, in bytes: see store.Record.
-	maxPrincipal = 256
-	maxCursor    = 1 << 10
-	maxSelection = 4 << 10 // of a body that names a principal
+	maxCursor              = 1 << 10
+	maxSelection           = 4 << 10 // of a body that names a principal
 )
 
 func badRequest(format string, args ...any) *adminProblem {
@@ -105,7 +100,7 @@ func (c *adminCall) selection(q url.Values) (s selection, err error) {
 	}
 	principal, ok := named["principal"]
 	if ok {
-		if err := checkPrincipal(principal); err != nil {
+		if err := session.CheckPrincipal(principal); err != nil {
 			return s, badRequest("the principal %v", err)
 		}
 		s.principal = principal
@@ -150,21 +145,6 @@ func (c *adminCall) body() (map[string]string, error) {
 		return nil, badRequest(want)
 	}
 	return named, nil
-}
-
-// checkPrincipal refuses what no app can have signed in.
-func checkPrincipal(name string) error {
-	switch {
-	case name == "":
-		return errors.New("is empty")
-	case len(name) > maxPrincipal:
-		return fmt.Errorf("is longer than %d bytes", maxPrincipal)
-	case !utf8.ValidString(name):
-		return errors.New("is not UTF-8")
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return errors.New("holds a control character")
-	}
-	return nil
 }
 
 // manager reads the manager of the path: one that is configured, or that has

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // restoring is a store that restores as a test says.
@@ -19,7 +21,7 @@ type restoring struct {
 	restore func(context.Context, io.Reader) (int64, error)
 }
 
-func (r *restoring) Restore(ctx context.Context, from io.Reader) (int64, error) {
+func (r *restoring) Restore(ctx context.Context, from io.Reader, _ store.CheckRecord) (int64, error) {
 	return r.restore(ctx, from)
 }
 

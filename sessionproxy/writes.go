@@ -146,9 +146,6 @@ func readAdditions(c *session.Changes, values [][]byte, maxSize int) error {
 	return nil
 }
 
-// maxPrincipal is the longest principal, in bytes of UTF-8.
-const maxPrincipal = 256
-
 func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
 	var name string
 	if string(values[0]) != "null" {
@@ -156,13 +153,11 @@ func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
 		if name, err = document.ParseString(values[0]); err != nil {
 			return err
 		}
-		switch {
+		switch err := session.CheckPrincipal(name); {
 		case name == "":
-			return errors.New("empty; null is the way to forget the principal")
-		case len(name) > maxPrincipal:
-			return fmt.Errorf("longer than %d bytes", maxPrincipal)
-		case strings.ContainsFunc(name, unicode.IsControl):
-			return errors.New("holds a control character")
+			return errors.New("it is empty; null is the way to forget the principal")
+		case err != nil:
+			return fmt.Errorf("it %w", err)
 		}
 	}
 	c.Principal = &name

@@ -92,12 +92,19 @@ type Archiver interface {
 	// deliveries, and returns how many sessions it has brought. The backup is
 	// checked to its end before anything is stored: an error that wraps
 	// ErrBadBackup or ErrNotEmpty has changed nothing, and after any other
-	// the store is empty, at the latest when it is opened again. While it is
+	// the store is empty, at the latest when it is opened again. check, if it
+	// is not nil, is asked of each session, and of the last data of each that
+	// has ended, before anything is stored: its error makes the backup one
+	// that wraps ErrBadBackup, and names the place. While it is
 	// loaded saves and deletes are answered with ErrUnavailable. What has expired is
 	// brought, too, so that listeners are told of it by the sweep; deliveries
 	// keep their IDs.
-	Restore(ctx context.Context, r io.Reader) (sessions int64, err error)
+	Restore(ctx context.Context, r io.Reader, check CheckRecord) (sessions int64, err error)
 }
+
+// CheckRecord tells what is wrong with a record, if something is. It must not
+// keep the record.
+type CheckRecord func(key Key, rec *Record) error
 
 var (
 	// ErrBadBackup says that a backup is damaged, cut off, of another kind

@@ -200,7 +200,7 @@ func TestBackupIsOfOneMoment(t *testing.T) {
 	}
 	o := open(t, t.TempDir(), nil)
 	defer shut(t, o)
-	if n, err := o.Restore(t.Context(), &b); n != 200 || err != nil {
+	if n, err := o.Restore(t.Context(), &b, nil); n != 200 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 }
@@ -318,7 +318,7 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 	if all, err := s.Counts(t.Context()); err != nil || len(all) != 1 || all[0].Sessions != 0 {
 		t.Fatalf("%v, %v", all, err)
 	}
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil))); n != 3 || err != nil {
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 	create(t, s, keyOf(99), "x")
@@ -357,7 +357,7 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	defer shut(t, s)
 	rec := truncated(record("old"))
 	rec.Absolute = rec.Absolute.Add(-10 * 365 * 24 * time.Hour) // far behind the engine's backstop
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) }))); n != 1 || err != nil {
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) })), nil); n != 1 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 	ended, _, err := s.Sweep(t.Context(), s.opts.Now(), 10, func(string) []string { return []string{"hook"} })
@@ -388,5 +388,23 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	}
 	if err := s.undoRestore(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRestoreNamesWhatIsRefused: the place of it, and nothing is stored.
+func TestRestoreNamesWhatIsRefused(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	wrong := errors.New("not like that")
+	_, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), func(key store.Key, _ *store.Record) error {
+		if key == keyOf(2) {
+			return wrong
+		}
+		return nil
+	})
+	if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "session ") || !strings.Contains(err.Error(), keyOf(2).ID.String()) {
+		t.Fatalf("got %v", err)
+	}
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
+		t.Fatalf("afterwards: %d, %v", n, err)
 	}
 }

@@ -159,7 +159,7 @@ func BenchmarkRestore(b *testing.B) {
 		b.StopTimer()
 		o, _ := benchOnClock(b)
 		b.StartTimer()
-		if n, err := o.Restore(context.Background(), bytes.NewReader(backup.Bytes())); n != 100_000 || err != nil {
+		if n, err := o.Restore(context.Background(), bytes.NewReader(backup.Bytes()), nil); n != 100_000 || err != nil {
 			b.Fatal(n, err)
 		}
 	}

@@ -81,7 +81,7 @@ func TestFormats(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer shut(t, s)
-			if n, err := s.Restore(t.Context(), bytes.NewReader(b)); err != nil || n != 4 {
+			if n, err := s.Restore(t.Context(), bytes.NewReader(b), nil); err != nil || n != 4 {
 				t.Fatalf("%d sessions, %v", n, err)
 			}
 			holdsWhatWasWritten(t, s)

@@ -16,7 +16,7 @@ import (
 // once to its end before anything is stored. While it is loaded saves and ends are
 // refused, and nothing is swept or delivered; a mark in the database says so,
 // and whoever opens it after a crash begins without sessions again.
-func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err error) {
+func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecord) (sessions int64, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}
@@ -34,7 +34,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err e
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := s.readSpool(ctx, p, func(*archived) error { return nil }); err != nil {
+	if err := s.readSpool(ctx, p, checker(check)); err != nil {
 		return 0, err
 	}
 	if err := s.writer.do(ctx, &op{run: (*batch).beginRestore}); err != nil {
@@ -58,6 +58,33 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) (sessions int64, err e
 		return 0, errors.Join(err, s.undoRestore(context.WithoutCancel(ctx)))
 	}
 	return l.sessions, nil
+}
+
+// checker has check look at what a backup holds, and names what it refuses: by
+// its number, and for people by its key.
+func checker(check store.CheckRecord) func(*archived) error {
+	sessions, ended := 0, 0
+	return func(f *archived) error {
+		if check == nil {
+			return nil
+		}
+		switch f.kind {
+		case frameSession:
+			sessions++
+			if err := check(f.key, &f.rec); err != nil {
+				return badBackup("session %d of it, %s of manager %q: %w", sessions, f.key.ID, f.key.Manager, err)
+			}
+		case frameNotice:
+			if f.notice.kind != store.NoticeEnded {
+				return nil
+			}
+			ended++
+			if err := check(f.key, &f.notice.rec); err != nil {
+				return badBackup("ended session %d of it, %s of manager %q: %w", ended, f.key.ID, f.key.Manager, err)
+			}
+		}
+		return nil
+	}
 }
 
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that

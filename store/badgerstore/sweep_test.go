@@ -300,7 +300,7 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 		}
 	}
 	limit.Store(looks.Load() + 1) // it becomes full while the backup comes in
-	_, err := s.Restore(t.Context(), strings.NewReader(string(b)+strings.Repeat("x", spoolStep)))
+	_, err := s.Restore(t.Context(), strings.NewReader(string(b)+strings.Repeat("x", spoolStep)), nil)
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
@@ -309,7 +309,7 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 	}
 	limit.Store(1 << 40)
 	s.space.look()
-	if n, err := s.Restore(t.Context(), strings.NewReader(string(b))); n != 10 || err != nil {
+	if n, err := s.Restore(t.Context(), strings.NewReader(string(b)), nil); n != 10 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 	consistent(t, s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -33,7 +34,7 @@ func (r *rig) other(t *testing.T) *rig {
 
 func (r *rig) restore(backup []byte, want int64) {
 	r.t.Helper()
-	if n, err := r.store.(store.Archiver).Restore(r.t.Context(), bytes.NewReader(backup)); err != nil || n != want {
+	if n, err := r.store.(store.Archiver).Restore(r.t.Context(), bytes.NewReader(backup), nil); err != nil || n != want {
 		r.t.Fatalf("%d sessions were restored, want %d: %v", n, want, err)
 	}
 }
@@ -127,7 +128,7 @@ func testArchive(t *testing.T, r *rig) {
 		check(t)
 	}
 	t.Run("into a store that has something", func(t *testing.T) {
-		if n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup)); n != 0 || !errors.Is(err, store.ErrNotEmpty) {
+		if n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup), nil); n != 0 || !errors.Is(err, store.ErrNotEmpty) {
 			t.Fatalf("%d were restored: %v", n, err)
 		}
 		check(t)
@@ -179,7 +180,7 @@ func testBadArchives(t *testing.T, r *rig) {
 	o := r.other(t)
 	refused := func(what string, bad []byte) {
 		t.Helper()
-		n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(bad))
+		n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(bad), nil)
 		if n != 0 || !errors.Is(err, store.ErrBadBackup) {
 			t.Fatalf("%s: %d were restored: %v", what, n, err)
 		}
@@ -188,6 +189,16 @@ func testBadArchives(t *testing.T, r *rig) {
 				t.Fatalf("%s: it has left %v, %v", what, info, err)
 			}
 		}
+	}
+	wrong := errors.New("not like that")
+	n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup), func(key store.Key, rec *store.Record) error {
+		if key.Manager == "cart" && len(rec.Data) > 1000 {
+			return wrong
+		}
+		return nil
+	})
+	if n != 0 || !errors.Is(err, store.ErrBadBackup) || !errors.Is(err, wrong) || !strings.Contains(err.Error(), "cart") {
+		t.Fatalf("what the caller refuses: %d, %v", n, err)
 	}
 	refused("nothing", nil)
 	refused("another file", bytes.Repeat([]byte("another file "), 1000))
@@ -202,7 +213,7 @@ func testBadArchives(t *testing.T, r *rig) {
 	}
 	refused("cut off at the end", backup[:len(backup)-1])
 	broken := errors.New("broken")
-	if _, err := o.store.(store.Archiver).Restore(t.Context(), io.MultiReader(bytes.NewReader(backup[:len(backup)/2]), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+	if _, err := o.store.(store.Archiver).Restore(t.Context(), io.MultiReader(bytes.NewReader(backup[:len(backup)/2]), iotest.ErrReader(broken)), nil); !errors.Is(err, broken) {
 		t.Fatalf("got %v", err)
 	}
 	if err := a.Backup(t.Context(), brokenWriter{broken}); !errors.Is(err, broken) {

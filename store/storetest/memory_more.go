@@ -136,7 +136,7 @@ type archive struct {
 }
 
 // Restore implements store.Archiver.
-func (m *Memory) Restore(ctx context.Context, r io.Reader) (int64, error) {
+func (m *Memory) Restore(ctx context.Context, r io.Reader, check store.CheckRecord) (int64, error) {
 	leave, err := m.enter(ctx, "restore", store.Key{})
 	if err != nil {
 		return 0, err
@@ -156,6 +156,14 @@ func (m *Memory) Restore(ctx context.Context, r io.Reader) (int64, error) {
 	}
 	if len(m.records)+len(m.letters) > 0 {
 		return 0, store.ErrNotEmpty
+	}
+	for key, rec := range a.Records {
+		if check == nil {
+			break
+		}
+		if err := check(key, &rec); err != nil {
+			return 0, fmt.Errorf("%w: %s of manager %q: %w", store.ErrBadBackup, key.ID, key.Manager, err)
+		}
 	}
 	m.records, m.letters, m.filed = a.Records, a.Letters, max(a.Filed, m.filed)
 	if m.records == nil {

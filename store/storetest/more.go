@@ -159,7 +159,7 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 	if a, ok := s.(store.Archiver); ok {
 		all["backup"] = func(ctx context.Context) error { return a.Backup(ctx, io.Discard) }
 		all["restore"] = func(ctx context.Context) error {
-			_, err := a.Restore(ctx, strings.NewReader(""))
+			_, err := a.Restore(ctx, strings.NewReader(""), nil)
 			return err
 		}
 	}
