@@ -13,7 +13,7 @@ import (
 // them. What several stores have, during a move from one to another, is added
 // up. What a store cannot tell is left out.
 type gauges struct {
-	streams, locks                     *prometheus.Desc
+	live, streams, locks               *prometheus.Desc
 	lag, waiting, dead                 *prometheus.Desc
 	disk, free, cached, swept, damaged *prometheus.Desc
 	writable, reserve                  *prometheus.Desc
@@ -27,6 +27,7 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName("caddy", "sessions", name), help, labels, nil)
 	}
 	return &gauges{
+		live:     desc("live", "Sessions that are stored, those included that have expired and are not swept yet.", "manager"),
 		streams:  desc("open_streams", "WebSockets and event streams that end with their session."),
 		locks:    desc("locks_held", "Sessions whose lock a request has."),
 		lag:      desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
@@ -44,7 +45,7 @@ func newGauges() *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.writable, g.reserve} {
+	for _, d := range []*prometheus.Desc{g.live, g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.writable, g.reserve} {
 		to <- d
 	}
 }
@@ -59,6 +60,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	tell := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
+	}
+	for manager, n := range liveSessions(all) {
+		tell(g.live, prometheus.GaugeValue, float64(n), manager)
 	}
 	tell(g.streams, prometheus.GaugeValue, float64(streams))
 	tell(g.locks, prometheus.GaugeValue, float64(locks))
@@ -98,6 +102,27 @@ func openDatabases() (all []*database) {
 		return true
 	})
 	return all
+}
+
+// liveSessions counts sessions by manager, if the stores can tell.
+func liveSessions(all []*database) map[string]int64 {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	sum := make(map[string]int64)
+	for _, db := range all {
+		counter, ok := db.store.(store.Counter)
+		if !ok {
+			continue
+		}
+		counts, err := counter.Counts(ctx)
+		if err != nil {
+			continue // the store tells of its troubles itself
+		}
+		for _, c := range counts {
+			sum[c.Manager] += c.Sessions
+		}
+	}
+	return sum
 }
 
 // backlogs returns what waits, by listener: those that are configured, and

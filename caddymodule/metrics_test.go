@@ -242,3 +242,16 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 		t.Error("no store tells of itself")
 	}
 }
+
+// TestLiveSessionsAreCounted by manager.
+func TestLiveSessionsAreCounted(t *testing.T) {
+	s := newSite(t)
+	s.load(s.config("", "metrics", "handle /metrics {\nmetrics\n}\nhandle /a {\nsession a\nreverse_proxy "+app(t, counter)+"\n}\nhandle {\nsession b\nreverse_proxy "+app(t, counter)+"\n}"))
+	for _, path := range []string{"/a", "/a", "/b"} {
+		s.visitor().get(path)
+	}
+	values, _ := s.visitor().scrape()
+	if a, b := values[`caddy_sessions_live{manager="a"}`], values[`caddy_sessions_live{manager="b"}`]; a != 2 || b != 1 {
+		t.Errorf("%v of a, %v of b", a, b)
+	}
+}
