@@ -21,6 +21,9 @@ const (
 	maxSelection           = 4 << 10 // of a body that names a principal
 )
 
+// noSuchManager tells that no manager of that name is configured, nor has left sessions.
+const noSuchManager = "there is no such manager"
+
 func badRequest(format string, args ...any) *adminProblem {
 	return problemOf(http.StatusBadRequest, fmt.Sprintf(format, args...))
 }
@@ -163,7 +166,7 @@ func (c *adminCall) manager() (string, error) {
 			return id, nil
 		}
 	}
-	return "", problemOf(http.StatusNotFound, "there is no such manager")
+	return "", problemOf(http.StatusNotFound, noSuchManager)
 }
 
 // key reads manager and session of the path.

@@ -124,7 +124,7 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 		return finish(cmd, usageError("there is no command %q; --help shows which there are", args[0]))
 	}
 	for _, s := range []subcommand{
-		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
+		c.listCommand(), c.findCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
 		c.statsCommand(), c.healthCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
 	} {
 		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, DisableFlagParsing: s.ids}

@@ -25,8 +25,9 @@ type adminClient struct {
 }
 
 func newAdminClient(address string) (*adminClient, error) {
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.PortRangeSize() > 1 || parsed.IsFdNetwork() {
+	plainAddress := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	parsed, err := caddy.ParseNetworkAddress(plainAddress)
+	if err != nil || parsed.PortRangeSize() > 1 || parsed.IsFdNetwork() || !parsed.IsUnixNetwork() && parsed.StartPort == 0 {
 		return nil, usageError("%q is no address of an admin endpoint, such as localhost:2019 or unix//run/caddy.sock", address)
 	}
 	c := &adminClient{address: address, base: "http://" + parsed.JoinHostPort(0), unix: parsed.IsUnixNetwork()}

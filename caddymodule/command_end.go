@@ -46,23 +46,45 @@ next request; open WebSockets and event streams are closed.
 }
 
 func (c *cli) purgeCommand() subcommand {
-	var yes bool
+	var yes, dry bool
 	return subcommand{
-		use: "purge <manager> --yes", short: "Ends all sessions of a manager", least: 1, most: 1,
+		use: "purge <manager> (--yes | --dry-run)", short: "Ends all sessions of a manager", least: 1, most: 1,
 		long: `
 Ends all sessions of one manager: everybody is signed out. For a manager that
 is not configured any more it removes what it has left behind.
 `,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().BoolVar(&yes, "yes", false, "Yes, all of them")
+			cmd.Flags().BoolVar(&dry, "dry-run", false, "Say how many there are, and end none")
 		},
 		run: func(ctx context.Context, args []string) error {
-			if !yes {
-				return usageError("purge ends all sessions of %s; say --yes if that is meant", args[0])
+			if !yes || dry {
+				return c.wouldPurge(ctx, args[0], dry)
 			}
 			return c.end(ctx, adminRequest{method: http.MethodDelete, path: sessionsPath(args[0]) + "?all=true"})
 		},
 	}
+}
+
+// wouldPurge says how many sessions a purge would end.
+func (c *cli) wouldPurge(ctx context.Context, manager string, dry bool) error {
+	sessions := "all sessions"
+	if client, err := c.client(); err == nil {
+		managers, err := client.managers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range managers {
+			if m.ID == manager && m.Sessions != nil {
+				sessions = count(*m.Sessions, "session")
+			}
+		}
+	}
+	if !dry {
+		return usageError("purge ends %s of %s; say --yes if that is meant", sessions, plain(manager))
+	}
+	fmt.Fprintf(c.out, "would end %s of %s\n", sessions, plain(manager))
+	return nil
 }
 
 // end makes a request that ends sessions, and says how many.

@@ -2,7 +2,10 @@ package caddymodule
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +16,7 @@ import (
 func (c *cli) lettersCommand() subcommand {
 	var limit int
 	var cursor string
+	var all bool
 	return subcommand{
 		use: "dead-letters", short: "Lists what listeners could not be told",
 		long: `
@@ -21,12 +25,16 @@ any more, the oldest first. What they tell of is kept; "retry" tries again.
 `,
 		flags: func(cmd *cobra.Command) {
 			cmd.Flags().IntVar(&limit, "limit", defaultLimit, "How many")
-			cmd.Flags().StringVar(&cursor, "cursor", "", "Where to go on: `next` of the list before")
+			cmd.Flags().StringVar(&cursor, "cursor", "", "Where to go on: what the list before has printed at its end")
+			cmd.Flags().BoolVar(&all, "all", false, "All of them")
 		},
 		run: func(ctx context.Context, _ []string) error {
 			client, err := c.client()
 			if err != nil {
 				return err
+			}
+			if all {
+				return c.allLetters(ctx, client)
 			}
 			q := url.Values{"limit": {strconv.Itoa(limit)}}
 			if cursor != "" {
@@ -45,6 +53,51 @@ any more, the oldest first. What they tell of is kept; "retry" tries again.
 			}
 			return c.printLetters(answer.Letters, answer.Next)
 		},
+	}
+}
+
+// allLetters prints page by page.
+func (c *cli) allLetters(ctx context.Context, client *adminClient) error {
+	var letters []letterView
+	for l, err := range client.letters(ctx) {
+		if err != nil {
+			return err
+		}
+		letters = append(letters, l)
+	}
+	if !c.json {
+		return c.printLetters(letters, "")
+	}
+	text, err := json.Marshal(map[string]any{"dead_letters": letters})
+	if err == nil {
+		fmt.Fprintf(c.out, "%s\n", text)
+	}
+	return err
+}
+
+// letters asks for all dead letters, page by page. An error ends them.
+func (c *adminClient) letters(ctx context.Context) iter.Seq2[letterView, error] {
+	return func(yield func(letterView, error) bool) {
+		q := url.Values{"limit": {strconv.Itoa(maxLimit)}}
+		for {
+			var page struct {
+				Letters []letterView `json:"dead_letters"`
+				Next    string
+			}
+			if err := c.read(ctx, adminRequest{method: http.MethodGet, path: "/sessions/dead-letters?" + q.Encode()}, &page); err != nil {
+				yield(letterView{}, err)
+				return
+			}
+			for _, l := range page.Letters {
+				if !yield(l, nil) {
+					return
+				}
+			}
+			if page.Next == "" {
+				return
+			}
+			q.Set("cursor", page.Next)
+		}
 	}
 }
 
@@ -73,9 +126,39 @@ func (c *cli) printLetters(letters []letterView, next string) error {
 }
 
 func (c *cli) retryCommand() subcommand {
+	var listener string
+	var all bool
 	return subcommand{
-		use: "retry <letter>...", short: "Tells listeners again what they could not be told", least: 1, most: maxLimit,
+		use: "retry (<letter>... | --listener <name> | --all)", short: "Delivers dead letters again", most: maxLimit,
+		long: `
+Has dead letters delivered again, at once: those that are named, those of one
+listener, or all there are now.
+`,
+		flags: func(cmd *cobra.Command) {
+			cmd.Flags().StringVar(&listener, "listener", "", "All of this listener")
+			cmd.Flags().BoolVar(&all, "all", false, "All of them")
+		},
 		run: func(ctx context.Context, args []string) error {
+			if ways := min(len(args), 1) + min(len(listener), 1); all && ways > 0 || !all && ways != 1 {
+				return usageError("name dead letters, or --listener, or --all, and one of these alone")
+			}
+			if len(args) == 0 {
+				client, err := c.client()
+				if err != nil {
+					return err
+				}
+				for l, err := range client.letters(ctx) { // before any is retried: it may be dead again soon
+					if err != nil {
+						return err
+					}
+					if all || l.Listener == listener {
+						args = append(args, l.ID)
+					}
+				}
+				if len(args) == 0 {
+					return &commandError{exitNothing, errors.New("no dead letter matches")}
+				}
+			}
 			return c.eachLetter(ctx, args, http.MethodPost, "/retry", "is tried again")
 		},
 	}

@@ -41,7 +41,7 @@ end if that stays so.
 			cmd.Flags().StringVar(&l.principal, "principal", "", "Only sessions that this principal is signed in to")
 			cmd.Flags().StringVar(&l.order, "order", "created", "created: the newest first; expires: the next to end first")
 			cmd.Flags().IntVar(&l.limit, "limit", defaultLimit, "How many sessions")
-			cmd.Flags().StringVar(&l.cursor, "cursor", "", "Where to go on: `next` of the list before, as --json shows it")
+			cmd.Flags().StringVar(&l.cursor, "cursor", "", "Where to go on: the next of the list before, as --json shows it")
 			cmd.Flags().BoolVar(&l.all, "all", false, "All sessions")
 		},
 		run: func(ctx context.Context, args []string) error {
@@ -56,7 +56,7 @@ end if that stays so.
 				return c.listManagers(ctx, client)
 			}
 			l.manager = args[0]
-			return c.list(ctx, client, l)
+			return client.unknownManager(ctx, l.manager, c.list(ctx, client, l))
 		},
 	}
 }
@@ -200,7 +200,7 @@ Shows what is known of one session; with --data its data, too, if the option
 			}
 			var s sessionView
 			if err := client.read(ctx, r, &s); err != nil {
-				return err
+				return client.unknownManager(ctx, args[0], err)
 			}
 			return c.printSession(args[0], s)
 		},

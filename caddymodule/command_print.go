@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/dustin/go-humanize"
+	"golang.org/x/term"
 )
 
 // table returns a writer of lines with tabs between columns, to be flushed.
@@ -143,6 +144,5 @@ func isTerminal(w any) bool {
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return term.IsTerminal(int(f.Fd()))
 }

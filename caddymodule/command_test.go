@@ -103,17 +103,25 @@ func TestCommandPrints(t *testing.T) {
 		"GET /sessions/stats": `{"store":{"batches":3,"writes":1200,"damaged":1,"swept":5,"cache_bytes":1048576,"disk_bytes":5242880,"free_bytes":0,"swept_through":1700000000},` +
 			`"managers":[{"id":"shop","sessions":2,"configured":true,"opened":12000,"commits":30,"problems":1,"removed_headers":4}],"streams":1,"locks":{"held":2,"waiting":1},` +
 			`"listeners":[{"name":"left","waiting":12000,"dead":0,"oldest":1700000000,"configured":false},{"name":"mail","waiting":3,"dead":1,"oldest":1700003600,"configured":true}]}`,
-		"GET /sessions/locks":                           `{"locks":[{"manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","method":"GET","path":"/a\u001b[31m","age_seconds":1.234,"waiting":1}]}`,
-		"GET /sessions/dead-letters?limit=100":          `{"dead_letters":[{"id":"0001","listener":"mail","event":"delete","reason":"idle","manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","at":1700003600,"attempts":9,"error":"500"}],"next":"xyz"}`,
-		"GET /sessions/dead-letters?cursor=xyz&limit=1": `{"dead_letters":[]}`,
-		"POST /sessions/dead-letters/0001/retry":        `{"id":"0001"}`,
-		"POST /sessions/dead-letters/..%2Fbackup/retry": `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
-		"DELETE /sessions/dead-letters/0001":            `{"id":"0001"}`,
-		"DELETE /sessions/dead-letters/..%2Fbackup":     `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
-		"DELETE /sessions/backlog?listener=left":        `{"discarded":12000}`,
-		"DELETE /sessions/backlog?listener=a%26b":       `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"nothing waits for a listener of that name"}`,
-		"DELETE /sessions/backlog?listener=mail":        `409 {"type":"about:blank","title":"Conflict","status":409,"detail":"the listener mail is configured"}`,
-		"POST /sessions/restore":                        `409 {"type":"urn:sessionproxy:not-empty","title":"Conflict","status":409,"detail":"the session store is not empty"}`,
+		"GET /sessions/locks":                                        `{"locks":[{"manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","method":"GET","path":"/a\u001b[31m","age_seconds":1.234,"waiting":1}]}`,
+		"GET /sessions/managers/left/sessions?limit=1000":            `{"sessions":[]}`,
+		"GET /sessions/managers/shop/sessions?limit=1000":            `{"sessions":[` + oneSession + `],"next":"abc"}`,
+		"GET /sessions/managers/shop/sessions?cursor=abc&limit=1000": `{"sessions":[` + evilSession + `]}`,
+		"GET /sessions/dead-letters?limit=1000":                      `{"dead_letters":[{"id":"0001","listener":"mail","event":"delete","manager":"shop","session":"x","attempts":9},{"id":"0002","listener":"audit","event":"save","manager":"shop","session":"y","attempts":9}],"next":"xyz"}`,
+		"GET /sessions/dead-letters?cursor=xyz&limit=1000":           `{"dead_letters":[{"id":"0003","listener":"mail","event":"save","manager":"shop","session":"z","attempts":9}]}`,
+		"POST /sessions/dead-letters/0002/retry":                     `{"id":"0002"}`,
+		"POST /sessions/dead-letters/0003/retry":                     `{"id":"0003"}`,
+		"GET /sessions/health":                                       `503 {"writable":false,"reason":"the disk is full"}`,
+		"GET /sessions/dead-letters?limit=100":                       `{"dead_letters":[{"id":"0001","listener":"mail","event":"delete","reason":"idle","manager":"shop","session":"AwAAAAAAAAAAAAAAAAAA_w","at":1700003600,"attempts":9,"error":"500"}],"next":"xyz"}`,
+		"GET /sessions/dead-letters?cursor=xyz&limit=1":              `{"dead_letters":[]}`,
+		"POST /sessions/dead-letters/0001/retry":                     `{"id":"0001"}`,
+		"POST /sessions/dead-letters/..%2Fbackup/retry":              `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
+		"DELETE /sessions/dead-letters/0001":                         `{"id":"0001"}`,
+		"DELETE /sessions/dead-letters/..%2Fbackup":                  `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"there is no such dead letter"}`,
+		"DELETE /sessions/backlog?listener=left":                     `{"discarded":12000}`,
+		"DELETE /sessions/backlog?listener=a%26b":                    `404 {"type":"about:blank","title":"Not Found","status":404,"detail":"nothing waits for a listener of that name"}`,
+		"DELETE /sessions/backlog?listener=mail":                     `409 {"type":"about:blank","title":"Conflict","status":409,"detail":"the listener mail is configured"}`,
+		"POST /sessions/restore":                                     `409 {"type":"urn:sessionproxy:not-empty","title":"Conflict","status":409,"detail":"the session store is not empty"}`,
 	}}
 	server := httptest.NewServer(fake)
 	defer server.Close()
@@ -133,12 +141,13 @@ func TestCommandPrints(t *testing.T) {
 		"ls", "ls --json", "ls shop", "ls shop --json", "ls shop --limit 1 --order expires", "ls shop --limit 1 --order expires --json", "ls shop --all", "ls shop --all --json",
 		"ls shop --principal alice", "ls empty", "ls empty --json", "ls other", "ls --principal alice", "ls shop --limit 0", "ls shop more", "ls --no-such-flag",
 		"show shop AwAAAAAAAAAAAAAAAAAA_w", "show shop AwAAAAAAAAAAAAAAAAAA_w --data", "show shop AwAAAAAAAAAAAAAAAAAA_w --json", "show left AwAAAAAAAAAAAAAAAAAA_w --data",
-		"show a/b ?x", "show shop",
+		"show a/b ?x", "show shop", "find alice", "find alice --json", "find", "health",
 		"revoke shop AwAAAAAAAAAAAAAAAAAA_w", "revoke shop --principal alice", "revoke shop --principal alice --except AwAAAAAAAAAAAAAAAAAA_w --json",
 		"revoke empty --principal alice", "revoke shop", "revoke shop x --principal alice", "revoke shop --except x",
-		"purge left", "purge left --yes", "purge shop --yes",
+		"purge left", "purge left --dry-run", "purge left --yes", "purge shop --yes",
 		"stats", "stats --json", "top --once", "top --once --json", "top --interval 1ms",
-		"dead-letters", "dead-letters --limit 1 --cursor xyz", "retry 0001", "retry ../backup", "restore -",
+		"dead-letters", "dead-letters --limit 1 --cursor xyz", "dead-letters --all", "dead-letters --all --json",
+		"retry 0001", "retry ../backup", "retry --all", "retry --listener mail", "retry --listener nobody", "retry --all 0001", "retry", "restore -",
 		"discard 0001", "discard 0001 ../backup --json", "discard", "discard 0001 --listener left", "discard 0001 --yes", "discard --yes",
 		"discard --listener left", "discard --listener left --yes", "discard --listener left --yes --json", "discard --listener a&b --yes", "discard --listener mail --yes",
 		"restore testdata/no-such-file", "backup", "no-such-command", "doctor --upstream x",
@@ -486,6 +495,20 @@ func TestCaddyExit(t *testing.T) {
 		}
 		if got != want || cmd.SilenceErrors != (err != nil) {
 			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
+}
+
+// TestAddressesOfTheAdminEndpoint takes what people write, and refuses what
+// would lead to port 0.
+func TestAddressesOfTheAdminEndpoint(t *testing.T) {
+	for address, base := range map[string]string{
+		"localhost:2019": "http://localhost:2019", "http://127.0.0.1:2019": "http://127.0.0.1:2019", "http://localhost:2019/": "http://localhost:2019",
+		"unix//run/caddy.sock": "http://127.0.0.1", "localhost": "", "http://localhost": "", "localhost:2019-2020": "", "": "",
+	} {
+		c, err := newAdminClient(address)
+		if (err == nil) != (base != "") || err == nil && c.base != base {
+			t.Errorf("%q: %+v, %v", address, c, err)
 		}
 	}
 }
