@@ -131,6 +131,7 @@ func (k *call) commit() error {
 	if err := k.x.use(k.r.Context(), false, k.allowed); err != nil {
 		return err
 	}
+	k.patient()
 	if err := k.x.commitEarly(k.r.Context()); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 		}
 	}
 	changes.Carries = w.r.Context().Err() == nil
-	ctx, cancel := commitContext(w.r)
+	ctx, cancel := w.h.commitContext(w.r)
 	defer cancel()
 	return w.x.commit(ctx, changes)
 }

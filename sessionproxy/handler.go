@@ -138,6 +138,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	}
 	o.request.ReadOnly = h.ReadOnly != nil && h.ReadOnly(r)
 	o.request.Passive = h.Passive != nil && h.Passive(r)
+	o.request.LockLate = isBeside(r)
 	o.request.Holder = session.Holder{Method: r.Method, Path: r.URL.Path}
 	switch {
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
@@ -242,6 +243,11 @@ func (w *writer) inject(header http.Header, s *session.Session) (size int) {
 
 // commitContext outlives the client: what the app answered is stored even if
 // nobody is there to read the answer.
-func commitContext(r *http.Request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(r.Context()), commitTimeout)
+// It may have to wait for the session's lock before.
+func (h *Handler) commitContext(r *http.Request) (context.Context, context.CancelFunc) {
+	limit := commitTimeout
+	if policy := h.Manager.Policy(); policy.Locking == session.Serialized {
+		limit += policy.Wait
+	}
+	return context.WithTimeout(context.WithoutCancel(r.Context()), limit)
 }

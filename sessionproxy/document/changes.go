@@ -201,32 +201,36 @@ func editsSize(edits []edit) (n int) {
 // Overlaps reports whether the two sets of changes edit one place
 // differently: what both set or remove, or what one replaces and the other
 // changes inside. The same edit on both sides does not count.
-func (c Changes) Overlaps(o Changes) bool { return overlap(c.edits, o.edits) }
+func (c Changes) Overlaps(o Changes) bool { return overlap(c.edits, o.edits, false) }
 
-func overlap(a, b []edit) bool {
+// Meets is Overlaps where the same edit on both sides counts, too: two that
+// have computed the same number from what they read have lost one update.
+func (c Changes) Meets(o Changes) bool { return overlap(c.edits, o.edits, true) }
+
+func overlap(a, b []edit, same bool) bool {
 	finder := newFinder(b)
 	for i := range a {
 		j := finder.find(a[i].name)
 		if j < 0 {
 			continue
 		}
-		if a[i].overlaps(&b[j]) {
+		if a[i].overlaps(&b[j], same) {
 			return true
 		}
 	}
 	return false
 }
 
-func (e *edit) overlaps(o *edit) bool {
+func (e *edit) overlaps(o *edit, same bool) bool {
 	switch {
 	case e.within && o.within:
-		return overlap(e.inside, o.inside)
+		return overlap(e.inside, o.inside, same)
 	case e.within && isObject(o.set):
-		return overlap(e.inside, diffEdits(emptyObject, o.set)) // the other made the object that this one fills
+		return overlap(e.inside, diffEdits(emptyObject, o.set), same) // the other made the object that this one fills
 	case o.within && isObject(e.set):
-		return overlap(diffEdits(emptyObject, e.set), o.inside)
+		return overlap(diffEdits(emptyObject, e.set), o.inside, same)
 	case e.within != o.within:
 		return true
 	}
-	return (e.set == nil) != (o.set == nil) || !bytes.Equal(e.set, o.set)
+	return same || (e.set == nil) != (o.set == nil) || !bytes.Equal(e.set, o.set)
 }

@@ -57,6 +57,7 @@ func (s *Session) another() (*Session, error) {
 	n := &Session{
 		m: s.m, store: st, local: local, borrowed: true, readOnly: s.readOnly, passive: s.passive,
 		key: s.key, cred: s.cred, state: s.state, attempt: s.attempt, holder: s.holder, traced: s.traced, late: s.late && !s.created,
+		lockLate: s.lockLate,
 	}
 	if s.created {
 		n.state = Active

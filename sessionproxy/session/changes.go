@@ -222,6 +222,13 @@ func (c *Changes) merged(shown, newer []byte, maxSize int) ([]byte, error) {
 	return doc, fits(doc, newer, maxSize)
 }
 
+// meets reports whether the changes, additions aside, edit a place that others
+// have edited between shown and newer, even if both made the same of it.
+func (c *Changes) meets(shown, newer []byte, maxSize int) bool {
+	ours, _, err := c.apart(shown, maxSize)
+	return err == nil && document.Diff(shown, ours).Meets(document.Diff(shown, newer))
+}
+
 // overwrites reports whether these changes undo something that others wrote
 // between shown and newer.
 func (c *Changes) overwrites(shown, newer []byte, maxSize int) bool {

@@ -53,7 +53,7 @@ func (o Outcome) Then(later Outcome) Outcome {
 // Commit ends the handle and writes what is staged and then the changes, all
 // or nothing. When it returns without an error they are as durable as the store promises.
 //
-// Errors wrap ErrConflict, ErrGone, ErrReadOnly, ErrTooLarge, ErrBadWrite,
+// Errors wrap ErrConflict, ErrGone, ErrLocked (of Request.LockLate), ErrReadOnly, ErrTooLarge, ErrBadWrite,
 // ErrPrincipalLimit, ErrUnavailable or ErrObsolete; nothing was changed then, save that after
 // ErrUnavailable because of an unconfirmed write it may have been.
 func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error) {
@@ -76,6 +76,11 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 	}
 	if err := s.refuses(&c); err != nil {
 		return Outcome{}, err
+	}
+	if s.lockLate && !s.locked && s.exists() && c.Writes() {
+		if err := s.lock(ctx, false); err != nil {
+			return Outcome{}, err
+		}
 	}
 	switch {
 	case s.late && !c.Writes() || s.state == Unavailable:

@@ -104,6 +104,10 @@ type Request struct {
 	Passive bool
 	// Exclusive takes the session's lock whatever the policy.
 	Exclusive bool
+	// LockLate opens a session that is serialized without its lock: a commit
+	// that writes takes the lock then, and what others have committed in
+	// between is never overwritten.
+	LockLate bool
 	// Attempt counts the openings for one request; zero means the first.
 	Attempt int
 	// Holder is shown to operators while the request has the lock.
@@ -133,6 +137,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 	s := &Session{
 		m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive,
 		attempt: max(r.Attempt, 1), holder: r.Holder, traced: t.followed(),
+		lockLate: r.LockLate && !r.Exclusive && m.policy.Locking == Serialized,
 	}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()

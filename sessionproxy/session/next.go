@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -82,7 +83,9 @@ func (s *Session) dataOn(c *Changes, current *store.Record) ([]byte, error) {
 		return nil, tooMuchRework()
 	case s.m.policy.Locking == Lossy, c.onlyAdds(): // additions commute, and who is signed in has nothing to do with the data
 		return c.reapplied(shown, current.Data, maxSize)
-	case s.m.policy.Locking == Optimistic && s.m.policy.Merge:
+	case s.lockLate && c.meets(shown, current.Data, maxSize):
+		return nil, fmt.Errorf("%w: another request has changed the same place since this one was opened without the lock", ErrConflict)
+	case s.lockLate, s.m.policy.Locking == Optimistic && s.m.policy.Merge:
 		return c.merged(shown, current.Data, maxSize)
 	}
 	return nil, ErrConflict

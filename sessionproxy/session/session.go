@@ -39,6 +39,7 @@ type Session struct {
 	holder      Holder // shown while the request has the lock
 	readOnly    bool
 	passive     bool // the request is no activity
+	lockLate    bool // the lock is taken by a commit that writes, not by the opening
 	late        bool // of a late tab: see ticketState
 	renewTicket bool
 	shortened   bool // the timeouts of the stored record are longer than the policy's
@@ -78,8 +79,10 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	}
 	s.cred = creds[0]
 	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
-	if err := s.lock(ctx, r.Exclusive); err != nil {
-		return err
+	if !s.lockLate {
+		if err := s.lock(ctx, r.Exclusive); err != nil {
+			return err
+		}
 	}
 	rec, err := s.load(ctx)
 	now := s.m.now()
