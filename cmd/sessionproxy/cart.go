@@ -32,6 +32,7 @@ func newCart() http.Handler {
 	page := parsePage("cart.html")
 	mux := http.NewServeMux()
 	sign(mux)
+	notFound(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		s := readSession(r)
 		items := readCart(s)

@@ -43,13 +43,33 @@ Sessions are kept in the directory, and are still there at the next start.
 type demoSite struct {
 	Listen, Dir            string
 	Index, Guestbook, Cart string // addresses of the apps
+	Admin                  string // of the operator's commands
 }
 
-// caddyfile is the whole configuration; it is shown on the demo's first page.
+// pasteable is the configuration for apps of one's own, on the ports of the README.
+func (d demoSite) pasteable() string {
+	return fmt.Sprintf(`http://%s {
+	handle_path /guestbook/* {
+		session guestbook
+		reverse_proxy 127.0.0.1:3001
+	}
+	handle_path /cart/* {
+		session cart
+		reverse_proxy 127.0.0.1:3002
+	}
+	handle {
+		session off
+		reverse_proxy 127.0.0.1:3000
+	}
+}
+`, d.Listen)
+}
+
+// caddyfile is the configuration that the demo runs.
 func (d demoSite) caddyfile() string {
 	host, port, _ := net.SplitHostPort(d.Listen) // checked by free
 	return fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	auto_https off
 	log {
@@ -58,6 +78,7 @@ func (d demoSite) caddyfile() string {
 	sessions {
 		store badger %q
 		endpoint off
+		admin_data on
 	}
 }
 
@@ -76,7 +97,7 @@ http://:%s {
 		reverse_proxy %s
 	}
 }
-`, filepath.Join(d.Dir, "sessions"), port, host, d.Guestbook, d.Cart, d.Index)
+`, d.Admin, filepath.Join(d.Dir, "sessions"), port, host, d.Guestbook, d.Cart, d.Index)
 }
 
 func runDemo(flags caddycmd.Flags) (int, error) {
@@ -88,12 +109,13 @@ func runDemo(flags caddycmd.Flags) (int, error) {
 	}
 	site := demoSite{Listen: flags.String("listen"), Dir: dir}
 	if flags.Bool("print-config") {
-		site.Index, site.Guestbook, site.Cart = "127.0.0.1:3000", "127.0.0.1:3001", "127.0.0.1:3002"
-		fmt.Print(site.caddyfile())
+		fmt.Print(site.pasteable())
 		return caddy.ExitCodeSuccess, nil
 	}
 	if err := site.run(ctx); err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		// Caddy would log it as a line of JSON; the rest of the demo is prose.
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(caddy.ExitCodeFailedStartup)
 	}
 	return caddy.ExitCodeSuccess, nil
 }
@@ -109,7 +131,7 @@ func (d demoSite) run(ctx context.Context) error {
 	}{
 		{&d.Guestbook, newGuestbook()},
 		{&d.Cart, newCart()},
-		{&d.Index, indexPage(func() string { return d.caddyfile() })},
+		{&d.Index, indexPage(d.pasteable(), func() string { return d.Admin })},
 	} {
 		server, address, err := serveApp(ctx, app.handler)
 		if err != nil {
@@ -117,6 +139,10 @@ func (d demoSite) run(ctx context.Context) error {
 		}
 		defer server.Close()
 		*app.address = address
+	}
+	var err error
+	if d.Admin, err = freeLoopback(ctx); err != nil {
+		return err
 	}
 	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(d.caddyfile()), map[string]any{"filename": "demo"})
 	if err != nil {
@@ -139,10 +165,14 @@ func (d demoSite) run(ctx context.Context) error {
   Sign the book, fill the cart, stop the demo and start it again: all is
   still there. Sign out of one: the other does not notice.
 
+  Look behind the curtain, in another terminal:
+    sessionproxy sessions top --address %[3]s
+    sessionproxy sessions ls guestbook --address %[3]s
+
   Sessions are kept in %[2]s
   Stop with Ctrl-C.
 
-`, d.Listen, d.Dir)
+`, d.Listen, d.Dir, d.Admin)
 	<-ctx.Done()
 	fmt.Println("stopping")
 	if err := caddy.Stop(); err != nil {
@@ -159,9 +189,18 @@ func (d demoSite) free(ctx context.Context) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", d.Listen)
 	if err != nil {
-		return fmt.Errorf("starting the demo: choose another address with --listen 127.0.0.1:8081, or stop who has this one: %w", err)
+		return fmt.Errorf("starting the demo: %w; choose another address with --listen 127.0.0.1:8081, or stop the process that uses this one", err)
 	}
 	return listener.Close()
+}
+
+// freeLoopback returns an address for the operator's commands.
+func freeLoopback(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("starting the demo's admin endpoint: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 // serveApp serves a sample app on a loopback address of its own.

@@ -78,12 +78,40 @@ func TestChangesComeByPost(t *testing.T) {
 }
 
 func TestCaddyfileAdapts(t *testing.T) {
-	site := demoSite{Listen: "127.0.0.1:8080", Dir: `/tmp/with "quotes" and blanks`, Index: "127.0.0.1:1", Guestbook: "127.0.0.1:2", Cart: "127.0.0.1:3"}
-	config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(site.caddyfile()), nil)
-	if err != nil || len(warnings) > 0 {
-		t.Fatalf("%v %v", warnings, err)
+	site := demoSite{Listen: "127.0.0.1:8080", Dir: `/tmp/with "quotes" and blanks`, Index: "127.0.0.1:1", Guestbook: "127.0.0.1:2", Cart: "127.0.0.1:3", Admin: "127.0.0.1:4"}
+	for _, text := range []string{site.caddyfile(), site.pasteable()} {
+		config, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), nil)
+		if err != nil || len(warnings) > 0 {
+			t.Fatalf("%v %v", warnings, err)
+		}
+		if !strings.Contains(string(config), `"guestbook"`) {
+			t.Fatalf("%s", config)
+		}
 	}
-	if !strings.Contains(string(config), `"guestbook"`) {
-		t.Fatalf("%s", config)
+	for _, own := range []string{"quotes", ":1\n", ":4\n"} {
+		if strings.Contains(site.pasteable(), own) {
+			t.Errorf("%q is of this demo alone: %s", own, site.pasteable())
+		}
+	}
+}
+
+// TestPagesForPeople: the first page tells the operator's address, a page that
+// is not there leads back, and what browsers ask for by themselves is no error.
+func TestPagesForPeople(t *testing.T) {
+	index := indexPage("the config", func() string { return "127.0.0.1:4" })
+	if w := ask(index, "GET", "/", "{}", nil); !strings.Contains(w.Body.String(), "--address 127.0.0.1:4") || !strings.Contains(w.Body.String(), "the config") {
+		t.Errorf("%s", w.Body)
+	}
+	if w := ask(index, "GET", "/favicon.ico", "{}", nil); w.Code != http.StatusNoContent {
+		t.Errorf("the icon: %d", w.Code)
+	}
+	for _, app := range []http.Handler{index, newCart(), newGuestbook()} {
+		if w := ask(app, "GET", "/<nope>", "{}", nil); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "/&lt;nope&gt;") || !strings.Contains(w.Body.String(), `href="/"`) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	w := ask(newCart(), "GET", "/", `{"cart":{}}`, nil)
+	if body := w.Body.String(); !strings.Contains(body, "Session-State: active") || strings.Contains(body, "not yet kept") {
+		t.Errorf("%s", body)
 	}
 }

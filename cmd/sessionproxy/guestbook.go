@@ -21,6 +21,7 @@ func newGuestbook() http.Handler {
 	page := parsePage("guestbook.html")
 	mux := http.NewServeMux()
 	sign(mux)
+	notFound(mux)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		s := readSession(r)
 		render(w, page, map[string]any{"Title": "Guest book", "Session": s, "Entries": readEntries(s), "Other": "../cart/", "OtherName": "cart"})

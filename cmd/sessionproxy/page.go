@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -22,8 +23,12 @@ func parsePage(name string) *template.Template {
 type session struct {
 	ID, State, Principal string
 	JSON                 string // the data, indented for the page
+	Headers              string // all that the proxy has added to the request
 	data                 []byte
 }
+
+// Kept reports whether the proxy keeps the session already.
+func (s session) Kept() bool { return s.State == "active" }
 
 func readSession(r *http.Request) session {
 	s := session{ID: r.Header.Get("Session-Id"), State: r.Header.Get("Session-State"), data: []byte(r.Header.Get("Session-Data"))}
@@ -31,6 +36,11 @@ func readSession(r *http.Request) session {
 	if json.Unmarshal([]byte(r.Header.Get("Session-Meta")), &meta) == nil {
 		s.Principal = meta.Principal
 	}
+	var headers strings.Builder
+	for _, name := range []string{"Session-Id", "Session-State", "Session-Data", "Session-Meta"} {
+		fmt.Fprintf(&headers, "%s: %s\n", name, r.Header.Get(name))
+	}
+	s.Headers = headers.String()
 	var indented bytes.Buffer
 	if json.Indent(&indented, s.data, "", "  ") == nil {
 		s.JSON = plainText(indented.String())
@@ -65,6 +75,10 @@ func setJSON(w http.ResponseWriter, header string, value any) {
 }
 
 func render(w http.ResponseWriter, page *template.Template, data any) {
+	renderStatus(w, http.StatusOK, page, data)
+}
+
+func renderStatus(w http.ResponseWriter, status int, page *template.Template, data any) {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
 		http.Error(w, "the page cannot be shown", http.StatusInternalServerError)
@@ -72,7 +86,16 @@ func render(w http.ResponseWriter, page *template.Template, data any) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'")
+	w.WriteHeader(status)
 	_, _ = body.WriteTo(w)
+}
+
+// notFound answers for every other path of an app.
+func notFound(mux *http.ServeMux) {
+	page := parsePage("notfound.html")
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		renderStatus(w, http.StatusNotFound, page, map[string]any{"Title": "Nothing here", "Path": r.URL.Path})
+	})
 }
 
 // sign handles the two buttons that both apps have. Changes come by POST, and
@@ -114,11 +137,13 @@ func clip(s string, n int) string {
 }
 
 // indexPage explains the demo, and shows its configuration.
-func indexPage(caddyfile func() string) http.Handler {
+func indexPage(config string, admin func() string) http.Handler {
 	page := parsePage("index.html")
 	mux := http.NewServeMux()
+	notFound(mux)
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		render(w, page, map[string]any{"Title": "sessionproxy", "Config": caddyfile()})
+		render(w, page, map[string]any{"Title": "sessionproxy", "Config": config, "Admin": admin()})
 	})
 	return mux
 }
