@@ -189,6 +189,7 @@ func (p *proxy) call(ctx context.Context, method, path, kind, body string) (int,
 	if kind != "" {
 		r.Header.Set("Content-Type", kind)
 	}
+	r.Close = true // a reload ends the connections of the endpoint before it
 	resp, err := p.admin.Do(r)
 	if err != nil {
 		return 0, "", err
