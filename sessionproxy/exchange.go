@@ -162,6 +162,23 @@ func (x *exchange) drop(more bool) {
 	}
 }
 
+// mark notes what is staged before a try.
+func (x *exchange) mark() session.Mark {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.s.Mark()
+}
+
+// unstage drops what a try that was never answered has staged. What was
+// committed early stays.
+func (x *exchange) unstage(to session.Mark) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.open && !x.sent {
+		x.s.UnstageTo(to)
+	}
+}
+
 // committedEarly reports whether something cannot be undone any more.
 func (x *exchange) committedEarly() bool {
 	x.mu.Lock()

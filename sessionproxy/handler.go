@@ -165,6 +165,8 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 		rw.values[4] = h.Endpoint.issue(&rw.capability)
 		defer h.Endpoint.revoke(&rw.capability)
 		r.Header[HeaderEndpoint] = rw.values[4:5:5]
+		app, t := next, &tries{x: &rw.x}
+		next = func(w http.ResponseWriter, r *http.Request) error { return t.tried(w, r, app) }
 	}
 	if h.Observe != nil {
 		h.Observe(r, s)
