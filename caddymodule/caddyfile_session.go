@@ -76,6 +76,7 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		assurance aal1|aal2|aal3
 //		rotate_every <duration> [grace <duration>]
 //		max_per_principal <n> evict_oldest|refuse
+//		bind host
 //		create on_write|always
 //		forward data|endpoint|id
 //		inline_limit <size>
@@ -149,6 +150,7 @@ func (s *Handler) words(h httpcaddyfile.Helper) map[string]func() error {
 			s.MaxPerPrincipal = new(PrincipalLimit)
 			return s.MaxPerPrincipal.parse(d)
 		},
+		"bind":   func() error { return oneArg(d, &s.Bind) },
 		"create": func() error { return oneOf(d, &s.Create, createOnWrite, createAlways) },
 		"inline_limit": func() error {
 			s.InlineLimit = new(int64)

@@ -195,6 +195,7 @@ func (h *Handler) build() error {
 		CookieRemoved: h.warnOfCookie, Misspelt: h.warnOfName, EndsAndWrites: h.warnOfVoidWrites,
 		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
 		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
+		BindHost:   h.Bind == bindHost,
 		EndStreams: h.OnEnd == endClose,
 	}
 	if h.app.endpoint != nil {

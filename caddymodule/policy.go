@@ -77,6 +77,11 @@ type Policy struct {
 	// since `forward` is `endpoint` or InlineLimit is 0.
 	MaxSize int64 `json:"max_size,omitempty"`
 
+	// Bind is `host` to bind tickets to the host that they were issued for: on
+	// a site with many hosts, the ticket of one opens nothing at another. It
+	// does not go with a cookie that has a domain. Default: the manager alone.
+	Bind string `json:"bind,omitempty"`
+
 	// CommitOn says which responses may write: `success` (the default),
 	// those with a status below 500, or `any`.
 	CommitOn string `json:"commit_on,omitempty"`
@@ -86,6 +91,8 @@ type Policy struct {
 	// a session, and refuses their writes.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
 }
+
+const bindHost = "host"
 
 // Locking is the policy for requests that use one session at once.
 type Locking struct {
@@ -236,6 +243,12 @@ func (h *Handler) policy() (session.Policy, error) {
 		if w.is != w.first && w.is != w.second {
 			return p, fmt.Errorf("%s is %s or %s, not %q", w.option, w.first, w.second, w.is)
 		}
+	}
+	if h.Bind != "" && h.Bind != bindHost {
+		return p, fmt.Errorf("bind is host, not %q", h.Bind)
+	}
+	if h.Bind == bindHost && h.Ticket != nil && h.Ticket.Cookie != nil && h.Ticket.Cookie.Domain != "" {
+		return p, errors.New("`bind host` binds a ticket to one host, and `ticket cookie` has a domain, which shares it among hosts: remove one of them")
 	}
 	if *h.InlineLimit < 0 {
 		return p, errors.New("inline_limit must not be negative")

@@ -3,8 +3,10 @@ package sessionproxy
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
@@ -36,16 +38,16 @@ type presented struct {
 // take takes all tickets out of the request, and returns what it presents. The
 // store is not asked.
 func (h *Handler) take(r *http.Request, secure bool) (presented, error) {
-	p, err := h.look(r.Header, secure)
+	p, err := h.look(r.Header, secure, h.scope(r))
 	stripNames(r, h.names)
 	ticket.StripTickets(r.Header, h.keys())
 	return p, err
 }
 
 // look verifies what the carriers find. A cookie is taken out by its carrier.
-func (h *Handler) look(header http.Header, secure bool) (p presented, err error) {
+func (h *Handler) look(header http.Header, secure bool, scope string) (p presented, err error) {
 	var ring *ticket.Ring
-	scope, looked := h.Manager.ID(), 0
+	looked := 0
 	for i, c := range h.Carriers {
 		values := c.Take(header, secure, h.names)
 		if len(values) == 0 {
@@ -75,7 +77,7 @@ func (h *Handler) look(header http.Header, secure bool) (p presented, err error)
 			case err != nil:
 				h.metrics.malformed.Inc()
 			default:
-				p.add(credential(scope, t), i, len(h.Carriers))
+				p.add(credential(h.Manager.ID(), t), i, len(h.Carriers))
 			}
 		}
 	}
@@ -83,6 +85,20 @@ func (h *Handler) look(header http.Header, secure bool) (p presented, err error)
 		h.metrics.ambiguous.Inc()
 	}
 	return p, nil
+}
+
+// scope is what a request's tickets are signed for: the manager, and the host
+// if tickets are bound to it. The host counts as cookies count it: without
+// port, in lower case. No manager's name has a slash.
+func (h *Handler) scope(r *http.Request) string {
+	if !h.BindHost {
+		return h.Manager.ID()
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return h.Manager.ID() + "/" + strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
 // add notes a genuine ticket and the place of its carrier, of so many. One

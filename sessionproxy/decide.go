@@ -115,7 +115,7 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 				return err
 			}
 			t := ticket.Ticket{Number: out.Ticket.Number, Nonce: out.Ticket.Nonce}
-			text = ring.Sign(w.h.Manager.ID(), t)
+			text = ring.Sign(w.scope, t)
 		}
 		c.Set(h, text, w.secure, out.Lifetime)
 		w.ticketed = true

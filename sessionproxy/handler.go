@@ -33,6 +33,8 @@ type Config struct {
 	Endpoint *Endpoint
 	// Restart says when a request is made again after a conflict.
 	Restart Restart
+	// BindHost binds tickets to the host that they were issued for.
+	BindHost bool
 	// EndStreams cuts off WebSockets, event streams and other bodies without
 	// an announced length whose session ends.
 	EndStreams bool
@@ -118,6 +120,7 @@ func NewHandler(c Config) (*Handler, error) {
 type opening struct {
 	request   session.Request
 	secure    bool
+	scope     string // of the tickets
 	presented presented
 	restarts  bool               // a conflict is answered by errAgain
 	cancel    context.CancelFunc // ends the request's work, if it may have to end early
@@ -129,7 +132,7 @@ type opening struct {
 // or the context's when the client left before the session was open.
 func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error {
 	h.count(h.metrics.inbound, stripReserved(r))
-	o := opening{secure: h.Secure(r)}
+	o := opening{secure: h.Secure(r), scope: h.scope(r)}
 	var err error
 	o.presented, err = h.take(r, o.secure)
 	o.request.Credentials = o.presented.creds

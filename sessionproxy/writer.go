@@ -47,6 +47,7 @@ type writer struct {
 	id        store.ID
 	before    []field // the response headers as they were before the app, or without it
 	secure    bool
+	scope     string     // of the tickets
 	attempt   int        // more than 1 after a conflict
 	presented carrierSet // by which the request bore something, good or bad
 	reply     carrierSet // by which a new ticket goes back
@@ -82,7 +83,7 @@ type field struct {
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
 		ResponseWriter: w, r: r, h: h, x: exchange{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
-		secure: o.secure, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts,
+		secure: o.secure, scope: o.scope, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts,
 	}
 	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
