@@ -67,6 +67,9 @@ func (c *cli) printStats(s statsView) error {
 		row(t, "  swept", count(s.Store.Swept, "session"))
 		row(t, "  swept through", clock(s.Store.SweptThrough, c.now()))
 		row(t, "  damaged", count(s.Store.Damaged, "record"))
+		if s.Store.DamagedLogs > 0 {
+			row(t, "  damaged logs", humanize.Comma(s.Store.DamagedLogs))
+		}
 		if err := t.Flush(); err != nil {
 			return err
 		}

@@ -127,6 +127,8 @@ func (d *doctor) checkServer(ctx context.Context) {
 		d.found("store", stateFail, "do as the reason says; it goes on by itself then", "writes are refused: %s", s.Store.Health.Reason)
 	case s.Store == nil:
 		d.found("store", stateSkip, "", "this kind of store tells nothing of itself")
+	case s.Store.DamagedLogs > 0:
+		d.found("store", stateFail, "check the disk, and what removes files from the store's directory; restore a backup if sessions are missed", "%s damaged or missing when the store was opened: acknowledged sessions are lost", count(s.Store.DamagedLogs, "log"))
 	case s.Store.Damaged > 0:
 		d.found("store", stateWarn, "check the disk; restore a backup if sessions are missed", "%s failed the checksum and are gone", count(s.Store.Damaged, "record"))
 	default:

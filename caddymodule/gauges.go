@@ -16,6 +16,7 @@ type gauges struct {
 	live, streams, locks               *prometheus.Desc
 	lag, waiting, dead                 *prometheus.Desc
 	disk, free, cached, swept, damaged *prometheus.Desc
+	logs                               *prometheus.Desc
 	writable, reserve                  *prometheus.Desc
 }
 
@@ -39,13 +40,14 @@ func newGauges() *gauges {
 		swept:    desc("store_swept_total", "Sessions that were found expired and ended."),
 		writable: desc("store_writable", "1 while the session store takes writes, 0 while it refuses them."),
 		reserve:  desc("store_reserve_bytes", "Free disk space below which the session store refuses writes."),
+		logs:     desc("store_damaged_logs", "Logs of the session store that were damaged or missing when it was opened: what was written to them is lost."),
 		damaged:  desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.live, g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.writable, g.reserve} {
+	for _, d := range []*prometheus.Desc{g.live, g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.logs, g.writable, g.reserve} {
 		to <- d
 	}
 }
@@ -81,6 +83,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		tell(g.cached, prometheus.GaugeValue, float64(s.CacheBytes))
 		tell(g.swept, prometheus.CounterValue, float64(s.Swept))
 		tell(g.damaged, prometheus.CounterValue, float64(s.Damaged))
+		tell(g.logs, prometheus.GaugeValue, float64(s.DamagedLogs))
 		if h := s.Health; h != nil {
 			writable := 0.0
 			if h.Writable {
@@ -178,6 +181,7 @@ func statsOf(all []*database) (sum store.Stats, ok bool) {
 		sum.CacheBytes += s.CacheBytes
 		sum.Swept += s.Swept
 		sum.Damaged += s.Damaged
+		sum.DamagedLogs += s.DamagedLogs
 	}
 	return sum, ok
 }

@@ -49,7 +49,7 @@ func TestOperator(t *testing.T) {
 	}{
 		{"show app " + id, 0, "alice@example.org"},
 		{"show app " + id + " --data", 0, `"visits": 1`},
-		{"show other " + id, 3, "no such manager"},
+		{"show other " + id, 3, "there is no manager"},
 		{"show app", 2, "wrong number of arguments"},
 		{"nonsense", 2, "no command"},
 		{"--help", 0, "sessionproxy sessions <command>"},

@@ -120,6 +120,7 @@ type Stats struct {
 	Batches      int64     `json:"batches"`       // transactions written
 	Writes       int64     `json:"writes"`        // operations in them
 	Damaged      int64     `json:"damaged"`       // records that failed their checksum
+	DamagedLogs  int64     `json:"damaged_logs"`  // that were damaged or missing when it was opened: what was written to them is lost
 	Swept        int64     `json:"swept"`         // sessions that were found expired and ended
 	SweptThrough time.Time `json:"swept_through"` // no session that ended before is unswept
 	CacheBytes   int64     `json:"cache_bytes"`   // of memory, for copies of records

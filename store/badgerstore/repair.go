@@ -66,7 +66,7 @@ func (s *Store) reopen(f *fault) error {
 		err = fmt.Errorf("another session store is in %s", s.opts.Dir)
 	}
 	if err == nil {
-		err = errors.Join(s.endRestore(), s.begin())
+		err = errors.Join(s.endRestore(), s.begin(), markInUse(s.opts.Dir))
 	}
 	s.life.Lock()
 	switch now := s.fault.Load(); {
@@ -96,7 +96,7 @@ func (s *Store) closeEngine() error {
 	db := s.db
 	s.db = nil
 	s.space.closing()
-	return errors.Join(guarded(db.Close), s.space.closed())
+	return errors.Join(markClosed(s.opts.Dir), guarded(db.Close), s.space.closed())
 }
 
 // awaitRepair comes before the answer that the outcome of a write is unknown,

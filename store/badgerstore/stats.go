@@ -12,7 +12,7 @@ import (
 // Stats implements store.Reporter.
 func (s *Store) Stats() store.Stats {
 	stats := store.Stats{
-		Batches: s.writer.batches.Load(), Writes: s.writer.writes.Load(), Damaged: s.damaged.Load(),
+		Batches: s.writer.batches.Load(), Writes: s.writer.writes.Load(), Damaged: s.damaged.Load(), DamagedLogs: s.damagedLogs.Load(),
 		Swept: s.swept.Load(), CacheBytes: s.cache.bytes(),
 		DiskBytes: s.disk.used(s.opts.Dir), FreeBytes: s.space.free.Load(), Health: s.health(),
 	}

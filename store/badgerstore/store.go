@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,15 +42,15 @@ type Store struct {
 	isClosing bool
 	repairs   sync.WaitGroup
 
-	isClosed atomic.Bool   // for readers of hot records
-	stop     chan struct{} // closed by Close; ends the upkeep
-	wakeup   chan struct{} // touches have to be written
-	upkeep   sync.WaitGroup
-	closing  func()        // closes ending, once
-	ending   chan struct{} // closed at the begin of Close: what takes long gives up
-	damaged  atomic.Int64
-	swept    atomic.Int64
-	disk     disk
+	isClosed             atomic.Bool   // for readers of hot records
+	stop                 chan struct{} // closed by Close; ends the upkeep
+	wakeup               chan struct{} // touches have to be written
+	upkeep               sync.WaitGroup
+	closing              func()        // closes ending, once
+	ending               chan struct{} // closed at the begin of Close: what takes long gives up
+	damaged, damagedLogs atomic.Int64
+	swept                atomic.Int64
+	disk                 disk
 }
 
 var (
@@ -79,12 +80,16 @@ func Open(o Options) (*Store, error) {
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
 	s.uses.Store(newUses())
 	s.space.begin(&s.opts)
-	var err error
+	faults, err := damagedLogs(o.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening session store %s: %w", o.Dir, explain(err))
+	}
 	if s.db, s.id, err = openDatabase(&s.opts, &s.space); err != nil {
 		return nil, err
 	}
+	s.reportLogs(faults)
 	s.space.look()
-	if err := errors.Join(s.endRestore(), s.begin()); err != nil {
+	if err := errors.Join(s.endRestore(), s.begin(), markInUse(o.Dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
 	}
 	s.writer = newWriter(s)

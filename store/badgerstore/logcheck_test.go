@@ -1,0 +1,149 @@
+package badgerstore
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"pgregory.net/rapid"
+)
+
+// crashed returns the directory of a store as a kill -9 leaves it, with so many
+// sessions, and the log in use.
+func crashed(t *testing.T, sessions int, change func(*Options)) (dir, log string) {
+	t.Helper()
+	s := open(t, t.TempDir(), change)
+	for i := range sessions {
+		create(t, s, keyOf(byte(i)), fmt.Sprintf(`{"n":%d,"fill":%q}`, i, strings.Repeat("x", 200)))
+	}
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(s.opts.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "LOCK")); err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*"+logSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range logs {
+		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+			log = name
+		}
+	}
+	return dir, log
+}
+
+// TestDamagedLogsAreTold: what the engine would drop in silence is counted and
+// logged; what a crash leaves is not.
+func TestDamagedLogsAreTold(t *testing.T) {
+	const sessions = 100
+	key := bytes.Repeat([]byte{7}, 32)
+	for name, tc := range map[string]struct {
+		options func(*Options)
+		damage  func(t *testing.T, log string, b []byte)
+		faults  int64
+		lost    bool // sessions are
+	}{
+		"a kill": {nil, func(*testing.T, string, []byte) {}, 0, false},
+		"a write that was cut off": {nil, func(t *testing.T, log string, b []byte) {
+			end := len(bytes.TrimRight(b, "\x00"))
+			clear(b[end-40:])
+			rewrite(t, log, b)
+		}, 0, true},
+		"a flipped bit": {nil, func(t *testing.T, log string, b []byte) {
+			b[len(bytes.TrimRight(b, "\x00"))/2] ^= 0x10
+			rewrite(t, log, b)
+		}, 1, true},
+		"a flipped bit, encrypted": {func(o *Options) { o.EncryptionKey = key }, func(t *testing.T, log string, b []byte) {
+			b[len(bytes.TrimRight(b, "\x00"))/2] ^= 0x10
+			rewrite(t, log, b)
+		}, 1, true},
+		"a page of zeros": {nil, func(t *testing.T, log string, b []byte) {
+			clear(b[4096:8192])
+			rewrite(t, log, b)
+		}, 1, true},
+		"a log that is gone": {nil, func(t *testing.T, log string, _ []byte) {
+			if err := os.Remove(log); err != nil {
+				t.Fatal(err)
+			}
+		}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, log := crashed(t, sessions, tc.options)
+			b, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.damage(t, log, b)
+			core, logged := observer.New(zapcore.ErrorLevel)
+			o := Options{Dir: dir, Reserve: 1 << 20, Logger: zap.New(core)}
+			if tc.options != nil {
+				tc.options(&o)
+			}
+			s, err := Open(o)
+			if err != nil {
+				if name == "a log that is gone" && strings.Contains(err.Error(), restore) {
+					return // the sentinel went with it: refused, which is louder
+				}
+				t.Fatal(err)
+			}
+			if got := s.Stats().DamagedLogs; got != tc.faults || int64(logged.FilterMessageSnippet("acknowledged sessions are lost").Len()) != tc.faults {
+				t.Errorf("%d faults, %v", got, logged.All())
+			}
+			if lost := s.counts.total() < sessions; lost != tc.lost {
+				t.Errorf("%d of %d sessions are there", s.counts.total(), sessions)
+			}
+			shut(t, s)
+			again := open(t, dir, tc.options)
+			if got := again.Stats().DamagedLogs; got != 0 {
+				t.Errorf("%d faults at the next opening", got)
+			}
+			shut(t, again)
+		})
+	}
+}
+
+func rewrite(t *testing.T, name string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEveryCutOfALogIsACrash: wherever a write was cut off, nothing is reported.
+func TestEveryCutOfALogIsACrash(t *testing.T) {
+	_, log := crashed(t, 20, nil)
+	whole, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole = bytes.TrimRight(whole, "\x00")
+	rapid.Check(t, func(t *rapid.T) {
+		b := append(bytes.Clone(whole[:rapid.IntRange(0, len(whole)).Draw(t, "cut")]), make([]byte, 1000)...)
+		if at, damaged := damageIn(b); damaged {
+			t.Fatalf("damaged at %d", at)
+		}
+	})
+}
+
+// FuzzLogEntry never reads beyond what is there.
+func FuzzLogEntry(f *testing.F) {
+	f.Add([]byte("\x00\x00\x03\x02\x00keyvacrc!and more"))
+	f.Add([]byte{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, _ := logEntry(b); n > len(b) {
+			t.Fatalf("%d of %d bytes", n, len(b))
+		}
+		if at, _ := damageIn(b); at < 0 || len(b) > logHeader && at > len(b) {
+			t.Fatalf("ends at %d of %d", at, len(b))
+		}
+	})
+}
