@@ -95,8 +95,8 @@ func (l *replacerLayer) own(key string) (any, bool) {
 	return l.repl.Get(key)
 }
 
-// cloneVars gives the request a copy of Caddy's variables, in place, before it
-// is served by an error route: see requestState.begin.
+// cloneVars gives the request a copy of Caddy's variables, in place, before
+// anything sets one after the app was asked: see requestState.begin.
 func cloneVars(r *http.Request) {
 	if vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
 		*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, maps.Clone(vars)))

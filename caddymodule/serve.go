@@ -77,6 +77,7 @@ func bodyError(err error) error {
 // are any for it, else by the problem document.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestInfo, p *sessionproxy.Problem) error {
 	info.problem = p.Type
+	cloneVars(r) // what follows may set one: the request's id, an error route
 	if c := h.logger.Check(problemLevel(p), "session problem"); c != nil {
 		c.Write(zap.String("manager", h.Manager), zap.String("session_id", p.SessionID),
 			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)),
@@ -87,7 +88,6 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	page := caddyhttp.Error(p.Status, errors.New(p.Title))
 	if hasErrorPage(r, page) {
 		p.SetHeaders(w.Header())
-		cloneVars(r)
 		return page
 	}
 	return p.Write(w, r)
