@@ -30,7 +30,7 @@ Exit status:
   0  done
   1  failed: the server cannot be reached, or could not do it; a check of
      doctor failed
-  2  the command line makes no sense
+  2  invalid usage
   3  there is no such manager, session or dead letter, or none matched
 `,
 		CobraFunc: func(cmd *cobra.Command) {

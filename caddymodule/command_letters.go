@@ -168,7 +168,7 @@ func (c *cli) discardCommand() subcommand {
 	var listener string
 	var yes bool
 	return subcommand{
-		use: "discard (<letter>... | --listener <name> --yes)", short: "Gives up what listeners were to be told", most: maxLimit,
+		use: "discard (<letter>... | --listener <name> --yes)", short: "Drops undelivered events", most: maxLimit,
 		long: `
 Drops dead letters for good; or, for a listener that is not configured any
 more, all that waits for it. "stats" shows which listeners those are. The last

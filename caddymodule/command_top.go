@@ -20,7 +20,7 @@ func (c *cli) topCommand() subcommand {
 	var once bool
 	every := 2 * time.Second
 	return subcommand{
-		use: "top", short: "Shows what happens now, again and again",
+		use: "top", short: "Shows live activity",
 		long: `
 Shows how many sessions are opened and committed in a second, which locks are
 held the longest, and what waits for listeners, until Ctrl-C. What is not a

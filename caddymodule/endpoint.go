@@ -97,7 +97,7 @@ func (e *Endpoint) parse() (a endpointAddress, err error) {
 			a.hosts = append(a.hosts, net.JoinHostPort(host, port))
 		}
 	case parsed.Host == "" || err == nil && ip.IsUnspecified():
-		return a, errors.New("apps need the address of one interface")
+		return a, errors.New("give one IP, such as 127.0.0.1:2020, not an empty host or 0.0.0.0")
 	case !e.AllowRemote:
 		return a, errors.New("other machines can reach it; use a loopback address, or say allow_remote")
 	}

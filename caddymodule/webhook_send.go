@@ -65,7 +65,7 @@ func (w *Webhook) Hear(ctx context.Context, e session.Event) error {
 	defer answer.Body.Close()
 	switch code := answer.StatusCode; {
 	case code == http.StatusGone:
-		return fmt.Errorf("telling webhook at %s: it answers 410 and wants to hear no more: %w", w.url.Host, session.ErrHopeless)
+		return fmt.Errorf("telling webhook at %s: the receiver answered 410 Gone, so this is not retried: %w", w.url.Host, session.ErrHopeless)
 	case code < 200 || code > 299:
 		return fmt.Errorf("telling webhook at %s: it answers %d", w.url.Host, code)
 	}

@@ -143,7 +143,7 @@ func TestWebhookAnswers(t *testing.T) {
 		{"307", 307, "answers 307", false},
 		{"400", 400, "answers 400", false},
 		{"404", 404, "answers 404", false},
-		{"410", 410, "wants to hear no more", true},
+		{"410", 410, "answered 410 Gone", true},
 		{"429", 429, "answers 429", false},
 		{"500", 500, "answers 500", false},
 	} {

@@ -13,7 +13,7 @@ import (
 const (
 	restore  = "restore the directory from a backup, or move it away to begin with no sessions"
 	held     = "another process has it open: stop that one, or use its `reload` for a new configuration"
-	otherKey = "the encryption key is not the one that it was begun with: set encryption_key to that one"
+	otherKey = "the encryption key is not the one this store was created with: set encryption_key to that one"
 )
 
 // causes are what the system says, and what to do. None of them is a reason to
