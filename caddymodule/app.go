@@ -5,9 +5,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -259,29 +257,6 @@ func (a *App) httpApp() *caddyhttp.App {
 	}
 	http, _ := app.(*caddyhttp.App)
 	return http
-}
-
-// checkRoutes refuses routes on which sessions cannot work: see routeCheck.
-func (a *App) checkRoutes() error {
-	app := a.httpApp()
-	if app == nil {
-		return nil
-	}
-	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
-		server := app.Servers[name]
-		a.warnOfSecure(name, server)
-		if err := (&routeCheck{server: name}).routes(server.Routes, new(passed)); err != nil {
-			return err
-		}
-		if server.Errors == nil {
-			continue
-		}
-		// An error route follows any other route, whose session has ended.
-		if err := (&routeCheck{server: name, afterError: true}).routes(server.Errors.Routes, new(passed)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Stop does nothing: requests that are still running need the store. It is

@@ -14,6 +14,29 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
+// checkRoutes refuses routes on which sessions cannot work: see routeCheck.
+func (a *App) checkRoutes() error {
+	app := a.httpApp()
+	if app == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
+		server := app.Servers[name]
+		a.warnOfSecure(name, server)
+		if err := (&routeCheck{server: name}).routes(server.Routes, new(passed)); err != nil {
+			return err
+		}
+		if server.Errors == nil {
+			continue
+		}
+		// An error route follows any other route, whose session has ended.
+		if err := (&routeCheck{server: name, afterError: true}).routes(server.Errors.Routes, new(passed)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // routeCheck follows the requests of one server through its routes, after they
 // were provisioned, and refuses what would fail for each request: two session
 // handlers on one way, one that stands behind an app and gets no request, and a

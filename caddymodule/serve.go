@@ -3,7 +3,9 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -93,6 +95,19 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 	return p.Write(w, r)
 }
 
+// isLoopbackHost reports whether a request was made to this machine by a name
+// that leads nowhere else: clear HTTP is no danger there.
+func isLoopbackHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
 // requestID returns {http.request.uuid}, which the access log shows from then on.
 func requestID(r *http.Request) string {
 	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -127,7 +142,7 @@ func (h *Handler) secure(r *http.Request) bool {
 			return true
 		}
 	}
-	if h.exposed {
+	if h.exposed && !isLoopbackHost(r.Host) {
 		h.warnOnce.Do(func() {
 			h.logger.Warn("session tickets travel over clear HTTP; serve the site over HTTPS, or set trusted_proxies if a proxy in front does",
 				zap.String("manager", h.Manager))

@@ -97,8 +97,12 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 }
 
 // detailFor returns the detail for a client on this machine: a developer, and no
-// visitor whom another proxy here has brought.
+// visitor whom another proxy here has brought. Such a proxy says so in a header,
+// or speaks HTTP/1.0, as nginx does unless it is told otherwise.
 func (p *Problem) detailFor(r *http.Request) string {
+	if !r.ProtoAtLeast(1, 1) {
+		return ""
+	}
 	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Via"} {
 		if _, ok := r.Header[name]; ok {
 			return ""

@@ -31,7 +31,7 @@ func (e *writeError) Unwrap() []error { return []error{errBadWrite, e.reason} }
 // badWrite is the error of a header; maxSize is how large its values may be.
 func badWrite(header string, reason error, maxSize int) error {
 	if errors.Is(reason, document.ErrTooLarge) {
-		return fmt.Errorf("%s: %w: max_size is %d bytes", header, session.ErrTooLarge, maxSize)
+		return fmt.Errorf("%s: %w: max_size is %d bytes; raise it, and inline_limit with it unless the app reads the endpoint", header, session.ErrTooLarge, maxSize)
 	}
 	return &writeError{header, reason}
 }
@@ -176,18 +176,15 @@ func readTimeout(c *session.Changes, values [][]byte, maxSize int) error {
 	}
 	var t session.Timeout
 	for name, raw := range members {
-		d, err := readSeconds(raw)
-		if err != nil {
-			return err
-		}
-		switch name {
-		case "idle":
-			t.Idle = d
-		case "absolute":
-			t.Absolute = d
-		default:
+		into := map[string]*time.Duration{"idle": &t.Idle, "absolute": &t.Absolute}[name]
+		if into == nil {
 			return errors.New("a member that is neither idle nor absolute")
 		}
+		d, err := readSeconds(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*into = d
 	}
 	switch {
 	case len(members) == 0:
