@@ -78,7 +78,7 @@ func parse(args []string) (s settings, err error) {
 	f.StringVar(&s.Binary, "binary", "", "the proxy; default: it is built with -race")
 	f.IntVar(&s.Rate, "rate", 150, "requests a second")
 	f.IntVar(&s.Browsers, "browsers", 40, "visitors at once")
-	f.IntVar(&s.Port, "port", 18100, "the first of ten ports; best below those of outgoing connections")
+	f.IntVar(&s.Port, "port", 18100, "from where on to look for ten free ports; best below those of outgoing connections")
 	f.DurationVar(&s.Pause, "pause", 20*time.Second, "between two disturbances, on average")
 	f.DurationVar(&s.Bound, "bound", 90*time.Second, "for recovery from a disturbance")
 	f.DurationVar(&s.Interval, "interval", time.Minute, "between two lines of status")
@@ -188,7 +188,11 @@ func (w *world) run(out io.Writer) error {
 		return err
 	}
 	defer w.app.server.Close()
-	w.proxy = &proxy{w: w, binary: w.Binary, dir: w.Dir, disk: disk, port: w.Port, config: config{durability: "sync", idle: 24, sweep: 2}}
+	port, err := freePorts(w.ctx, w.Port)
+	if err != nil {
+		return err
+	}
+	w.proxy = &proxy{w: w, binary: w.Binary, dir: w.Dir, disk: disk, port: port, config: config{durability: "sync", idle: 24, sweep: 2}}
 	if err := w.proxy.start(w.ctx); err != nil {
 		return err
 	}
