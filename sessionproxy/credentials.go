@@ -98,6 +98,9 @@ func (h *Handler) scope(r *http.Request) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+	if name, ok := strings.CutPrefix(host, "["); ok { // an IPv6 address without port
+		host = strings.TrimSuffix(name, "]")
+	}
 	return h.Manager.ID() + "/" + strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
