@@ -23,7 +23,7 @@ func TestDetailsTellWhatToSendInstead(t *testing.T) {
 		{"Session-Data", "", "Session-Data: it has no value"},
 		{"Session-Patch", `{"secret":`, "Session-Patch: malformed JSON: value does not end"},
 		{"Session-Patch", `{secret:1}`, "expected a name in double quotes"},
-		{"Session-Data", `{"secret":"` + strings.Repeat("x", 70_000) + `"}`, "Session-Data: session data is too large: max_size is 65536 bytes"},
+		{"Session-Data", `{"secret":"` + strings.Repeat("x", 70_000) + `"}`, "Session-Data: session data is too large: a value of 70013 bytes, and max_size is 65536; raise it, and inline_limit with it unless the app reads the endpoint"},
 	} {
 		for _, forwarded := range []string{"", "X-Forwarded-For", "Forwarded", "Via"} {
 			in := http.Header{}

@@ -28,12 +28,15 @@ func (e *writeError) Error() string { return e.header + ": " + e.reason.Error() 
 
 func (e *writeError) Unwrap() []error { return []error{errBadWrite, e.reason} }
 
-// badWrite is the error of a header; maxSize is how large its values may be.
-func badWrite(header string, reason error, maxSize int) error {
-	if errors.Is(reason, document.ErrTooLarge) {
-		return fmt.Errorf("%s: %w: max_size is %d bytes; raise it, and inline_limit with it unless the app reads the endpoint", header, session.ErrTooLarge, maxSize)
+// tooLarge is the error of a header whose values, of so many bytes, are more
+// than maxSize in compact form.
+func tooLarge(header string, values [][]byte, maxSize int) error {
+	size := 0
+	for _, v := range values {
+		size = max(size, len(v)) // each is limited by itself
 	}
-	return &writeError{header, reason}
+	return fmt.Errorf("%s: %w: a value of %d bytes, and max_size is %d; raise it, and inline_limit with it unless the app reads the endpoint",
+		header, session.ErrTooLarge, size, maxSize)
 }
 
 // errTimes tells how often a header came that has to come once.
@@ -90,21 +93,24 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 		}
 		values, err := document.Values(lines)
 		if err != nil {
-			return session.Changes{}, badWrite(read.header, err, maxSize)
+			return session.Changes{}, &writeError{read.header, err}
 		}
 		switch n := len(values); {
 		case n == 0 || n > 1 && !read.list:
-			return session.Changes{}, badWrite(read.header, errTimes(n), maxSize)
+			return session.Changes{}, &writeError{read.header, errTimes(n)}
 		case n > maxSteps:
-			return session.Changes{}, badWrite(read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps), maxSize)
+			return session.Changes{}, &writeError{read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps)}
 		}
-		if err := read.into(&c, values, maxSize); err != nil {
-			return session.Changes{}, badWrite(read.header, err, maxSize)
+		switch err := read.into(&c, values, maxSize); {
+		case errors.Is(err, document.ErrTooLarge):
+			return session.Changes{}, tooLarge(read.header, values, maxSize)
+		case err != nil:
+			return session.Changes{}, &writeError{read.header, err}
 		}
 	}
 	if lines, ok := h[HeaderAction]; ok {
 		if err := readActions(&c, lines); err != nil {
-			return session.Changes{}, badWrite(HeaderAction, err, maxSize)
+			return session.Changes{}, &writeError{HeaderAction, err}
 		}
 	}
 	return c, nil
