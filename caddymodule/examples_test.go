@@ -98,8 +98,20 @@ func TestReadmeExamplesServe(t *testing.T) {
 			v.see("/assets/logo.png", "", "")
 		},
 		"session downloads": counts(""),
-		"listener webhook":  func(s *site) { s.visitor().see("/", "new", "{}") },
+		"lb_policy cookie": func(s *site) {
+			counts("")(s)
+			v := s.visitor()
+			if first := v.see("/count", "new", "{}").Header.Values("Set-Cookie"); len(first) != 2 {
+				t.Errorf("the first answer sets %q", first)
+			}
+			_, body := v.get("/")
+			if !strings.Contains(body, `"Cookie":["lb=`) || strings.Contains(body, "workshop_ticket") {
+				t.Errorf("the app gets %s", body)
+			}
+		},
+		"listener webhook": func(s *site) { s.visitor().see("/", "new", "{}") },
 	}
+	t.Setenv("LB_SECRET", "pins-visitors")
 	t.Setenv("HOOK_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
@@ -131,7 +143,7 @@ func TestReadmeExamplesServe(t *testing.T) {
 			t.Run(known, func(t *testing.T) {
 				s := newSite(t)
 				upstream := app(t, exampleApp)
-				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
+				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "127.0.0.1:3001", app(t, exampleApp), "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
 				s.load(s.config("", "", routes))
 				checks[known](s)
 			})
