@@ -192,7 +192,7 @@ func (h *Handler) build() error {
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: metrics,
 		Refused:       h.noteRefusal,
-		CookieRemoved: h.warnOfCookie, Misspelt: h.warnOfName, EndsAndWrites: h.warnOfVoidWrites,
+		CookieRemoved: h.warnOfCookie, Misspelt: h.warnOfName, EndsAndWrites: h.warnOfVoidWrites, Withheld: h.warnOfWithheld,
 		Forward:    sessionproxy.Forward(slices.Index(forwards, h.Forward)),
 		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
 		BindHost:   h.Bind == bindHost,

@@ -200,6 +200,16 @@ func (h *Handler) warnOfVoidWrites() {
 	}
 }
 
+// warnOfWithheld tells once that an app does not find a session's data in its
+// header: it was stored when larger data was accepted.
+func (h *Handler) warnOfWithheld(size int) {
+	if h.first("withheld data") {
+		h.logger.Warn("the data of a session is larger than inline_limit, so the request reached the app without Session-Data; raise inline_limit, and max_size if it is set, "+
+			"or let the app read the endpoint. Further ones are counted by caddy_sessions_withheld_data_total",
+			zap.String("manager", h.Manager), zap.Int("size", size), zap.Int64("inline_limit", *h.InlineLimit))
+	}
+}
+
 // matches reports whether one of the option's matchers matches. failing is the
 // answer when a matcher cannot tell.
 func (h *Handler) matches(r *http.Request, option string, sets caddyhttp.MatcherSets, failing bool) bool {

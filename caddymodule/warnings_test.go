@@ -76,3 +76,45 @@ func TestTicketsOfAnotherKeyAreWarnedOfOnce(t *testing.T) {
 		t.Error("the log shows a ticket")
 	}
 }
+
+// TestStoredDataAboveTheLimitIsWarnedOfOnce lowers the limit below what a
+// session holds already.
+func TestStoredDataAboveTheLimitIsWarnedOfOnce(t *testing.T) {
+	s := newSite(t)
+	logs := filepath.Join(t.TempDir(), "log")
+	secret := strings.Repeat("s3cret", 1000)
+	upstream := app(t, func(w http.ResponseWriter, r *http.Request) {
+		switch _, there := r.Header["Session-Data"]; {
+		case r.URL.Path == "/begin":
+			w.Header().Set("Session-Data", `{"a":"`+secret+`"}`)
+		case r.URL.Path == "/shrink":
+			w.Header().Set("Session-Patch", `{"a":null}`)
+		case !there:
+			http.Error(w, "no Session-Data", http.StatusInternalServerError)
+		}
+	})
+	load := func(options string) {
+		s.load(s.config("", "log {\n output file "+logs+"\n}", "session shop {\n"+options+"\n}\nreverse_proxy "+upstream))
+	}
+	load("inline_limit 8KiB")
+	v := s.visitor()
+	v.expect("/begin", http.StatusOK, "")
+	v.expect("/", http.StatusOK, "")
+	load("")
+	for range 3 {
+		v.expect("/", http.StatusInternalServerError, "no Session-Data\n")
+	}
+	v.expect("/shrink", http.StatusOK, "")
+	v.expect("/", http.StatusOK, "")
+	s.stop()
+	text, err := os.ReadFile(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "caddy_sessions_withheld_data_total"); n != 1 {
+		t.Errorf("warned %d times\n%s", n, text)
+	}
+	if strings.Contains(string(text), "s3cret") {
+		t.Error("the log shows data")
+	}
+}

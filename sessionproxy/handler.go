@@ -58,7 +58,10 @@ type Config struct {
 	// EndsAndWrites is called when a response asks for the end of its session
 	// and for writes, which the end makes void.
 	EndsAndWrites func()
-	Metrics       *Metrics
+	// Withheld is called when data is too large for its header, and the app is
+	// not one that reads the endpoint: see Handler.withholds.
+	Withheld func(size int)
+	Metrics  *Metrics
 }
 
 // Forward says what of its session an app gets in request headers.
@@ -224,26 +227,6 @@ func (h *Handler) count(c prometheus.Counter, n int) {
 	if n > 0 {
 		c.Add(float64(n))
 	}
-}
-
-// inject sets the request headers for the app. It returns how many bytes
-// their values have.
-func (w *writer) inject(header http.Header, s *session.Session) (size int) {
-	values := &w.values
-	values[0], values[1] = w.id.String(), string(s.State())
-	header[HeaderID] = values[0:1:1]
-	header[HeaderState] = values[1:2:2]
-	size = len(values[0]) + len(values[1])
-	if w.h.Forward == ForwardID {
-		return size
-	}
-	values[2] = metaValue(s.Meta())
-	header[HeaderMeta] = values[2:3:3]
-	if data := s.Data(); w.h.Forward == ForwardData && len(data) <= w.h.InlineLimit {
-		values[3] = string(data)
-		header[HeaderData] = values[3:4:4]
-	}
-	return size + len(values[2]) + len(values[3])
 }
 
 // commitContext outlives the client: what the app answered is stored even if

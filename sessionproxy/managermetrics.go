@@ -19,7 +19,7 @@ type managerMetrics struct {
 	kept, overwrote                                    prometheus.Counter
 	reapplied, conflictRestarted, conflictEnd, tooMuch prometheus.Counter
 	restarted                                          prometheus.Counter
-	injected, void                                     prometheus.Counter
+	injected, void, withheld                           prometheus.Counter
 	refusedCall                                        func(typ string)
 }
 
@@ -95,6 +95,7 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		overwrote:         m.lossy.WithLabelValues(id, "yes"),
 		restarted:         m.again.WithLabelValues(id),
 		void:              m.void.WithLabelValues(id),
+		withheld:          m.withheld.WithLabelValues(id),
 		injected:          m.injected.WithLabelValues(id),
 		reapplied:         m.conflicts.WithLabelValues(id, reapplied),
 		conflictRestarted: m.conflicts.WithLabelValues(id, "restarted"),

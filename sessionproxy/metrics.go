@@ -25,6 +25,7 @@ type Metrics struct {
 	ended      *prometheus.CounterVec
 	rotated    *prometheus.CounterVec
 	void       *prometheus.CounterVec
+	withheld   *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	lockWait   *prometheus.HistogramVec
 	store      *prometheus.HistogramVec
@@ -57,6 +58,7 @@ func NewMetrics() *Metrics {
 		ended:      vec("ended_total", "Sessions that have ended, by reason.", "manager", "reason"),
 		rotated:    vec("rotated_total", "Tickets replaced by new ones.", "manager"),
 		void:       vec("void_writes_total", "Responses whose writes were void, since their Session-Action ended the session.", "manager"),
+		withheld:   vec("withheld_data_total", "Requests whose data was larger than inline_limit, for an app that is not known to read the endpoint.", "manager"),
 		deliveries: vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
 		lockWait: histogram("lock_wait_seconds", "How long requests waited for a lock that another one had.",
 			[]float64{.001, .004, .016, .064, .25, 1, 4, 16}, "manager"),
@@ -69,7 +71,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.conflicts, m.again, m.calls, m.foreign,
-		m.injected, m.ended, m.rotated, m.void, m.deliveries, m.lockWait, m.store,
+		m.injected, m.ended, m.rotated, m.void, m.withheld, m.deliveries, m.lockWait, m.store,
 	}
 }
 
