@@ -390,21 +390,3 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
-// TestRestoreNamesWhatIsRefused: the place of it, and nothing is stored.
-func TestRestoreNamesWhatIsRefused(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	wrong := errors.New("not like that")
-	_, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), func(key store.Key, _ *store.Record) error {
-		if key == keyOf(2) {
-			return wrong
-		}
-		return nil
-	})
-	if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "session ") || !strings.Contains(err.Error(), keyOf(2).ID.String()) {
-		t.Fatalf("got %v", err)
-	}
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
-		t.Fatalf("afterwards: %d, %v", n, err)
-	}
-}

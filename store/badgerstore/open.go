@@ -60,7 +60,11 @@ func (o *Options) abandon(db *badger.DB, s *space) error {
 	done := make(chan error, 1)
 	go func() {
 		s.closing()
-		done <- errors.Join(guarded(db.Close), s.closed())
+		err := guarded(db.Close)
+		if err == nil { // its logs are tables now, and nobody is to miss them
+			err = markClosed(o.Dir)
+		}
+		done <- errors.Join(err, s.closed())
 	}()
 	select {
 	case err := <-done:

@@ -63,7 +63,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 // checker has check look at what a backup holds, and names what it refuses: by
 // its number, and for people by its key.
 func checker(check store.CheckRecord) func(*archived) error {
-	sessions, ended := 0, 0
+	sessions, notices := 0, 0
 	return func(f *archived) error {
 		if check == nil {
 			return nil
@@ -75,12 +75,13 @@ func checker(check store.CheckRecord) func(*archived) error {
 				return badBackup("session %d of it, %s of manager %q: %w", sessions, f.key.ID, f.key.Manager, err)
 			}
 		case frameNotice:
+			notices++
+			rec := f.notice.rec
 			if f.notice.kind != store.NoticeEnded {
-				return nil
+				rec.Data = []byte("{}") // the others have none
 			}
-			ended++
-			if err := check(f.key, &f.notice.rec); err != nil {
-				return badBackup("ended session %d of it, %s of manager %q: %w", ended, f.key.ID, f.key.Manager, err)
+			if err := check(f.key, &rec); err != nil {
+				return badBackup("notice %d of it, on %s of manager %q: %w", notices, f.key.ID, f.key.Manager, err)
 			}
 		}
 		return nil

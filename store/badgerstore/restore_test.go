@@ -1,0 +1,61 @@
+package badgerstore
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// TestRestoreChecksEachNotice: what listeners are told comes by a backup, too.
+func TestRestoreChecksEachNotice(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	wrong := errors.New("not like that")
+	for _, kind := range []store.NoticeKind{store.NoticeCreated, store.NoticeSaved, store.NoticeRotated, store.NoticeEnded} {
+		b := archive(t, 0, func(a *archiveWriter) {
+			rec := truncated(record("{}"))
+			rec.Principal = "a\nb"
+			if kind != store.NoticeEnded {
+				rec.Data = nil
+			}
+			n := &notice{kind: kind, at: rec.Created, rec: rec, session: owner{id: keyOf(1).ID}}
+			if err := errors.Join(a.notice(1, "shop", n), a.delivery("hook", &attempts{tag: 1, at: rec.Created})); err != nil {
+				t.Fatal(err)
+			}
+		})
+		_, err := s.Restore(t.Context(), bytes.NewReader(b), func(_ store.Key, rec *store.Record) error {
+			if rec.Principal != "a\nb" || string(rec.Data) != "{}" {
+				t.Errorf("%s: asked of %+v", kind, rec)
+			}
+			return wrong
+		})
+		if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "notice 1 ") {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if backlog, err := s.Backlog(t.Context()); err != nil || len(backlog) != 0 {
+			t.Fatalf("%s: %v, %v", kind, backlog, err)
+		}
+	}
+}
+
+// TestRestoreNamesWhatIsRefused: the place of it, and nothing is stored.
+func TestRestoreNamesWhatIsRefused(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	wrong := errors.New("not like that")
+	_, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), func(key store.Key, _ *store.Record) error {
+		if key == keyOf(2) {
+			return wrong
+		}
+		return nil
+	})
+	if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "session ") || !strings.Contains(err.Error(), keyOf(2).ID.String()) {
+		t.Fatalf("got %v", err)
+	}
+	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
+		t.Fatalf("afterwards: %d, %v", n, err)
+	}
+}
