@@ -183,12 +183,16 @@ func (h *Handler) warnOfName(name string) {
 
 // noteRefusal records a refusal, and tells once that tickets of another key
 // come: those of one other client may be made up, and those of all visitors
-// mean that they were signed in elsewhere.
+// mean that they were signed in elsewhere. A ticket of another host does not
+// differ from one of another key.
 func (h *Handler) noteRefusal(kind string) {
 	audit.refuse(h.Manager, kind)
 	if kind == sessionproxy.RefusedForged && h.first("forged") {
-		h.logger.Warn("a session ticket comes that was signed with another key: is there another proxy on this host name, or was a ticket key removed? "+
-			"Further ones are counted by caddy_sessions_refused_tickets_total", zap.String("manager", h.Manager))
+		text := "a session ticket comes that was signed with another key: is there another proxy on this host name, or was a ticket key removed?"
+		if h.Bind == bindHost {
+			text = "a session ticket comes that was signed for another host, or with another key: is it from a neighbour, or was a ticket key removed?"
+		}
+		h.logger.Warn(text+" Further ones are counted by caddy_sessions_refused_tickets_total", zap.String("manager", h.Manager))
 	}
 }
 

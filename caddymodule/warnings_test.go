@@ -50,30 +50,35 @@ func TestASecureCookieOnClearHTTPIsWarnedOf(t *testing.T) {
 // TestTicketsOfAnotherKeyAreWarnedOfOnce sends tickets that another proxy on
 // this host name would have issued.
 func TestTicketsOfAnotherKeyAreWarnedOfOnce(t *testing.T) {
-	s := newSite(t)
-	logs := filepath.Join(t.TempDir(), "log")
-	s.load(s.config("", "log {\n output file "+logs+"\n}", "session shop\nrespond ok"))
-	foreign, err := ticket.NewRing(ticket.NewKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var sent string
-	for range 3 {
-		sent = foreign.Sign("shop", ticket.New())
-		if resp, body := s.visitor().get("/", "Cookie", "shop_ticket="+sent); resp.StatusCode != http.StatusOK || body != "ok" {
-			t.Fatalf("%d %s", resp.StatusCode, body)
+	for session, want := range map[string]string{
+		"session shop":                  "another proxy on this host name",
+		"session shop {\n bind host\n}": "signed for another host",
+	} {
+		s := newSite(t)
+		logs := filepath.Join(t.TempDir(), "log")
+		s.load(s.config("", "log {\n output file "+logs+"\n}", session+"\nrespond ok"))
+		foreign, err := ticket.NewRing(ticket.NewKey())
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	s.stop()
-	text, err := os.ReadFile(logs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), "another proxy on this host name"); n != 1 {
-		t.Errorf("warned %d times\n%s", n, text)
-	}
-	if strings.Contains(string(text), sent) {
-		t.Error("the log shows a ticket")
+		var sent string
+		for range 3 {
+			sent = foreign.Sign("shop", ticket.New())
+			if resp, body := s.visitor().get("/", "Cookie", "shop_ticket="+sent); resp.StatusCode != http.StatusOK || body != "ok" {
+				t.Fatalf("%d %s", resp.StatusCode, body)
+			}
+		}
+		s.stop()
+		text, err := os.ReadFile(logs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), want); n != 1 {
+			t.Errorf("warned %d times\n%s", n, text)
+		}
+		if strings.Contains(string(text), sent) {
+			t.Error("the log shows a ticket")
+		}
 	}
 }
 
