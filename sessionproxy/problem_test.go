@@ -16,6 +16,7 @@ func TestDetailsTellWhatToSendInstead(t *testing.T) {
 		{"Session-Principal", `""`, "null is the way to forget the principal"},
 		{"Session-Timeout", "3600", `Session-Timeout: malformed JSON: expected a JSON object such as {"n":1} at byte 0`},
 		{"Session-Timeout", "{}", `as in {"idle":3600}`},
+		{"Session-Timeout", `{"idle":3600,"secret":"` + strings.Repeat("x", 70_000) + `"}`, "Session-Timeout: it is longer than 1024 bytes"},
 		{"Session-Action", "logout", `unknown action "logout"; the actions are destroy, regenerate, touch and rollback`},
 		{"Session-Action", "secret=4111", "unknown action; the actions are"},
 		{"Session-Action", strings.Repeat("x", 40), "unknown action; the actions are"},

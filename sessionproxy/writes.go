@@ -170,9 +170,15 @@ func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
 	return nil
 }
 
-func readTimeout(c *session.Changes, values [][]byte, maxSize int) error {
-	compact, err := document.Parse(values[0], maxSize)
-	if err != nil {
+// maxTimeoutText is far beyond what two numbers take.
+const maxTimeoutText = 1 << 10
+
+func readTimeout(c *session.Changes, values [][]byte, _ int) error {
+	compact, err := document.Parse(values[0], maxTimeoutText)
+	switch {
+	case errors.Is(err, document.ErrTooLarge): // max_size has no part in it
+		return fmt.Errorf("it is longer than %d bytes", maxTimeoutText)
+	case err != nil:
 		return err
 	}
 	// Into a map, since struct fields would match names in any case.
