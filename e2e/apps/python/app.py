@@ -18,7 +18,19 @@ def call(url, method, value=None):
         return json.load(response)
 
 
+def drain(environ):
+    """Reads the body: to close a connection before may reset it."""
+    body = environ["wsgi.input"]
+    body.read(int(environ.get("CONTENT_LENGTH") or 0))
+    if environ.get("HTTP_TRANSFER_ENCODING") == "chunked":
+        while size := int(body.readline().split(b";")[0], 16):
+            body.read(size + 2)
+        while body.readline().strip():
+            pass  # a trailer
+
+
 def app(environ, start_response):
+    drain(environ)
     session = json.loads(environ["HTTP_SESSION_DATA"])
     path = environ["PATH_INFO"]
     query = {k: v[0] for k, v in parse_qs(environ["QUERY_STRING"]).items()}
