@@ -80,7 +80,8 @@ type backlogView struct {
 	Waiting    int    `json:"waiting"`
 	Dead       int    `json:"dead"`
 	Oldest     *int64 `json:"oldest,omitempty"`
-	Configured bool   `json:"configured"` // else nobody is told
+	Overflowed int64  `json:"overflowed,omitempty"` // were dead at once
+	Configured bool   `json:"configured"`           // else nobody is told
 }
 
 func showStats(c *adminCall) error {
@@ -118,7 +119,7 @@ func showStats(c *adminCall) error {
 		for _, b := range backlog {
 			_, ok := configured[b.Listener]
 			view.Listeners = append(view.Listeners, backlogView{
-				Name: b.Listener, Waiting: b.Waiting, Dead: b.Dead, Oldest: unixSeconds(b.Oldest), Configured: ok,
+				Name: b.Listener, Waiting: b.Waiting, Dead: b.Dead, Oldest: unixSeconds(b.Oldest), Overflowed: b.Overflowed, Configured: ok,
 			})
 		}
 		slices.SortFunc(view.Listeners, func(a, b backlogView) int { return cmp.Compare(a.Name, b.Name) })

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -15,6 +16,7 @@ import (
 //		events <kind>...
 //		timeout <duration>
 //		allow_private
+//		max_pending <n>
 //	}
 func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the listener's name
@@ -27,6 +29,7 @@ func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"events":        func() error { return w.parseEvents(d) },
 		"timeout":       func() error { return duration(d, &w.Timeout, 1) },
 		"allow_private": func() error { return noArgs(d, &w.AllowPrivate) },
+		"max_pending":   func() error { return pending(d, &w.MaxPending) },
 	}
 	if err := b.parse(); err != nil {
 		return err
@@ -71,6 +74,7 @@ func (w *Webhook) parseEvents(d *caddyfile.Dispenser) error {
 //
 //	remove_files <path> {
 //		root <dir>
+//		max_pending <n>
 //	}
 func (f *RemoveFiles) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the listener's name
@@ -79,7 +83,8 @@ func (f *RemoveFiles) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	b := newBlock(d, "remove_files")
 	b.words = map[string]func() error{
-		"root": func() error { return oneArg(d, &f.Root) },
+		"root":        func() error { return oneArg(d, &f.Root) },
+		"max_pending": func() error { return pending(d, &f.MaxPending) },
 	}
 	if err := b.parse(); err != nil {
 		return err
@@ -93,6 +98,20 @@ func (f *RemoveFiles) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if _, err := parseRoot(f.Root); err != nil {
 		return d.WrapErr(err)
 	}
+	return nil
+}
+
+// pending reads how many events may wait.
+func pending(d *caddyfile.Dispenser, into *int) error {
+	var text string
+	if err := oneArg(d, &text); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPending {
+		return d.Errf("parsing max_pending: '%s' is not a number from 1 to %d", text, maxPending)
+	}
+	*into = n
 	return nil
 }
 

@@ -304,11 +304,11 @@ func TestDoctorChecksListeners(t *testing.T) {
 		want      []string
 	}{
 		"none":           {nil, []string{"ok 0 events waiting, none given up"}},
-		"at work":        {[]backlogView{{"mail", 3, 0, at(60), true}}, []string{"ok 3 events waiting, none given up"}},
-		"one is behind":  {[]backlogView{{"mail", 3, 0, at(61), true}, {"files", 2, 0, at(3600), true}}, []string{"warn 5 events waiting; files has not heard what happened 1h ago"}},
-		"dead letters":   {[]backlogView{{"mail", 0, 2, nil, true}}, []string{"warn 2 events could not be told"}},
-		"all that is no": {[]backlogView{{"mail", 1, 1, at(120), true}}, []string{"warn 1 event waiting; mail has not heard what happened 2m ago", "warn 1 event could not be told"}},
-		"one is gone":    {[]backlogView{{"mail", 1, 2, at(120), false}, {"files", 1, 0, at(1), true}}, []string{"warn 3 events waiting for mail, which no configuration has", "ok 1 event waiting, none given up"}},
+		"at work":        {[]backlogView{{"mail", 3, 0, at(60), 0, true}}, []string{"ok 3 events waiting, none given up"}},
+		"one is behind":  {[]backlogView{{"mail", 3, 0, at(61), 0, true}, {"files", 2, 0, at(3600), 0, true}}, []string{"warn 5 events waiting; files has not heard what happened 1h ago"}},
+		"dead letters":   {[]backlogView{{"mail", 0, 2, nil, 0, true}}, []string{"warn 2 events could not be told"}},
+		"all that is no": {[]backlogView{{"mail", 1, 1, at(120), 0, true}}, []string{"warn 1 event waiting; mail has not heard what happened 2m ago", "warn 1 event could not be told"}},
+		"one is gone":    {[]backlogView{{"mail", 1, 2, at(120), 0, false}, {"files", 1, 0, at(1), 0, true}}, []string{"warn 3 events waiting for mail, which no configuration has", "ok 1 event waiting, none given up"}},
 	} {
 		d := newDoctor()
 		d.now = func() time.Time { return now }

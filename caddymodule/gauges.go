@@ -14,7 +14,7 @@ import (
 // up. What a store cannot tell is left out.
 type gauges struct {
 	live, streams, locks               *prometheus.Desc
-	lag, waiting, dead                 *prometheus.Desc
+	lag, waiting, dead, overflowed     *prometheus.Desc
 	disk, free, cached, swept, damaged *prometheus.Desc
 	logs                               *prometheus.Desc
 	writable, reserve                  *prometheus.Desc
@@ -28,26 +28,27 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(prometheus.BuildFQName("caddy", "sessions", name), help, labels, nil)
 	}
 	return &gauges{
-		live:     desc("live", "Sessions that are stored, those included that have expired and are not swept yet.", "manager"),
-		streams:  desc("open_streams", "WebSockets and event streams that end with their session."),
-		locks:    desc("locks_held", "Sessions whose lock a request has."),
-		lag:      desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
-		waiting:  desc("listener_waiting", "Events that the listener is still to be told.", "listener"),
-		dead:     desc("dead_letters", "Events that the listener is not told any more, until somebody asks for it.", "listener"),
-		disk:     desc("store_disk_bytes", "Disk space that the session store takes."),
-		free:     desc("store_free_bytes", "Free disk space where the session store is."),
-		cached:   desc("store_cache_bytes", "Memory that the session store has for copies of records."),
-		swept:    desc("store_swept_total", "Sessions that were found expired and ended."),
-		writable: desc("store_writable", "1 while the session store takes writes, 0 while it refuses them."),
-		reserve:  desc("store_reserve_bytes", "Free disk space below which the session store refuses writes."),
-		logs:     desc("store_damaged_logs", "Logs of the session store that were damaged or missing when it was opened: what was written to them is lost."),
-		damaged:  desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
+		live:       desc("live", "Sessions that are stored, those included that have expired and are not swept yet.", "manager"),
+		streams:    desc("open_streams", "WebSockets and event streams that end with their session."),
+		locks:      desc("locks_held", "Sessions whose lock a request has."),
+		lag:        desc("listener_lag_seconds", "How long ago happened what the listener is to be told next.", "listener"),
+		waiting:    desc("listener_waiting", "Events that the listener is still to be told.", "listener"),
+		dead:       desc("dead_letters", "Events that the listener is not told any more, until somebody asks for it.", "listener"),
+		overflowed: desc("listener_overflowed_total", "Events that were dead letters at once, because as many waited for the listener as may.", "listener"),
+		disk:       desc("store_disk_bytes", "Disk space that the session store takes."),
+		free:       desc("store_free_bytes", "Free disk space where the session store is."),
+		cached:     desc("store_cache_bytes", "Memory that the session store has for copies of records."),
+		swept:      desc("store_swept_total", "Sessions that were found expired and ended."),
+		writable:   desc("store_writable", "1 while the session store takes writes, 0 while it refuses them."),
+		reserve:    desc("store_reserve_bytes", "Free disk space below which the session store refuses writes."),
+		logs:       desc("store_damaged_logs", "Logs of the session store that were damaged or missing when it was opened: what was written to them is lost."),
+		damaged:    desc("store_damaged_total", "Records that failed their checksum, and count as ended."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.live, g.streams, g.locks, g.lag, g.waiting, g.dead, g.disk, g.free, g.cached, g.swept, g.damaged, g.logs, g.writable, g.reserve} {
+	for _, d := range []*prometheus.Desc{g.live, g.streams, g.locks, g.lag, g.waiting, g.dead, g.overflowed, g.disk, g.free, g.cached, g.swept, g.damaged, g.logs, g.writable, g.reserve} {
 		to <- d
 	}
 }
@@ -71,6 +72,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	for listener, b := range backlogs(all) {
 		tell(g.waiting, prometheus.GaugeValue, float64(b.Waiting), listener)
 		tell(g.dead, prometheus.GaugeValue, float64(b.Dead), listener)
+		tell(g.overflowed, prometheus.CounterValue, float64(b.Overflowed), listener)
 		lag := 0.0
 		if !b.Oldest.IsZero() {
 			lag = max(0, time.Since(b.Oldest).Seconds())
@@ -152,6 +154,7 @@ func backlogs(all []*database) map[string]store.Backlog {
 			s := sum[b.Listener]
 			s.Waiting += b.Waiting
 			s.Dead += b.Dead
+			s.Overflowed += b.Overflowed
 			if s.Oldest.IsZero() || !b.Oldest.IsZero() && b.Oldest.Before(s.Oldest) {
 				s.Oldest = b.Oldest
 			}

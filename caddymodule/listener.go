@@ -36,6 +36,22 @@ type Listener interface {
 	Hears() []session.EventKind
 }
 
+// PendingLimiter is what a listener implements besides, if its configuration
+// says how many events may wait for it. 0 stands for the default. It is asked
+// once, after Provision and Validate.
+type PendingLimiter interface{ PendingLimit() int }
+
+// checkMaxPending checks the number of a listener's configuration.
+func checkMaxPending(n int) error {
+	if n < 0 || n > maxPending {
+		return fmt.Errorf("max_pending is %d, and must be 1 to %d", n, maxPending)
+	}
+	return nil
+}
+
+// maxPending is the largest number of events that may wait for a listener.
+const maxPending = 1_000_000_000
+
 // eventKinds are all kinds of events.
 var eventKinds = []session.EventKind{
 	session.EventCreate, session.EventSave, session.EventRotate, session.EventDelete, session.EventRollback,
@@ -73,7 +89,11 @@ func (h *Handler) loadListeners(ctx caddy.Context) ([]session.Subscription, erro
 		}
 		count[names[i]]++
 		name := fmt.Sprintf("%s/%s/%d", h.Manager, names[i], count[names[i]])
-		subs = append(subs, session.Subscription{Name: name, Kinds: kinds, Listener: listener})
+		sub := session.Subscription{Name: name, Kinds: kinds, Listener: listener}
+		if limiter, ok := mod.(PendingLimiter); ok {
+			sub.MaxPending = limiter.PendingLimit()
+		}
+		subs = append(subs, sub)
 	}
 	return subs, nil
 }

@@ -175,7 +175,8 @@ func TestGauges(t *testing.T) {
 	m, line := newMemory(t, func() time.Time { return time.Now().Add(-ago) })
 	m.stats = store.Stats{DiskBytes: 11, FreeBytes: 12, CacheBytes: 13, Swept: 14, Damaged: 15, Health: &store.Health{ReserveBytes: 16}}
 	s.load(s.config(line, "", metricsRoutes+app(t, counter)+"\n}"))
-	for i := range 3 {
+	m.LimitPending("shop/webhook/1", 3)
+	for i := range 4 {
 		now := time.Now().Add(-ago)
 		rec := store.Record{Data: []byte("{}"), Created: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
 		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
@@ -195,7 +196,8 @@ func TestGauges(t *testing.T) {
 		"open_streams": 0, "locks_held": 0,
 		"store_disk_bytes": 11, "store_free_bytes": 12, "store_cache_bytes": 13, "store_swept_total": 14, "store_damaged_total": 15,
 		"store_writable": 0, "store_reserve_bytes": 16,
-		`listener_waiting{listener="shop/webhook/1"}`: 2, `dead_letters{listener="shop/webhook/1"}`: 1,
+		`listener_waiting{listener="shop/webhook/1"}`: 2, `dead_letters{listener="shop/webhook/1"}`: 2,
+		`listener_overflowed_total{listener="shop/webhook/1"}`: 1,
 	} {
 		if got, ok := values["caddy_sessions_"+name]; !ok || got != want {
 			t.Errorf("%s is %v (%v), want %v", name, got, ok, want)

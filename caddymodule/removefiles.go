@@ -37,6 +37,10 @@ type RemoveFiles struct {
 	// ends; until then the removal is tried again. Required.
 	Root string `json:"root,omitempty"`
 
+	// MaxPending is how many events may wait to be acted upon. Those beyond are dead
+	// letters at once, which `sessionproxy sessions retry` has tried again. Default: 1000000.
+	MaxPending int `json:"max_pending,omitempty"`
+
 	path   document.Selection
 	root   string
 	remove func(root *os.Root, name string) error
@@ -70,6 +74,17 @@ func (f *RemoveFiles) Provision(caddy.Context) error {
 	f.remove = removeFile
 	return nil
 }
+
+// Validate checks what Provision does not need.
+func (f *RemoveFiles) Validate() error {
+	if err := checkMaxPending(f.MaxPending); err != nil {
+		return fmt.Errorf("checking remove_files: %w", err)
+	}
+	return nil
+}
+
+// PendingLimit implements PendingLimiter.
+func (f *RemoveFiles) PendingLimit() int { return f.MaxPending }
 
 func (f *RemoveFiles) parsePath() (document.Selection, error) {
 	path, err := document.ParseSelection(f.Path)

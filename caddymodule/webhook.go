@@ -53,6 +53,10 @@ type Webhook struct {
 	// networks, and lets it be http. Default: false.
 	AllowPrivate bool `json:"allow_private,omitempty"`
 
+	// MaxPending is how many events may wait to be sent. Those beyond are dead
+	// letters at once, which `sessionproxy sessions retry` has tried again. Default: 1000000.
+	MaxPending int `json:"max_pending,omitempty"`
+
 	url    *url.URL
 	signer *standardwebhooks.Webhook
 	client *http.Client
@@ -100,8 +104,14 @@ func (w *Webhook) Validate() error {
 	if err := w.checkTimeout(); err != nil {
 		return err
 	}
+	if err := checkMaxPending(w.MaxPending); err != nil {
+		return fmt.Errorf("checking webhook: %w", err)
+	}
 	return checkKinds(w.Events)
 }
+
+// PendingLimit implements PendingLimiter.
+func (w *Webhook) PendingLimit() int { return w.MaxPending }
 
 func (w *Webhook) checkTimeout() error {
 	if w.Timeout < 1 || w.Timeout > longestWebhookTimeout {

@@ -69,6 +69,10 @@ type Settlement struct {
 // longer was put off while the clock was wrong, and is due.
 const LongestPutOff = 48 * time.Hour
 
+// ErrorOverLimit is the Error of a delivery that was dead at once: see
+// Outbox.LimitPending.
+const ErrorOverLimit = "as many deliveries waited as may (max_pending)"
+
 // MaxDeliveryError is how much of the reason of a failure is kept, in bytes.
 const MaxDeliveryError = 256
 
@@ -111,6 +115,12 @@ type Outbox interface {
 	// meanwhile may stay.
 	Discard(ctx context.Context, listener string) (int, error)
 
+	// LimitPending bounds how many deliveries wait for the listener. Beyond that
+	// new ones are dead letters at once, with ErrorOverLimit. What waits already
+	// stays, and Revive is not bound by it. It holds until it is
+	// called again or the store closes; 0 is no limit, as before the first call.
+	LimitPending(listener string, n int)
+
 	// Backlog tells what waits, for each listener that has something, in
 	// order of their names.
 	Backlog(ctx context.Context) ([]Backlog, error)
@@ -122,4 +132,8 @@ type Backlog struct {
 	Waiting  int       // deliveries that are not dead
 	Dead     int       // deliveries that are
 	Oldest   time.Time // when the first one happened that waits; zero if none does
+	// Overflowed is how many deliveries were dead at once since the store was
+	// opened, because as many waited as may. While it is not zero the listener
+	// has something.
+	Overflowed int64
 }

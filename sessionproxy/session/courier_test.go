@@ -34,6 +34,46 @@ func (k *kept) dead() []store.Delivery {
 	return dead
 }
 
+// TestAListenerWithTooMuchBefore it: what is beyond its bound is a dead letter
+// at once, and is told when somebody asks for it.
+func TestAListenerWithTooMuchBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var working atomic.Bool
+		e := &ear{answer: func(context.Context, session.Event) error {
+			if working.Load() {
+				return nil
+			}
+			return errors.New("no answer")
+		}}
+		s := sub("ear", e, session.EventCreate)
+		s.MaxPending = 2
+		k := newKept(t, nil, s)
+		defer k.use(s)()
+		k.start()
+		defer k.close()
+		synctest.Wait()
+		for range 5 {
+			k.begin(`{}`)
+		}
+		dead := k.dead()
+		if len(dead) != 3 || dead[0].Error != store.ErrorOverLimit || dead[0].Attempts != 0 {
+			t.Fatalf("dead letters: %+v", dead)
+		}
+		working.Store(true)
+		for _, d := range dead {
+			if err := k.store.Revive(t.Context(), d.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.local.Listeners.Wake()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(k.tellings); len(k.dead()) > 0 || k.tellings[n-1].Result != session.Delivered {
+			t.Errorf("dead are %+v after %d attempts", k.dead(), n)
+		}
+	})
+}
+
 // TestAListenerThatFails is told again, the more rarely the more often it
 // fails, and not any more after three days, until somebody asks for it.
 func TestAListenerThatFails(t *testing.T) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -158,7 +159,11 @@ func (k *Keeper) employ(ctx context.Context, all map[string]Subscription) (rollb
 			c.stop()
 		}
 	}
+	outbox, _ := k.store.(store.Outbox)
 	for name, sub := range all {
+		if outbox != nil {
+			outbox.LimitPending(name, cmp.Or(sub.MaxPending, DefaultMaxPending))
+		}
 		rollbacks = rollbacks || slices.Contains(sub.Kinds, EventRollback)
 		last := k.couriers[name]
 		if last != nil && !last.stopped() {

@@ -72,7 +72,14 @@ type Subscription struct {
 	Name     string
 	Kinds    []EventKind
 	Listener Listener
+	// MaxPending is how many events may wait for the listener; those beyond are
+	// dead letters at once. 0 is DefaultMaxPending.
+	MaxPending int
 }
+
+// DefaultMaxPending is how many events may wait for a listener that does not
+// say another number.
+const DefaultMaxPending = 1_000_000
 
 // hear returns the names of those who hear of a kind.
 func hear(subs []Subscription, kind EventKind) (names []string) {

@@ -88,7 +88,7 @@ func (a *archiveWriter) notice(seq uint64, manager string, n *notice) error {
 	return a.frame(frameNotice, n.append(append(b, n.session.id[:]...)))
 }
 
-func (a *archiveWriter) delivery(listener string, t *attempts) error {
+func (a *archiveWriter) delivery(listener string, t *deliveryState) error {
 	a.deliveries++
 	return a.frame(frameDelivery, t.append(appendText(a.begin(), listener)))
 }
@@ -112,7 +112,7 @@ type archived struct {
 	seq      uint64
 	notice   notice // without its session
 	listener string
-	attempts attempts
+	state    deliveryState
 	totals          // of the end
 	sum      uint32 // of the end
 }
@@ -216,7 +216,7 @@ func (f *archived) decode(payload []byte) (err error) {
 		err = f.notice.read(&p)
 	case frameDelivery:
 		f.listener = p.text()
-		err = f.attempts.read(&p)
+		err = f.state.read(&p)
 	case frameEnd:
 		f.totals = totals{p.uint64(), p.uint64(), p.uint64()}
 		f.sum = p.uint32()

@@ -61,16 +61,18 @@ func TestArchiveIsInOrder(t *testing.T) {
 			_ = errors.Join(a.session(store.Key{Manager: "cart"}, &rec), a.session(keyOf(9), &rec))
 		},
 		"a notice without a delivery": func(a *archiveWriter) { _ = a.notice(1, "shop", &n) },
-		"a delivery without a notice": func(a *archiveWriter) { _ = a.delivery("hook", &attempts{}) },
+		"a delivery without a notice": func(a *archiveWriter) { _ = a.delivery("hook", &deliveryState{}) },
 		"a delivery twice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.delivery("hook", &attempts{}))
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("hook", &deliveryState{}))
 		},
 		"a seq twice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.notice(1, "shop", &n), a.delivery("hook", &attempts{}))
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}))
 		},
-		"a seq beyond all": func(a *archiveWriter) { _ = errors.Join(a.notice(1<<63, "shop", &n), a.delivery("hook", &attempts{})) },
+		"a seq beyond all": func(a *archiveWriter) {
+			_ = errors.Join(a.notice(1<<63, "shop", &n), a.delivery("hook", &deliveryState{}))
+		},
 		"a session after a notice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.session(keyOf(9), &rec))
+			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.session(keyOf(9), &rec))
 		},
 		"another number of sessions": func(a *archiveWriter) { a.sessions++ },
 		"another sum":                func(a *archiveWriter) { a.sum.Write([]byte{1}) },
@@ -90,7 +92,7 @@ func TestArchiveIsInOrder(t *testing.T) {
 		})
 	}
 	good := archive(t, 3, func(a *archiveWriter) {
-		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{}), a.delivery("files", &attempts{}), a.notice(7, "cart", &n), a.delivery("hook", &attempts{}))
+		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("files", &deliveryState{}), a.notice(7, "cart", &n), a.delivery("hook", &deliveryState{}))
 	})
 	if n, err := readArchive(good); n != 8 || err != nil {
 		t.Fatalf("%d frames, %v", n, err)
@@ -123,7 +125,7 @@ func FuzzReadArchive(f *testing.F) {
 	n := notice{kind: store.NoticeEnded, reason: store.Idle, keys: []string{"a"}, rec: truncated(record("x"))}
 	f.Add(archive(f, 0, nil))
 	f.Add(archive(f, 2, func(a *archiveWriter) {
-		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &attempts{failure: "e"}))
+		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{failure: "e"}))
 	}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		mend(b)
@@ -151,7 +153,7 @@ func mend(b []byte) {
 
 func FuzzDecodeNotice(f *testing.F) {
 	n := notice{kind: store.NoticeSaved, keys: []string{"a", "b"}, rec: truncated(record("x"))}
-	a := attempts{tag: 7, n: 3, failure: "e"}
+	a := deliveryState{tag: 7, n: 3, failure: "e"}
 	key := []byte("key")
 	f.Add(n.encode(key)[sealLen:], a.encode(key)[sealLen:])
 	f.Fuzz(func(t *testing.T, b, c []byte) {
@@ -162,8 +164,8 @@ func FuzzDecodeNotice(f *testing.F) {
 			}
 		}
 		sealed = seal(key, append(make([]byte, sealLen), c...))
-		if a, err := decodeAttempts(key, sealed); err == nil {
-			if again, err := decodeAttempts(key, a.encode(key)); err != nil || again.tag != a.tag {
+		if a, err := decodeDelivery(key, sealed); err == nil {
+			if again, err := decodeDelivery(key, a.encode(key)); err != nil || again.tag != a.tag {
 				t.Fatalf("%+v, %v", again, err)
 			}
 		}

@@ -97,18 +97,21 @@ func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWri
 			if !errors.Is(err, errDamaged) {
 				return err
 			}
-			s.lostDelivery(raw)
+			s.reportCorrupt(raw)
 			continue
 		}
 		begun := false
 		for _, name := range listeners {
 			listener, _ := s.listeners.number(name)
-			t, err := readAttempts(txn, deliveryKey(listener, seq))
+			t, err := readDelivery(txn, deliveryKey(listener, seq))
+			if errors.Is(err, badger.ErrKeyNotFound) {
+				t, err = readDelivery(txn, deadKey(seq, listener))
+			}
 			switch {
 			case errors.Is(err, badger.ErrKeyNotFound):
 				continue
 			case errors.Is(err, errDamaged):
-				s.lostDelivery(deliveryKey(listener, seq))
+				s.reportCorrupt(deliveryKey(listener, seq))
 				continue
 			case err != nil:
 				return err

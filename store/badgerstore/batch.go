@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/dgraph-io/badger/v4"
+	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -18,7 +19,7 @@ type batch struct {
 	sessions  map[number]int64     // by how much the counts of managers change
 	swept     map[number]int64     // cursors of the sweep that are written
 	filed     map[number]int64     // the earliest place where something was filed
-	mail      mailBatch
+	outbox    outboxDelta
 	ended     []store.Ended
 	committed func() // called after the commit, unless it is nil
 	isAlone   bool   // nothing else may come into the batch
@@ -158,7 +159,10 @@ func (b *batch) commit() error {
 	b.s.managers.add(b.managers)
 	b.s.counts.add(b.sessions)
 	b.s.sweep.wrote(b.filed, b.swept)
-	b.s.outbox.wrote(&b.mail, b.s.listeners)
+	for _, listener := range b.s.outbox.wrote(&b.outbox, b.s.listeners) {
+		b.s.log.Warn("as many events wait for a session listener as may: new ones are dead letters at once; mend the listener, then retry them, or raise its max_pending",
+			zap.String("listener", listener))
+	}
 	for key, e := range b.overlay {
 		b.s.cache.shard(key).wrote(key, e)
 	}

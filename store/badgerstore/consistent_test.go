@@ -1,8 +1,6 @@
 package badgerstore
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,8 +16,11 @@ import (
 func consistent(t testing.TB, s *Store) {
 	t.Helper()
 	want, got, counts := map[string]bool{}, map[string]bool{}, map[number]int64{}
-	left := map[uint64]int{}
+	left := map[uint64]map[number]bool{}
 	waiting, dead := map[number]int{}, map[number]int{}
+	due, firsts := map[string]bool{}, map[queueRef]dueRef{}
+	queued, queues := map[string]bool{}, map[string]bool{}
+	recipients := map[uint64][]number{}
 	notices := map[uint64]bool{}
 	err := s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.DefaultIteratorOptions)
@@ -55,18 +56,43 @@ func consistent(t testing.TB, s *Store) {
 					return fmt.Errorf("access %x: %w", key, err)
 				}
 			case keyNotice:
-				notices[binary.BigEndian.Uint64(key[1:])] = true
-			case keyDelivery:
-				a, err := readAttempts(txn, key)
+				notices[seqOf(key)] = true
+			case keyRecipient:
+				all, err := readRecipients(txn, seqOf(key))
+				if err != nil {
+					return err
+				}
+				recipients[seqOf(key)] = all
+			case keyDelivery, keyDead:
+				state, err := readDelivery(txn, key)
 				if err != nil {
 					return fmt.Errorf("delivery %x: %w", key, err)
 				}
-				left[binary.BigEndian.Uint64(key[5:])]++
-				if a.dead {
-					dead[number(key[1:5])]++
-				} else {
-					waiting[number(key[1:5])]++
+				if state.dead != (key[0] == keyDead) {
+					return fmt.Errorf("delivery %x is dead: %v", key, state.dead)
 				}
+				n, seq := number(key[1:5]), seqOf(key)
+				if state.dead {
+					n, seq = number(key[9:]), seqOf(key[:9])
+					dead[n]++
+				} else {
+					q := queueRef{n, state.session}
+					if waiting[n]++; firsts[q] == (dueRef{}) {
+						firsts[q] = dueRef{millis(state.next), seq} // they come in order
+					}
+					queues[string(queueKey(q, seq))] = true
+				}
+				if left[seq] == nil {
+					left[seq] = map[number]bool{}
+				}
+				if left[seq][n] {
+					return fmt.Errorf("delivery %x is there twice", key)
+				}
+				left[seq][n] = true
+			case keyQueue:
+				queued[string(key)] = true
+			case keyDue:
+				due[string(key)] = true
 			}
 		}
 		for _, name := range s.managers.all() {
@@ -84,45 +110,73 @@ func consistent(t testing.TB, s *Store) {
 	if !maps.Equal(want, got) {
 		t.Fatalf("the indexes have\n%q\nand should have\n%q", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
-	o := &s.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for seq, n := range left {
-		if !notices[seq] || o.posts[seq] == nil || len(o.posts[seq].letters) != n {
-			t.Fatalf("notice %d has %d deliveries, is there: %v; in memory: %+v", seq, n, notices[seq], o.posts[seq])
-		}
+	heads := map[string]bool{}
+	for q, ref := range firsts {
+		heads[string(dueKey(q.listener, ref.due, ref.seq))] = true
 	}
-	if len(notices) != len(left) || len(o.posts) != len(left) {
-		t.Fatalf("%d notices, %d in memory, %d with deliveries", len(notices), len(o.posts), len(left))
+	if !maps.Equal(due, heads) {
+		t.Fatalf("due are\n%q\nand should be\n%q", slices.Sorted(maps.Keys(due)), slices.Sorted(maps.Keys(heads)))
 	}
-	for n, m := range o.mailboxes {
-		if m.waiting != waiting[n] || m.dead != dead[n] {
-			t.Fatalf("%s: %d wait and %d are dead in memory, %d and %d on disk", s.listeners.name(n), m.waiting, m.dead, waiting[n], dead[n])
-		}
-		if err := ordered(m); err != nil {
-			t.Fatalf("%s: %v", s.listeners.name(n), err)
-		}
+	if !maps.Equal(queued, queues) {
+		t.Fatalf("the queues have\n%q\nand should have\n%q", slices.Sorted(maps.Keys(queued)), slices.Sorted(maps.Keys(queues)))
 	}
-}
-
-// ordered checks a mailbox.
-func ordered(m *mailbox) error {
-	n := 0
-	for who, q := range m.queues {
-		for i, l := range q.letters {
-			if l.dead || l.post.session != who || i > 0 && q.letters[i-1].compare(l) >= 0 {
-				return fmt.Errorf("the queue of %x is out of order at %d", who.id, i)
+	for seq, of := range left {
+		if !notices[seq] {
+			t.Fatalf("the notice of delivery %d is gone", seq)
+		}
+		for n := range of {
+			if !slices.Contains(recipients[seq], n) {
+				t.Fatalf("notice %d is for %v, and there is a delivery to %v", seq, recipients[seq], n)
 			}
 		}
-		n += len(q.letters)
-		if q.heap != &m.ready && q.heap != &m.deferred || q.heap.queues[q.index] != q {
-			return fmt.Errorf("the queue of %x is not where it says", who.id)
+	}
+	if len(notices) != len(left) || len(recipients) != len(left) {
+		t.Fatalf("%d notices, %d lists of recipients, %d with deliveries", len(notices), len(recipients), len(left))
+	}
+	indexMatches(t, s, waiting, dead, queued, due)
+}
+
+// indexMatches checks that memory says of the outbox what the disk does.
+func indexMatches(t testing.TB, s *Store, waiting, dead map[number]int, queued, due map[string]bool) {
+	t.Helper()
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	buckets := map[number]map[int]uint32{}
+	for key := range queued {
+		n, session := number([]byte(key[1:5])), sessionRef{number([]byte(key[5:9])), store.ID([]byte(key[9:25]))}
+		if buckets[n] == nil {
+			buckets[n] = map[int]uint32{}
 		}
+		buckets[n][bucketOf(session)]++
 	}
-	if n != m.waiting || len(m.ready.queues)+len(m.deferred.queues) != len(m.queues) {
-		return errors.New("the numbers do not fit")
+	for n, l := range s.outbox.of {
+		name := s.listeners.name(n)
+		if l.waiting != waiting[n] || l.dead != dead[n] {
+			t.Fatalf("%s: %d wait and %d are dead in memory, %d and %d on disk", name, l.waiting, l.dead, waiting[n], dead[n])
+		}
+		for i, count := range l.queues {
+			if count != buckets[n][i] {
+				t.Fatalf("%s: bucket %d counts %d, and %d wait", name, i, count, buckets[n][i])
+			}
+		}
+		for key := range due {
+			at, seq := seqOf([]byte(key[:13])), seqOf([]byte(key))
+			if number([]byte(key[1:5])) != n {
+				continue
+			}
+			if from := min(l.fresh.at, l.fresh.low); at == 0 && seq < from {
+				t.Fatalf("%s: %d is due, and the mark stands at %d", name, seq, from)
+			}
+			if from := min(l.retries.at, l.retries.low); at > 0 && at < from {
+				t.Fatalf("%s: %d is due at %d, and the mark stands at %d", name, seq, at, from)
+			}
+		}
+		delete(waiting, n)
+		delete(dead, n)
 	}
-	return nil
+	if len(waiting)+len(dead) > 0 {
+		t.Fatalf("memory knows nothing of %v, %v", waiting, dead)
+	}
 }
 
 // checking checks a store whenever it is closed.

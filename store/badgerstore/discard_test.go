@@ -65,44 +65,6 @@ func TestDiscardingMany(t *testing.T) {
 	consistent(t, s)
 }
 
-// What the same batch has settled, or buried, is not counted again.
-func TestDiscardingInTheBatchOfASettlement(t *testing.T) {
-	s := open(t, t.TempDir(), nil)
-	defer shut(t, s)
-	for i := range byte(3) {
-		create(t, s, keyOf(i), "x")
-		if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	due, _, err := s.Deliveries(t.Context(), "gone", 10)
-	if err != nil || len(due) != 3 {
-		t.Fatalf("%d deliveries, %v", len(due), err)
-	}
-	number, _ := s.listeners.number("gone")
-	err = s.writer.do(t.Context(), &op{run: func(b *batch) error {
-		if err := b.settle(s.outbox.find(due[0].ID), &store.Settlement{Delivered: true}); err != nil {
-			return err
-		}
-		if err := b.settle(s.outbox.find(due[1].ID), &store.Settlement{Dead: true}); err != nil {
-			return err
-		}
-		for _, want := range []int{2, 0} {
-			if n, err := b.discard(number); n != want || err != nil {
-				t.Errorf("discarded %d, %v; want %d", n, err, want)
-			}
-		}
-		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.db.View(isEmpty); err != nil {
-		t.Fatal(err)
-	}
-	consistent(t, s)
-}
-
 func TestDiscardingWhileABackupIsRestored(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)

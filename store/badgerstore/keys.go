@@ -24,12 +24,17 @@ import (
 //	w number                     → how far the sweep has come in x
 //	l name                       → number of a listener
 //	t seq                        → notice: with a session's last record, a tomb
-//	d number seq                 → delivery of that notice to the listener of that number
+//	k seq                        → numbers of the listeners that it was filed for
+//	d number seq                 → delivery of that notice, which waits, to the listener of that number
+//	u number session seq         → nothing: the queue of a session's deliveries to that listener
+//	y number due seq             → nothing: the first of each queue, by when it is due; 0 is at once
+//	D seq number                 → delivery that is dead
+//	v                            → the format of d, u, y and D; see convert.go
 //	q                            → the seq below which any may have been given
 //	r                            → nothing: a restore is under way, see restore.go
 //
-// s, x, c and, with a principal, p are there together or not at all; so are t
-// and its d.
+// s, x, c and, with a principal, p are there together or not at all; so are t,
+// its k and its d or D, and so are d and its u.
 const (
 	keySentinel  = '!'
 	keyManager   = 'm'
@@ -42,7 +47,12 @@ const (
 	keySwept     = 'w'
 	keyListener  = 'l'
 	keyNotice    = 't'
+	keyRecipient = 'k'
 	keyDelivery  = 'd'
+	keyQueue     = 'u'
+	keyDue       = 'y'
+	keyDead      = 'D'
+	keyOutbox    = 'v'
 	keySequence  = 'q'
 	keyRestoring = 'r'
 )
@@ -111,8 +121,31 @@ func noticeKey(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{keyNotice}, seq)
 }
 
+func recipientsKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyRecipient}, seq)
+}
+
 func deliveryKey(listener number, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(numberKey(make([]byte, 0, 13), keyDelivery, listener), seq)
+}
+
+// queuePrefix begins the keys of one session's deliveries to a listener.
+func queuePrefix(q queueRef) []byte {
+	b := numberKey(make([]byte, 0, 33), keyQueue, q.listener)
+	return append(append(b, q.session.n[:]...), q.session.id[:]...)
+}
+
+func queueKey(q queueRef, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(queuePrefix(q), seq)
+}
+
+func dueKey(listener number, due int64, seq uint64) []byte {
+	b := numberKey(make([]byte, 0, 21), keyDue, listener)
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, uint64(due)), seq)
+}
+
+func deadKey(seq uint64, listener number) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{keyDead}, seq), listener[:]...)
 }
 
 // dueOf returns where a deadline is filed: at the millisecond. Nothing is won
@@ -130,5 +163,5 @@ func (s *Store) ttlOf(absolute time.Time) uint64 {
 	if now := s.opts.Now(); absolute.Before(now) {
 		absolute = now
 	}
-	return uint64(absolute.Add(backstop).Unix())
+	return uint64(absolute.Add(s.opts.backstop).Unix())
 }

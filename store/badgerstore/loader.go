@@ -29,7 +29,7 @@ func (l *loader) add(f *archived) error {
 	case frameNotice:
 		l.cost += noticeCost(&f.notice.rec, store.Notice{Kind: f.notice.kind, Keys: f.notice.keys, Listeners: []string{""}})
 	case frameDelivery:
-		l.cost += 512 + len(f.listener)
+		l.cost += deliveryCost + len(f.listener)
 	}
 	l.frames = append(l.frames, f)
 	return nil
@@ -67,7 +67,7 @@ func (b *batch) load(f *archived) error {
 	if err != nil {
 		return err
 	}
-	who := owner{n, f.key.ID}
+	who := sessionRef{n, f.key.ID}
 	if f.kind == frameNotice {
 		if err := b.reserve(f.seq); err != nil {
 			return err
@@ -81,6 +81,13 @@ func (b *batch) load(f *archived) error {
 	if err != nil {
 		return err
 	}
-	f.attempts.session, f.attempts.at = who, f.notice.at
-	return b.deliver(&filing{listener, f.seq, f.attempts})
+	f.state.session, f.state.at = who, f.notice.at
+	recipients, err := readRecipients(b.txn, f.seq)
+	if err == nil {
+		err = b.set(recipientsKey(f.seq), withRecipient(recipients, listener), 0)
+	}
+	if err != nil {
+		return err
+	}
+	return b.add(&newDelivery{listener, f.seq, f.state})
 }

@@ -32,7 +32,8 @@ const (
 	// has written; all former ones are read.
 	//
 	//	2  records tell when their absolute timeout began, and which timeouts the app asked for
-	markerFormat = 2
+	//	3  dead deliveries stand apart from those that wait, which have an index of what is due
+	markerFormat = 3
 )
 
 // readMarker returns nil if there is no marker.

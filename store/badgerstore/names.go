@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -73,6 +74,13 @@ func (m *names) all() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.Sorted(maps.Keys(m.numbers))
+}
+
+// numbersOf returns the numbers that names have, in order.
+func (m *names) numbersOf() []number {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.SortedFunc(maps.Keys(m.names), func(a, b number) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // next returns the number for a new name. It is given once, even if its

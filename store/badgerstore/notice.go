@@ -3,7 +3,11 @@ package badgerstore
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"slices"
 	"time"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -13,15 +17,15 @@ import (
 type notice struct {
 	kind    store.NoticeKind
 	reason  store.Reason
-	session owner
+	session sessionRef
 	at      time.Time
 	keys    []string
 	size    int          // of the data, which only a tomb has
 	rec     store.Record // with Data of a tomb alone
 }
 
-// owner is the session that something is of, by its manager's number.
-type owner struct {
+// sessionRef names a session by its manager's number.
+type sessionRef struct {
 	n  number
 	id store.ID
 }
@@ -37,7 +41,7 @@ func decodeNotice(key, b []byte) (n notice, err error) {
 		return notice{}, err
 	}
 	f := fields{b: b}
-	n.session = owner{number(f.take(4)), store.ID(f.take(16))}
+	n.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
 	return n, n.read(&f)
 }
 
@@ -74,11 +78,11 @@ func (n *notice) info() store.Info {
 	return info
 }
 
-// attempts is the state of one delivery, as it is stored. It says whose
-// session it is of, too, so that the notice need not be read for that.
-type attempts struct {
+// deliveryState is the state of one delivery, as it is stored. It names the
+// session, too, so that the notice need not be read for that.
+type deliveryState struct {
 	tag     uint64
-	session owner
+	session sessionRef
 	at      time.Time // when it happened
 	n       int
 	next    time.Time
@@ -86,23 +90,23 @@ type attempts struct {
 	failure string
 }
 
-func (a *attempts) encode(key []byte) []byte {
+func (a *deliveryState) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+128+len(a.failure))
 	b = append(append(b, a.session.n[:]...), a.session.id[:]...)
 	return seal(key, a.append(appendTime(b, a.at)))
 }
 
-func decodeAttempts(key, b []byte) (a attempts, err error) {
+func decodeDelivery(key, b []byte) (a deliveryState, err error) {
 	if b, err = unseal(key, b); err != nil {
-		return attempts{}, err
+		return deliveryState{}, err
 	}
 	f := fields{b: b}
-	a.session = owner{number(f.take(4)), store.ID(f.take(16))}
+	a.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
 	a.at = f.time()
 	return a, a.read(&f)
 }
 
-func (a *attempts) append(b []byte) []byte {
+func (a *deliveryState) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, a.tag)
 	b = binary.BigEndian.AppendUint32(b, uint32(a.n))
 	b = appendTime(b, a.next)
@@ -113,7 +117,7 @@ func (a *attempts) append(b []byte) []byte {
 	return appendText(append(b, dead), a.failure)
 }
 
-func (a *attempts) read(f *fields) error {
+func (a *deliveryState) read(f *fields) error {
 	a.tag, a.n, a.next = f.uint64(), int(f.uint32()), f.time()
 	a.dead = f.take(1)[0] == 1
 	if a.failure = f.text(); f.failed || len(f.b) > 0 || len(a.failure) > store.MaxDeliveryError {
@@ -121,6 +125,10 @@ func (a *attempts) read(f *fields) error {
 	}
 	return nil
 }
+
+// deliveryCost is at most what a delivery takes of a transaction, beside the
+// listener's name.
+const deliveryCost = 512
 
 // noticeCost is at most what a notice takes of a transaction.
 func noticeCost(r *store.Record, n store.Notice) int {
@@ -135,7 +143,7 @@ func noticeCost(r *store.Record, n store.Notice) int {
 		cost += len(k) + 4
 	}
 	for _, l := range n.Listeners {
-		cost += 256 + len(l)
+		cost += deliveryCost + len(l)
 	}
 	return cost
 }
@@ -155,4 +163,53 @@ func parseDeliveryID(id string) (seq, tag uint64, ok bool) {
 		return 0, 0, false
 	}
 	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), true
+}
+
+func readDelivery(txn *badger.Txn, raw []byte) (a deliveryState, err error) {
+	item, err := txn.Get(raw)
+	if err != nil {
+		return a, err
+	}
+	err = item.Value(func(b []byte) (err error) { a, err = decodeDelivery(raw, b); return err })
+	return a, err
+}
+
+func readNotice(txn *badger.Txn, seq uint64) (n notice, err error) {
+	raw := noticeKey(seq)
+	item, err := txn.Get(raw)
+	if err != nil {
+		return n, err
+	}
+	err = item.Value(func(b []byte) (err error) { n, err = decodeNotice(raw, b); return err })
+	return n, err
+}
+
+// readRecipients returns the listeners that an event was filed for.
+func readRecipients(txn *badger.Txn, seq uint64) (all []number, err error) {
+	item, err := txn.Get(recipientsKey(seq))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err == nil {
+		err = item.Value(func(b []byte) error {
+			for n := range slices.Chunk(b, len(number{})) {
+				if len(n) == len(number{}) {
+					all = append(all, number(n))
+				}
+			}
+			return nil
+		})
+	}
+	return all, err
+}
+
+// withRecipient returns the value that names one listener more.
+func withRecipient(all []number, n number) (b []byte) {
+	if !slices.Contains(all, n) {
+		all = append(all, n)
+	}
+	for _, n := range all {
+		b = append(b, n[:]...)
+	}
+	return b
 }

@@ -27,8 +27,8 @@ func TestOpenRefusesDamage(t *testing.T) {
 		{"MANIFEST is garbage", func(t *testing.T, dir string) { write(t, dir, "MANIFEST", "garbage garbage garbage") }, "backup", true},
 		{"marker is garbage", func(t *testing.T, dir string) { write(t, dir, markerFile, "{") }, "damaged", false},
 		{"marker of a later format", func(t *testing.T, dir string) {
-			write(t, dir, markerFile, `{"format":3,"store":"x"}`)
-		}, "format 3", false},
+			write(t, dir, markerFile, fmt.Sprintf(`{"format":%d,"store":"x"}`, markerFormat+1))
+		}, fmt.Sprint("format ", markerFormat+1), false},
 		{"marker of another store", func(t *testing.T, dir string) {
 			write(t, dir, markerFile, `{"format":1,"store":"another"}`)
 		}, "another one", true},

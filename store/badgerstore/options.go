@@ -61,6 +61,8 @@ type Options struct {
 	free, inodes func(dir string) (int64, error)
 	// after is the clock of pauses.
 	after func(time.Duration) <-chan time.Time
+	// backstop is how long after the absolute end the engine drops a record.
+	backstop time.Duration
 }
 
 const (
@@ -104,6 +106,9 @@ func (o *Options) fill() error {
 	}
 	if o.inodes == nil {
 		o.inodes = freeInodes
+	}
+	if o.backstop == 0 {
+		o.backstop = backstop
 	}
 	if o.after == nil {
 		o.after = time.After

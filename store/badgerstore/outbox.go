@@ -1,151 +1,196 @@
 package badgerstore
 
 import (
-	"encoding/binary"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// outbox is what waits for all listeners, in memory: what is due is found
-// without going through the rest. It changes after the batch that changed the
-// disk, so it never has what is not there.
-type outbox struct {
-	mu        sync.Mutex
-	posts     map[uint64]*post    // protected by mu
-	mailboxes map[number]*mailbox // protected by mu
-	dead      []*letter           // of all listeners, in the order of filing; protected by mu
-
-	next     uint64 // the next seq to be given; the writer's alone
-	reserved uint64 // up to here, excluding, they may be given; the writer's alone
+// Deliveries implements store.Outbox. Deliveries that are damaged are given up.
+func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, time.Time{}, err
+	}
+	defer s.leave()
+	number, ok := s.listeners.number(listener)
+	l := s.outbox.listener(number)
+	if !ok || l == nil || n <= 0 || s.restoring.Load() {
+		return nil, time.Time{}, nil
+	}
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	for {
+		var damaged []dueRef
+		err := s.view(func(txn *badger.Txn) error {
+			var refs []dueRef
+			refs, next = s.dueIn(txn, number, l, n)
+			due = due[:0]
+			for _, ref := range refs {
+				d, err := s.deliveryIn(txn, deliveryKey(number, ref.seq), number, ref.seq)
+				switch {
+				case errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound):
+					damaged = append(damaged, ref)
+				case err != nil:
+					return err
+				default:
+					due = append(due, d)
+				}
+			}
+			return nil
+		})
+		if err == nil && len(damaged) > 0 {
+			err = s.giveUp(ctx, number, damaged)
+		}
+		switch {
+		case err != nil:
+			return nil, time.Time{}, fmt.Errorf("reading deliveries: %w: %w", store.ErrUnavailable, err)
+		case len(damaged) == 0 || len(due) > 0:
+			return due, next, nil
+		}
+	}
 }
 
-// reserveStep is how many seqs are reserved at a time. A seq is given once,
-// whatever crashes: receivers tell deliveries apart by it.
-const reserveStep = 1 << 14
+// dueRef is an entry of the index of what is due.
+type dueRef struct {
+	due int64
+	seq uint64
+}
 
-func (s *Store) loadOutbox() error {
+// dueIn returns the first n deliveries that are due, or else when there will
+// be one: of those that were not tried yet, of those whose time has come, and of
+// those that were put off for longer than any is, while the clock was wrong.
+func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, n int) (due []dueRef, next time.Time) {
+	now := uint64(s.opts.Now().UnixMilli())
+	last := now + uint64(store.LongestPutOff.Milliseconds())
 	o := &s.outbox
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.posts, o.mailboxes, o.dead = make(map[uint64]*post), make(map[number]*mailbox), nil
-	return s.view(func(txn *badger.Txn) error {
-		given, err := readUint64(txn, []byte{keySequence})
+	fresh, retries := l.fresh.begin(), l.retries.begin()
+	o.mu.Unlock()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: numberKey(nil, keyDue, listener)})
+	defer it.Close()
+	// scan returns where the first entry stands from one place to another, and
+	// takes n of those that are ready.
+	scan := func(from dueRef, to, ready uint64) (first dueRef, ok bool) {
+		taken := 0
+		for it.Seek(dueKey(listener, from.due, from.seq)); it.Valid() && taken < n; it.Next() {
+			key := it.Item().Key()
+			ref := dueRef{int64(seqOf(key[:len(key)-8])), seqOf(key)}
+			if uint64(ref.due) > to {
+				break
+			}
+			if !ok {
+				first, ok = ref, true
+			}
+			if uint64(ref.due) > ready {
+				next = moment(ref.due)
+				break
+			}
+			due = append(due, ref)
+			taken++
+		}
+		return first, ok
+	}
+	firstFresh, firstRetry := uint64(math.MaxUint64), uint64(math.MaxUint64)
+	if ref, ok := scan(dueRef{0, fresh}, 0, 0); ok {
+		firstFresh = ref.seq
+	}
+	if ref, ok := scan(dueRef{int64(max(retries, 1)), 0}, last, now); ok {
+		firstRetry = uint64(ref.due)
+	}
+	if ref, ok := scan(dueRef{int64(max(retries, last+1)), 0}, math.MaxUint64, math.MaxUint64); ok {
+		firstRetry = min(firstRetry, uint64(ref.due))
+	}
+	o.mu.Lock()
+	l.fresh.end(firstFresh)
+	l.retries.end(firstRetry)
+	o.mu.Unlock()
+	slices.SortFunc(due, func(a, b dueRef) int { return cmp.Compare(a.seq, b.seq) })
+	if due = due[:min(n, len(due))]; len(due) > 0 {
+		next = time.Time{}
+	}
+	return due, next
+}
+
+// deliveryIn reads a delivery, waiting or dead, and what it is of.
+func (s *Store) deliveryIn(txn *badger.Txn, raw []byte, listener number, seq uint64) (d store.Delivery, err error) {
+	a, err := readDelivery(txn, raw)
+	if err != nil {
+		return d, err
+	}
+	n, err := readNotice(txn, seq)
+	if err != nil {
+		return d, err
+	}
+	d = store.Delivery{
+		ID: deliveryID(seq, a.tag), Listener: s.listeners.name(listener),
+		Kind: n.kind, Reason: n.reason, Key: store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id},
+		At: n.at, Keys: n.keys, Info: n.info(), Attempts: a.n, Next: a.next, Error: a.failure, Dead: a.dead,
+	}
+	if n.kind == store.NoticeEnded {
+		d.Data = n.rec.Data
+	}
+	return d, nil
+}
+
+// Backlog implements store.Outbox.
+func (s *Store) Backlog(ctx context.Context) (all []store.Backlog, err error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	for _, n := range s.listeners.numbersOf() {
+		l := s.outbox.listener(n)
+		if l == nil {
+			continue
+		}
+		b, err := s.backlogOf(n, l)
 		if err != nil {
+			return nil, fmt.Errorf("reading the backlog: %w: %w", store.ErrUnavailable, err)
+		}
+		if b.Waiting+b.Dead > 0 || b.Overflowed > 0 {
+			all = append(all, b)
+		}
+	}
+	slices.SortFunc(all, func(a, b store.Backlog) int { return cmp.Compare(a.Listener, b.Listener) })
+	return all, nil
+}
+
+// backlogOf returns what waits for one listener. The oldest is the first of
+// its deliveries.
+func (s *Store) backlogOf(n number, l *listenerIndex) (b store.Backlog, err error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	o := &s.outbox
+	o.mu.Lock()
+	b = store.Backlog{Listener: s.listeners.name(n), Waiting: l.waiting, Dead: l.dead, Overflowed: l.overflowed}
+	if b.Waiting == 0 {
+		o.mu.Unlock()
+		return b, nil
+	}
+	from, first := l.oldest.begin(), uint64(math.MaxUint64)
+	o.mu.Unlock()
+	err = s.view(func(txn *badger.Txn) error {
+		eachKey(txn, numberKey(nil, keyDelivery, n), func(key []byte) bool {
+			first = seqOf(key)
+			return false
+		}, deliveryKey(n, from))
+		state, err := readDelivery(txn, deliveryKey(n, first))
+		if err != nil && !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, errDamaged) {
 			return err
 		}
-		o.next = max(o.next, given, 1)
-		o.reserved = given
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyDelivery}, PrefetchValues: true, PrefetchSize: 256})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			key := it.Item().KeyCopy(nil)
-			var a attempts
-			err := it.Item().Value(func(b []byte) (err error) { a, err = decodeAttempts(key, b); return err })
-			if err != nil {
-				s.lostDelivery(key)
-				continue
-			}
-			a.next = moment(believed(millis(a.next), s.opts.Now()))
-			o.add(filing{number(key[1:5]), binary.BigEndian.Uint64(key[5:]), a})
-		}
+		b.Oldest = state.at
 		return nil
 	})
-}
-
-// filing is one delivery that was filed.
-type filing struct {
-	listener number
-	seq      uint64
-	attempts
-}
-
-// add takes a delivery in. Callers hold mu.
-func (o *outbox) add(f filing) {
-	p := o.posts[f.seq]
-	if p == nil {
-		p = &post{seq: f.seq, session: f.session, at: millis(f.at)}
-		o.posts[f.seq] = p
-	}
-	m := o.mailboxes[f.listener]
-	if m == nil {
-		m = newMailbox(f.listener)
-		o.mailboxes[f.listener] = m
-	}
-	l := &letter{post: p, box: m, tag: f.tag}
-	p.letters = append(p.letters, l)
-	o.put(l, millis(f.next), f.dead)
-}
-
-// put has a letter wait, or be dead. Callers hold mu.
-func (o *outbox) put(l *letter, next int64, dead bool) {
-	if l.next, l.dead = next, dead; !dead {
-		l.box.add(l)
-		return
-	}
-	i, _ := slices.BinarySearchFunc(o.dead, l, (*letter).compare)
-	o.dead = slices.Insert(o.dead, i, l)
-	l.box.dead++
-}
-
-// take takes a letter from where it is. Callers hold mu.
-func (o *outbox) take(l *letter) {
-	if !l.dead {
-		l.box.remove(l)
-		return
-	}
-	if i, ok := slices.BinarySearchFunc(o.dead, l, (*letter).compare); ok {
-		o.dead = slices.Delete(o.dead, i, i+1)
-	}
-	l.box.dead--
-}
-
-// find returns the letter that an ID names, or nil.
-func (o *outbox) find(id string) *letter {
-	seq, tag, ok := parseDeliveryID(id)
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if p := o.posts[seq]; ok && p != nil {
-		for _, l := range p.letters {
-			if l.tag == tag {
-				return l
-			}
-		}
-	}
-	return nil
-}
-
-// wrote follows a committed batch.
-func (o *outbox) wrote(b *mailBatch, names *names) {
-	names.add(b.listeners)
-	if b.reserved > 0 {
-		o.reserved = b.reserved
-	}
-	if len(b.filed)+len(b.moved)+len(b.gone) == 0 {
-		return
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, f := range b.filed {
-		o.add(f)
-	}
-	for _, m := range b.moved {
-		o.take(m.letter)
-		o.put(m.letter, m.next, m.dead)
-	}
-	for l := range b.gone {
-		o.take(l)
-		p := l.post
-		if p.letters = slices.DeleteFunc(p.letters, func(o *letter) bool { return o == l }); len(p.letters) == 0 {
-			delete(o.posts, p.seq)
-		}
-	}
-}
-
-// lostDelivery tells of a delivery or a notice that fails its checksum.
-func (s *Store) lostDelivery(key []byte) {
-	s.damaged.Add(1)
-	s.log.Error(fmt.Sprintf("what a listener was to be told is damaged (%x) and is not delivered; a damaged disk is likely", key))
+	l.oldest.end(first)
+	o.mu.Unlock()
+	return b, err
 }

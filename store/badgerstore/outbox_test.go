@@ -187,27 +187,6 @@ func TestCountsAreTakenAnewOnlyWhenTheEngineMayHaveDroppedSessions(t *testing.T)
 	shut(t, s)
 }
 
-func TestMailboxOfOneSessionGrowsAndShrinks(t *testing.T) {
-	m := newMailbox(number{})
-	var all []*letter
-	for i := range uint64(100) {
-		l := &letter{post: &post{seq: i + 1}, box: m}
-		all = append(all, l)
-		m.add(l)
-	}
-	for _, i := range []int{50, 99, 0, 1} { // from anywhere
-		m.remove(all[i])
-		if err := ordered(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m.add(all[0])
-	m.add(all[50])
-	if due, _ := m.due(10, time.Unix(1, 0)); len(due) != 1 || due[0] != all[0] || ordered(m) != nil {
-		t.Fatalf("%v, %v", due, ordered(m))
-	}
-}
-
 // What counts and cursors of a damaged record remain is put right by whoever
 // writes under its key.
 func TestADamagedRecordIsNotCountedForEver(t *testing.T) {

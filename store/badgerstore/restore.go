@@ -91,7 +91,7 @@ func checker(check store.CheckRecord) func(*archived) error {
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that
 // a listener is to be told.
 func isEmpty(txn *badger.Txn) error {
-	for _, kind := range []byte{keySession, keyNotice, keyDelivery} {
+	for _, kind := range []byte{keySession, keyNotice, keyDelivery, keyDead} {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
 		it.Rewind()
 		there := it.Valid()
@@ -173,6 +173,7 @@ func (s *Store) undoRestore(ctx context.Context) error {
 // restored are all keys that a restore brings, names excepted.
 var restored = [][]byte{
 	{keySession}, {keyAccess}, {keyExpiry}, {keyCreated}, {keyPrincipal}, {keyCount}, {keyNotice}, {keyDelivery},
+	{keyRecipient}, {keyQueue}, {keyDue}, {keyDead},
 }
 
 // endRestore cleans up, at the opening, after a restore that was cut off.

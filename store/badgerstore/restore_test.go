@@ -21,8 +21,8 @@ func TestRestoreChecksEachNotice(t *testing.T) {
 			if kind != store.NoticeEnded {
 				rec.Data = nil
 			}
-			n := &notice{kind: kind, at: rec.Created, rec: rec, session: owner{id: keyOf(1).ID}}
-			if err := errors.Join(a.notice(1, "shop", n), a.delivery("hook", &attempts{tag: 1, at: rec.Created})); err != nil {
+			n := &notice{kind: kind, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
+			if err := errors.Join(a.notice(1, "shop", n), a.delivery("hook", &deliveryState{tag: 1, at: rec.Created})); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -29,7 +29,7 @@ type Store struct {
 	space     space
 	counts    counts
 	sweep     cursors
-	outbox    outbox
+	outbox    outboxIndex
 	observe   func(store.Ended)
 	sweeping  sync.Mutex  // held by the sweep that is under way
 	restoring atomic.Bool // set while a backup is loaded
@@ -89,7 +89,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.reportLogs(faults)
 	s.space.look()
-	if err := errors.Join(s.endRestore(), s.begin(), markInUse(o.Dir)); err != nil {
+	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), markInUse(o.Dir)); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
 	}
 	s.writer = newWriter(s)

@@ -27,17 +27,19 @@ type Memory struct {
 	now     func() time.Time
 	observe func(store.Ended)
 
-	mu      sync.Mutex // protects what follows
-	records map[store.Key]store.Record
-	letters []*store.Delivery // in the order in which they were filed
-	filed   int               // deliveries ever
-	calls   map[string]int
-	closed  bool
+	mu                 sync.Mutex // protects what follows
+	records            map[store.Key]store.Record
+	letters            []*store.Delivery // in the order in which they were filed
+	limits, overflowed map[string]int    // by listener
+	filed              int               // deliveries ever
+	calls              map[string]int
+	closed             bool
 }
 
 // NewMemory returns an empty store on that clock.
 func NewMemory(now func() time.Time) *Memory {
-	return &Memory{now: now, records: make(map[store.Key]store.Record), calls: make(map[string]int)}
+	return &Memory{now: now, records: make(map[store.Key]store.Record), calls: make(map[string]int),
+		limits: make(map[string]int), overflowed: make(map[string]int)}
 }
 
 var (

@@ -26,8 +26,28 @@ func (m *Memory) file(key store.Key, n store.Notice, reason store.Reason, rec st
 		if n.Kind == store.NoticeEnded {
 			d.Data = bytes.Clone(rec.Data)
 		}
+		if limit := m.limits[listener]; limit > 0 && m.waiting(listener) >= limit {
+			d.Dead, d.Error = true, store.ErrorOverLimit
+			m.overflowed[listener]++
+		}
 		m.letters = append(m.letters, d)
 	}
+}
+
+func (m *Memory) waiting(listener string) (n int) {
+	for _, d := range m.letters {
+		if d.Listener == listener && !d.Dead {
+			n++
+		}
+	}
+	return n
+}
+
+// LimitPending implements store.Outbox.
+func (m *Memory) LimitPending(listener string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limits[listener] = n
 }
 
 // Deliveries implements store.Outbox.
@@ -163,6 +183,13 @@ func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 		if b.Waiting++; b.Oldest.IsZero() {
 			b.Oldest = d.At
 		}
+	}
+	for listener, n := range m.overflowed {
+		i := slices.IndexFunc(all, func(b store.Backlog) bool { return b.Listener == listener })
+		if i < 0 {
+			i, all = len(all), append(all, store.Backlog{Listener: listener})
+		}
+		all[i].Overflowed = int64(n)
 	}
 	slices.SortFunc(all, func(a, b store.Backlog) int { return strings.Compare(a.Listener, b.Listener) })
 	return all, nil

@@ -53,7 +53,7 @@ func (r *rig) backlog(want ...store.Backlog) {
 	r.t.Helper()
 	got, err := r.store.(store.Outbox).Backlog(r.t.Context())
 	if err != nil || !slices.EqualFunc(got, want, func(a, b store.Backlog) bool {
-		return a.Oldest.Equal(b.Oldest) && a.Listener == b.Listener && a.Waiting == b.Waiting && a.Dead == b.Dead
+		return a.Oldest.Equal(b.Oldest) && a.Listener == b.Listener && a.Overflowed == b.Overflowed && a.Waiting == b.Waiting && a.Dead == b.Dead
 	}) {
 		r.t.Fatalf("the backlog is %+v, %v; want %+v", got, err, want)
 	}

@@ -49,6 +49,7 @@ func Run(t *testing.T, e Engine) {
 		{"outbox", testOutbox},
 		{"outbox order", testOutboxOrder},
 		{"dead letters", testDeadLetters},
+		{"limit of what is pending", testLimitPending},
 		{"discarded", testDiscarded},
 		{"discard beside deliveries", testDiscardBesideDeliveries},
 		{"outbox reopened", testOutboxReopened},
