@@ -62,9 +62,9 @@ func bears(below string) func(*site) {
 	}
 }
 
-// TestReadmeExamplesServe starts each Caddyfile of the pages that users read,
+// TestExamplesOfThePagesServe starts each Caddyfile of the pages that users read,
 // and sends it requests. Each has to have an entry, by a text that it contains.
-func TestReadmeExamplesServe(t *testing.T) {
+func TestExamplesOfThePagesServe(t *testing.T) {
 	checks := map[string]func(*site){
 		"respond /favicon.ico 404": func(s *site) {
 			counts("")(s)
@@ -84,6 +84,11 @@ func TestReadmeExamplesServe(t *testing.T) {
 			v.see("/x.css", "active", `{"n":1}`)
 		},
 		"ticket bearer": bears(""),
+		"session both": func(s *site) {
+			counts("")(s)
+			resp := s.visitor().see("/count", "new", "{}", "X-Session", "")
+			s.visitor().see("/", "active", `{"n":1}`, "X-Session", resp.Header.Get("X-Session"))
+		},
 		"@others": func(s *site) {
 			v := s.visitor()
 			v.expect("/admin/users", http.StatusForbidden, "for staff only")

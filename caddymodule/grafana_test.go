@@ -135,25 +135,21 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestReadmeNamesTheMetrics compares the table with what is exported.
-func TestReadmeNamesTheMetrics(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestPageNamesTheMetrics compares the table with what is exported.
+func TestPageNamesTheMetrics(t *testing.T) {
 	named := make(map[string]string)
-	for _, m := range regexp.MustCompile("`caddy_sessions_(\\w+)(?:\\{([^}`]*)\\})?`").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("`caddy_sessions_(\\w+)(?:\\{([^}`]*)\\})?`").FindAllStringSubmatch(pages(t, "metrics"), -1) {
 		named["caddy_sessions_"+m[1]] = m[2]
 	}
 	exported := exports(t)
 	for name, labels := range exported {
 		if got, ok := named[name]; !ok || got != strings.Join(labels, ",") {
-			t.Errorf("the README has %s{%s}, and it is {%s}", name, got, strings.Join(labels, ","))
+			t.Errorf("docs/metrics.md has %s{%s}, and it is {%s}", name, got, strings.Join(labels, ","))
 		}
 	}
 	for name := range named {
 		if _, ok := exported[name]; !ok {
-			t.Errorf("the README names %s, which is not exported", name)
+			t.Errorf("docs/metrics.md names %s, which is not exported", name)
 		}
 	}
 }

@@ -32,12 +32,30 @@ func matches(t *testing.T, expression string, globs ...string) (found []string) 
 	return found
 }
 
-// TestReadmeNamesAll: what a reader can write, call, get or count is in the README.
-func TestReadmeNamesAll(t *testing.T) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
+// pages returns the text of pages in docs, or of all if none is named.
+func pages(t *testing.T, names ...string) (text string) {
+	t.Helper()
+	if len(names) == 0 {
+		names = []string{"*"}
 	}
+	for _, name := range names {
+		files, err := filepath.Glob("../docs/" + name + ".md")
+		if err != nil || len(files) == 0 {
+			t.Fatal(name, err)
+		}
+		for _, file := range files {
+			page, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(page)
+		}
+	}
+	return text
+}
+
+// TestPagesNameAll: what a reader can write, call, get or count is on the page for it.
+func TestPagesNameAll(t *testing.T) {
 	var metrics, commands []string
 	for name := range exports(t) {
 		metrics = append(metrics, name)
@@ -51,28 +69,27 @@ func TestReadmeNamesAll(t *testing.T) {
 		commands = append(commands, name)
 	}
 	for what, c := range map[string]struct {
+		page  string
 		names []string
 		least int
 	}{
-		"metric":         {metrics, 25},
-		"command":        {commands, 12},
-		"Caddyfile word": {matches(t, `"(\w+)":\s+func\(\) error`, "caddyfile_*.go"), 35},
-		"problem":        {matches(t, `urn:sessionproxy:([a-z-]+)`, "*.go", "../sessionproxy/*.go"), 12},
-		"header":         {matches(t, `"(Session-[A-Z][A-Za-z-]+)"`, "../sessionproxy/*.go"), 11},
-		"reason":         {matches(t, `\sReason\s+= "(\w+)"`, "../store/*.go"), 7},
-		"event":          {matches(t, `"(session_\w+)"`, "events.go", "audit.go"), 6},
-		"admin path":     {matches(t, `"(?:\w+ )?/sessions/([a-z-]+)`, "admin*.go"), 6},
+		"metric":         {"metrics", metrics, 25},
+		"command":        {"operating", commands, 12},
+		"Caddyfile word": {"caddyfile listeners", matches(t, `"(\w+)":\s+func\(\) error`, "caddyfile_*.go"), 35},
+		"problem":        {"", matches(t, `urn:sessionproxy:([a-z-]+)`, "*.go", "../sessionproxy/*.go"), 12},
+		"header":         {"protocol", matches(t, `"(Session-[A-Z][A-Za-z-]+)"`, "../sessionproxy/*.go"), 11},
+		"reason":         {"life", matches(t, `\sReason\s+= "(\w+)"`, "../store/*.go"), 7},
+		"event":          {"", matches(t, `"(session_\w+)"`, "events.go", "audit.go"), 6},
+		"admin path":     {"operating", matches(t, `"(?:\w+ )?/sessions/([a-z-]+)`, "admin*.go"), 6},
 	} {
 		if len(c.names) < c.least {
 			t.Errorf("there are %d of the kind %s: %q", len(c.names), what, c.names)
 		}
+		text := pages(t, strings.Fields(c.page)...)
 		for _, name := range c.names {
-			in := regexp.MustCompile(`(^|[^\w])` + regexp.QuoteMeta(name) + `($|[^\w])`).Match(text)
-			if what == "header" { // also as `-State`, behind another one
-				in = in || strings.Contains(string(text), "`"+strings.TrimPrefix(name, "Session")+"`")
-			}
+			in := regexp.MustCompile(`(^|[^\w])` + regexp.QuoteMeta(name) + `($|[^\w])`).MatchString(text)
 			if !in {
-				t.Errorf("the README does not name the %s %s", what, name)
+				t.Errorf("docs/%s does not name the %s %s", c.page, what, name)
 			}
 		}
 	}

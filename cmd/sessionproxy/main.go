@@ -33,7 +33,8 @@ A Caddyfile of two lines in a site is enough:
     }
 
 All of Caddy's commands are here too; https://caddyserver.com/docs describes
-them, and its Caddyfile. What the session adds is in README.md.`
+them, and its Caddyfile. What the session adds is in README.md and
+the pages of docs.`
 
 func main() {
 	if reason := refusal(os.Args); reason != "" {

@@ -5,28 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
-
-// blocksOf returns a page's code blocks of a language.
-func blocksOf(t *testing.T, page, language string) []string {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-		found = append(found, m[1])
-	}
-	if len(found) == 0 {
-		t.Fatalf("%s has no block of %s", page, language)
-	}
-	return found
-}
 
 // shell runs a line of a page as its reader would, on this proxy.
 func (p *proxy) shell(line string) (string, error) {
@@ -42,16 +24,16 @@ func (p *proxy) shell(line string) (string, error) {
 	return string(out), err
 }
 
-// TestReadmeOperators runs the README's commands for operators, in their order.
-func TestReadmeOperators(t *testing.T) {
+// commands is the block of docs/operating.md that lists all commands.
+const commands = "sessionproxy sessions ls "
+
+// TestOperatorsCommands runs the commands for operators, in their order.
+func TestOperatorsCommands(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, shopSite("admin_data on", "", shop(t)))
 	ran := 0
-	for _, block := range blocks(t, "sh") {
-		if !strings.HasPrefix(block, "sessionproxy sessions") {
-			continue
-		}
-		for line := range strings.Lines(block) {
+	for _, block := range blocksWith(t, "sh", commands) {
+		for line := range strings.Lines(block.text) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), "#")
 			line = strings.TrimSpace(line)
 			if strings.Contains(line, "<session>") || strings.Contains(line, "alice") || strings.Contains(line, " purge ") || strings.HasSuffix(line, " ls shop --order expires") {
@@ -103,8 +85,8 @@ func (p *proxy) interrupted(line string) {
 	}
 }
 
-// TestOperatingPage runs the commands of docs/operating.md: what one block
-// copies, the next one brings into an empty proxy.
+// TestOperatingPage runs the other commands of the pages, in their order: what
+// one block copies, the next one brings into an empty proxy.
 func TestOperatingPage(t *testing.T) {
 	t.Parallel()
 	need(t, "curl")
@@ -113,9 +95,12 @@ func TestOperatingPage(t *testing.T) {
 	c := p.client(t)
 	c.do(`login=alice&patch={"cart":3}`)
 	ran := 0
-	for _, block := range blocksOf(t, "../docs/operating.md", "sh") {
-		for line := range strings.Lines(block) {
-			line = strings.TrimSpace(line)
+	for _, block := range blocks(t, "sh") {
+		if !strings.Contains(block.text, "sessionproxy sessions") && !strings.Contains(block.text, "/sessions/") || strings.Contains(block.text, commands) {
+			continue
+		}
+		for line := range strings.Lines(block.text) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 			if strings.Contains(line, " discard ") {
 				p.findsNothing(line)
 				ran++
@@ -143,7 +128,7 @@ func TestOperatingPage(t *testing.T) {
 			ran++
 		}
 	}
-	if ran != 6 {
+	if ran != 9 {
 		t.Errorf("%d commands", ran)
 	}
 }

@@ -14,33 +14,21 @@ import (
 
 const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// TestReadmeHooks runs the README's receivers of webhooks, and sends them what
+// TestHooksOfThePages runs the pages' receivers of webhooks, and sends them what
 // is genuine and what is not.
-func TestReadmeHooks(t *testing.T) {
-	for _, tc := range []struct {
-		language, file string
-		run            []string
-	}{
-		{"python", "hook.py", []string{"python3", "hook.py"}},
-		{"js", "hook.mjs", []string{"node", "hook.mjs"}},
-	} {
+func TestHooksOfThePages(t *testing.T) {
+	for _, tc := range []struct{ language, file string }{{"python", "hook.py"}, {"js", "hook.mjs"}} {
 		t.Run(tc.language, func(t *testing.T) {
 			t.Parallel()
-			name := need(t, tc.run[0])
+			program := programs(t, tc.language, tc.file)[0]
+			words := strings.Fields(program.command())
+			name := need(t, words[0])
 			dir, port := t.TempDir(), fmt.Sprint(freePort(t))
-			source := ""
-			for _, block := range blocks(t, tc.language) {
-				if strings.Contains(block, "HOOK_SECRET") {
-					source = strings.ReplaceAll(block, "3900", port)
-				}
-			}
-			if source == "" {
-				t.Fatal("the README has no receiver")
-			}
+			source := strings.ReplaceAll(program.text, "3900", port)
 			if err := os.WriteFile(filepath.Join(dir, tc.file), []byte(source), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			hook := start(t, []string{"HOOK_SECRET=" + hookSecret}, dir, name, tc.run[1:]...)
+			hook := start(t, []string{"HOOK_SECRET=" + hookSecret}, dir, name, words[1:]...)
 			until(t, "the receiver serves", hook, listens("tcp", "127.0.0.1:"+port))
 			send := func(header http.Header) int {
 				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://127.0.0.1:"+port+"/sessions", strings.NewReader(hookBody))
