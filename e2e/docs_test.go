@@ -132,3 +132,31 @@ func TestArchitectureNamesWhatIs(t *testing.T) {
 		t.Errorf("%d names", checked)
 	}
 }
+
+// TestLinesOfTheLogAreReal: a line of the log that a page explains is one that
+// the program can write.
+func TestLinesOfTheLogAreReal(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	for _, root := range []string{"../caddymodule", "../sessionproxy", "../store"} {
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+				source.WriteString(read(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, section, ok := strings.Cut(read(t, "../docs/troubleshooting.md"), "\n## Lines of the log\n")
+	lines := regexp.MustCompile(`(?m)^\| "([^|]+)" \|`).FindAllStringSubmatch(section, -1)
+	if !ok || len(lines) < 25 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for _, m := range lines {
+		if !strings.Contains(source.String(), m[1]) {
+			t.Errorf("no code writes %q", m[1])
+		}
+	}
+}
