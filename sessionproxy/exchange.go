@@ -49,7 +49,7 @@ func (x *exchange) use(ctx context.Context, write bool, f func(*session.Session)
 		return x.useLate(ctx, write, f)
 	}
 	if !x.open {
-		s, err := x.s.Again(ctx)
+		s, err := x.reopen(ctx, write)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outco
 	defer x.mu.Unlock()
 	x.sent = true
 	if !x.open {
-		s, err := x.s.Again(ctx)
+		s, err := x.reopen(ctx, c.Writes())
 		switch {
 		case err == nil:
 			x.s = s

@@ -2,11 +2,23 @@ package sessionproxy
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
+
+// reopen opens the session once more after an early commit. If another
+// request's sign-in has replaced the ticket since then, a write is that of a
+// late tab: a sign-in begins a fresh session. Called with mu held.
+func (x *exchange) reopen(ctx context.Context, write bool) (*session.Session, error) {
+	s, err := x.s.Again(ctx)
+	if write && errors.Is(err, session.ErrReplaced) {
+		return x.s.Late()
+	}
+	return s, err
+}
 
 // useLate is use after the response headers: a transaction of its own. Called
 // with mu held.

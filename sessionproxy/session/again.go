@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -10,14 +11,28 @@ import (
 
 // Again opens the session once more after its commit, for further changes of
 // the same request: without lock, and without counting as activity. It must be
-// ended like the first one. A session that was destroyed is ErrGone; one that
-// still does not exist can be begun.
+// ended like the first one. A session that was destroyed is ErrGone, and one
+// whose ticket was replaced ErrReplaced: see Late. One that still does not
+// exist can be begun.
 func (s *Session) Again(ctx context.Context) (*Session, error) {
 	n, err := s.another()
 	if err != nil {
 		return nil, err
 	}
 	return n.reload(ctx)
+}
+
+// Late follows Again after ErrReplaced, with a handle like that of a late tab:
+// a sign-in or regenerate begins a fresh session, and any other write is
+// ErrReplaced. It must be ended, too.
+func (s *Session) Late() (*Session, error) {
+	n, err := s.another()
+	if err != nil {
+		return nil, err
+	}
+	n.late = true
+	n.begin(Expired)
+	return n, nil
 }
 
 // AgainLocked is Again in the session's turn: under a policy that locks it
@@ -74,10 +89,12 @@ func (s *Session) reload(ctx context.Context) (*Session, error) {
 	}
 	rec, err := s.store.Load(ctx, s.key)
 	switch {
-	case errors.Is(err, store.ErrGone) || err == nil && !s.cred.follows(&rec):
+	case errors.Is(err, store.ErrGone):
 		err = ErrGone
 	case err != nil:
 		err = s.loadError(ctx, err)
+	case !s.cred.follows(&rec):
+		err = fmt.Errorf("opening session again: %w", ErrReplaced)
 	}
 	if err != nil {
 		s.end()
