@@ -1,4 +1,5 @@
-# sessionproxy: `make run` shows it, `make test` proves it.
+# sessionproxy: `make run` shows it, `make test` proves it. There are two modules:
+# the product, and e2e with what its tests need besides.
 
 GO      ?= go
 BIN     := bin/sessionproxy
@@ -19,7 +20,7 @@ build:
 ## test: everything, end to end included; installs what that needs. At the end
 ## it lists what failed, and what was skipped and why
 test: test-deps
-	$(GO) run $(TESTS) --format pkgname --format-hide-empty-pkg -- -race -timeout 30m ./...
+	GO="$(GO)" $(GO) run $(TESTS) --format pkgname --format-hide-empty-pkg --raw-command -- sh e2e/test-all.sh -race -timeout 30m
 
 ## test-deps: Debian packages of the end-to-end tests (says what it does, asks nothing)
 test-deps:
@@ -28,31 +29,33 @@ test-deps:
 ## lint: formatting, vet and the linters of .golangci.yml
 lint:
 	$(GO) run $(LINT) run ./...
+	$(GO) run -C e2e $(LINT) run ./...
 
-## vuln: known vulnerabilities in what the binary uses
+## vuln: known vulnerabilities in what the binary and the tools of e2e use
 vuln:
 	$(GO) run $(VULN) ./...
+	$(GO) run -C e2e $(VULN) ./...
 
 ## bench: the product against bare Caddy, long runs of one proxy, then Go
 ## benchmarks of the parts: an hour
 bench:
-	$(GO) run ./e2e/bench
-	$(GO) run ./e2e/bench -trials
+	$(GO) run -C e2e ./bench
+	$(GO) run -C e2e ./bench -trials
 	$(GO) test -run '^$$' -bench . -benchmem ./store/... ./sessionproxy/...
 
 ## bench-short: the same in about a minute
 bench-short:
-	$(GO) run ./e2e/bench -short
+	$(GO) run -C e2e ./bench -short
 
 ## trials-short: the long runs in about four minutes
 trials-short:
-	$(GO) run ./e2e/bench -trials -short
+	$(GO) run -C e2e ./bench -trials -short
 
 ## stress: hours under load, kills, reloads, a full disk: DURATION=2h, and any
 ## flags of e2e/stress in STRESS; only root can fill a disk of its own
 DURATION ?= 2h
 stress:
-	$(GO) run ./e2e/stress -duration $(DURATION) $(STRESS)
+	$(GO) run -C e2e ./stress -duration $(DURATION) $(STRESS)
 
 ## fuzz: every fuzz target for FUZZTIME each
 FUZZTIME ?= 30s

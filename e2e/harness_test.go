@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/e2e/internal/product"
 )
 
 // binary is the program under test, built once.
@@ -36,10 +38,8 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "sessionproxy")
-	build := exec.Command("go", "build", "-race", "-o", binary, "../cmd/sessionproxy")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "building the binary:", err)
+	if err := product.Build(context.Background(), binary, "-race"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()

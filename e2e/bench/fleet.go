@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/sessionproxy/sessionproxy/e2e/internal/product"
 )
 
 // fleet is all that runs during a benchmark: the upstream and the proxies.
@@ -48,10 +50,8 @@ func (f *fleet) start() (err error) {
 		return err
 	}
 	f.binary = filepath.Join(f.dir, "sessionproxy")
-	build := exec.CommandContext(f.ctx, "go", "build", "-o", f.binary, "github.com/sessionproxy/sessionproxy/cmd/sessionproxy")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("building the proxy (run this in its source tree): %w", err)
+	if err := product.Build(f.ctx, f.binary); err != nil {
+		return err
 	}
 	if err := f.startUpstream(); err != nil {
 		return fmt.Errorf("starting the upstream: %w", err)

@@ -4,10 +4,10 @@
 // processor time of the proxy is that of the proxy alone. It needs Linux,
 // whose /proc it reads, and the go command.
 //
-//	go run ./e2e/bench            # about ten minutes
-//	go run ./e2e/bench -short     # about a minute
-//	go run ./e2e/bench -json FILE # the figures of every round besides
-//	go run ./e2e/bench -trials    # a million sessions, a sweep, and 30 minutes of churn: 45 minutes
+//	go run -C e2e ./bench            # about ten minutes
+//	go run -C e2e ./bench -short     # about a minute
+//	go run -C e2e ./bench -json FILE # the figures of every round besides
+//	go run -C e2e ./bench -trials    # a million sessions, a sweep, and 30 minutes of churn: 45 minutes
 //
 // It fails when an update was lost, when a request failed, when something
 // grows that must not, or when a ratio is far below what is acceptable.

@@ -4,9 +4,9 @@
 // has gone. A model of every session says what its data may be. Everything
 // stays on loopback; app and webhook receiver are in this process.
 //
-//	go run ./e2e/stress -duration 2h
-//	go run ./e2e/stress -duration 10m -seed 7 -phases kill,reload
-//	go run ./e2e/stress -duration 10m -skip disk,lostlogin
+//	go run -C e2e ./stress -duration 2h
+//	go run -C e2e ./stress -duration 10m -seed 7 -phases kill,reload
+//	go run -C e2e ./stress -duration 10m -skip disk,lostlogin
 //
 // It fails when an acknowledged write is lost, a sum is off, a ticket is good
 // that must not be, a session is seen by another manager, a webhook of an end
@@ -23,7 +23,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -31,6 +30,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/e2e/internal/product"
 )
 
 // errViolation is that something was seen that must not be.
@@ -163,10 +164,8 @@ func (w *world) run(out io.Writer) error {
 	began := time.Now()
 	if w.Binary == "" {
 		w.Binary = filepath.Join(w.Dir, "sessionproxy")
-		build := exec.CommandContext(w.ctx, "go", "build", "-race", "-o", w.Binary, "github.com/sessionproxy/sessionproxy/cmd/sessionproxy")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("building the proxy: %w", err)
+		if err := product.Build(w.ctx, w.Binary, "-race"); err != nil {
+			return err
 		}
 	}
 	disk := filepath.Join(w.Dir, "disk")
