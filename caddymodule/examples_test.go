@@ -70,9 +70,9 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			counts("")(s)
 			s.visitor().expect("/favicon.ico", http.StatusNotFound, "")
 		},
-		"session shop\n":  counts(""),
-		"session editor":  counts(""),
-		"session planner": counts(""),
+		"session shop\n\treverse_proxy": counts(""),
+		"session editor":                counts(""),
+		"session planner":               counts(""),
 		"session api {\n\t\tlocking": func(s *site) {
 			counts("")(s)
 			counts("/api")(s)
@@ -82,6 +82,15 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			v := s.visitor()
 			v.see("/count", "new", "{}")
 			v.see("/x.css", "active", `{"n":1}`)
+		},
+		"session blog": func(s *site) {
+			counts("/shop")(s)
+			counts("/blog")(s)
+			v := s.visitor()
+			v.see("/shop/login", "new", "{}")
+			v.see("/blog/count", "new", "{}")
+			v.see("/shop/", "active", `{"role":"staff"}`)
+			v.see("/blog/", "active", `{"n":1}`)
 		},
 		"ticket bearer": bears(""),
 		"session both": func(s *site) {
@@ -137,6 +146,9 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			var known string
 			for key := range checks {
 				if strings.Contains(block[1], key) {
+					if known != "" {
+						t.Errorf("both %q and %q fit an example of %s", known, key, page)
+					}
 					known = key
 				}
 			}
