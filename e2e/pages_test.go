@@ -127,6 +127,18 @@ func TestShellBlocksNameWhatIs(t *testing.T) {
 			}
 		}
 	}
+	for _, page := range pages(t) { // in the text
+		for _, m := range regexp.MustCompile("`make (\\w[\\w-]*)").FindAllStringSubmatch(read(t, page), -1) {
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s: the Makefile has no target %s", page, m[1])
+			}
+		}
+		for _, m := range regexp.MustCompile(`go run (?:-C (\w+) )?(\./[\w/]+)`).FindAllStringSubmatch(read(t, page), -1) {
+			if info, err := os.Stat(filepath.Join("..", m[1], m[2])); err != nil || !info.IsDir() {
+				t.Errorf("%s: there is no program %s", page, m[0])
+			}
+		}
+	}
 	for _, b := range blocksWith(t, "sh", "xcaddy build") {
 		for _, m := range regexp.MustCompile(`xcaddy build (\S+)`).FindAllStringSubmatch(b.text, -1) {
 			if !strings.Contains(module, "github.com/caddyserver/caddy/v2 "+m[1]+"\n") {
