@@ -10,7 +10,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // discard is the cheapest response writer.
@@ -42,7 +42,7 @@ func BenchmarkServe(b *testing.B) {
 				b.Fatal(err)
 			}
 			m, err := session.NewManager("bench", session.DefaultPolicy(), session.Options{
-				Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: sessionproxy.Mint("bench"),
+				Backend: session.Fixed(memstore.New(time.Now)), Mint: sessionproxy.Mint("bench"),
 			})
 			if err != nil {
 				b.Fatal(err)

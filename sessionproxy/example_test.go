@@ -12,7 +12,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // Without Caddy the handler is plain net/http middleware. The app counts its
@@ -49,7 +49,7 @@ func Example() {
 // middleware gives the requests to an app a session, kept in memory.
 func middleware(app http.Handler) (http.Handler, error) {
 	manager, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{
-		Backend: session.Fixed(storetest.NewMemory(time.Now)),
+		Backend: session.Fixed(memstore.New(time.Now)),
 		Mint:    sessionproxy.Mint("shop"),
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // FuzzReadWrites: whatever an app answers, reading it ends in changes that can
@@ -72,7 +72,7 @@ func FuzzStripReserved(f *testing.F) {
 func applied(t *testing.T, c session.Changes, data string) []byte {
 	t.Helper()
 	m, err := session.NewManager("fuzz", session.DefaultPolicy(), session.Options{
-		Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: Mint("fuzz"),
+		Backend: session.Fixed(memstore.New(time.Now)), Mint: Mint("fuzz"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 const cookieName = "shop_ticket"
@@ -27,7 +27,7 @@ const cookieName = "shop_ticket"
 // so that net/http's own rules for headers and trailers hold.
 type rig struct {
 	t       *testing.T
-	store   *storetest.Memory
+	store   *memstore.Store
 	handler *sessionproxy.Handler
 	local   *session.Local
 	metrics *prometheus.Registry
@@ -41,7 +41,7 @@ type rig struct {
 func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *rig {
 	t.Helper()
 	r := &rig{t: t, now: time.Now()}
-	r.store = storetest.NewMemory(func() time.Time { return r.now })
+	r.store = memstore.New(func() time.Time { return r.now })
 	var err error
 	if r.ring, err = ticket.NewRing(ticket.NewKey()); err != nil {
 		t.Fatal(err)

@@ -15,18 +15,19 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
 // ableStore has every ability that there is.
 type ableStore struct {
-	*storetest.Memory
+	*memstore.Store
 	updater store.Updater
 }
 
 func newAbleStore() *ableStore {
-	m := storetest.NewMemory(time.Now)
-	return &ableStore{Memory: m, updater: m.WithUpdater().(store.Updater)}
+	m := memstore.New(time.Now)
+	return &ableStore{Store: m, updater: m.WithUpdater().(store.Updater)}
 }
 
 func (a *ableStore) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
@@ -41,7 +42,7 @@ type plainStore struct{ store.Store }
 // TestMeasuredStoreKeepsAbilities compares what a measured store can do with
 // what the store behind it can.
 func TestMeasuredStoreKeepsAbilities(t *testing.T) {
-	memory := storetest.NewMemory(time.Now)
+	memory := memstore.New(time.Now)
 	for name, c := range map[string]struct {
 		store    store.Store
 		measured bool
@@ -109,8 +110,8 @@ func TestEveryAbilityIsKnown(t *testing.T) {
 // TestMeasuredStoreConforms lets every call through.
 func TestMeasuredStoreConforms(t *testing.T) {
 	storetest.Run(t, storetest.Engine{Volatile: true, Open: func(_ *testing.T, _ string, now func() time.Time) storetest.Closer {
-		memory := storetest.NewMemory(now)
-		s := sessionproxy.NewMetrics().Store(&ableStore{Memory: memory, updater: memory.WithUpdater().(store.Updater)})
+		memory := memstore.New(now)
+		s := sessionproxy.NewMetrics().Store(&ableStore{Store: memory, updater: memory.WithUpdater().(store.Updater)})
 		return struct {
 			able
 			io.Closer

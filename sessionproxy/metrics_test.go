@@ -14,7 +14,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // TestConflictsAreCountedOnce has another request commit first, and looks for
@@ -130,7 +130,7 @@ func TestEventsAreCounted(t *testing.T) {
 	metrics := sessionproxy.NewMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics.Collectors()...)
-	memory := storetest.NewMemory(time.Now)
+	memory := memstore.New(time.Now)
 	local := session.NewLocal(memory)
 	local.Watch(metrics.See)
 	for i, reason := range store.Reasons() {
@@ -179,7 +179,7 @@ func TestLockWaits(t *testing.T) {
 	policy.Locking, policy.Wait = session.Serialized, 0
 	var followed []session.TraceStep
 	m, err := session.NewManager("shop", policy, session.Options{
-		Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: sessionproxy.Mint("shop"),
+		Backend: session.Fixed(memstore.New(time.Now)), Mint: sessionproxy.Mint("shop"),
 		Trace: metrics.Trace("shop", func(ctx context.Context, step session.TraceStep) (context.Context, func(session.Traced)) {
 			followed = append(followed, step)
 			return ctx, func(session.Traced) { followed = append(followed, "end of "+step) }

@@ -15,7 +15,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // streamRig is a handler whose clock is that of the test's bubble, so that
@@ -29,7 +29,7 @@ func streamRig(t *testing.T) (h *sessionproxy.Handler, in http.Header) {
 	policy := session.DefaultPolicy()
 	policy.IdleTimeout = 10 * time.Minute
 	m, err := session.NewManager("shop", policy, session.Options{
-		Backend: session.Fixed(storetest.NewMemory(time.Now)), Mint: sessionproxy.Mint("shop"),
+		Backend: session.Fixed(memstore.New(time.Now)), Mint: sessionproxy.Mint("shop"),
 	})
 	if err != nil {
 		t.Fatal(err)

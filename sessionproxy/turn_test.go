@@ -17,7 +17,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // turnRig is a serialized handler and its endpoint in a bubble: minutes pass
@@ -25,7 +25,7 @@ import (
 type turnRig struct {
 	t       *testing.T
 	handler *sessionproxy.Handler
-	store   *storetest.Memory
+	store   *memstore.Store
 	locks   *session.Locks
 	client  *http.Client
 	in      http.Header
@@ -57,7 +57,7 @@ func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
 // inTurn runs a test in a bubble. What is stored at its beginning is {"n":0}.
 func inTurn(t *testing.T, wait time.Duration, queue int, test func(*testing.T, *turnRig)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &turnRig{t: t, store: storetest.NewMemory(time.Now)}
+		c := &turnRig{t: t, store: memstore.New(time.Now)}
 		ring, err := ticket.NewRing(ticket.NewKey())
 		if err != nil {
 			t.Fatal(err)

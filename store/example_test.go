@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // A save names the version that it builds upon. The second of two requests
 // that have read the same version is refused, and has overwritten nothing.
 func Example() {
 	ctx := context.Background()
-	sessions := storetest.NewMemory(time.Now)
+	sessions := memstore.New(time.Now)
 	defer func() { _ = sessions.Close() }()
 
 	key := store.Key{Manager: "shop", ID: store.ID{1}}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // carts gives back what was reserved for a cart, when its session ends.
@@ -26,7 +26,7 @@ func ExampleListener() {
 	mine := carts{released: make(chan string, 1)}
 	listeners := []session.Subscription{{Name: "carts", Kinds: []session.EventKind{session.EventDelete}, Listener: mine}}
 
-	sessions := storetest.NewMemory(time.Now)
+	sessions := memstore.New(time.Now)
 	backend := session.Fixed(sessions)
 	_, local, err := backend.Borrow()
 	if err != nil {

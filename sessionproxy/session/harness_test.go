@@ -10,7 +10,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // clock is a time that only the test moves.
@@ -37,14 +37,14 @@ func (c *clock) advance(d time.Duration) {
 type site struct {
 	t     *testing.T
 	clock *clock
-	store *storetest.Memory
+	store *memstore.Store
 	m     *session.Manager
 }
 
 func newSite(t *testing.T, change func(*session.Policy)) *site {
 	t.Helper()
 	c := newClock()
-	s := &site{t: t, clock: c, store: storetest.NewMemory(c.Now)}
+	s := &site{t: t, clock: c, store: memstore.New(c.Now)}
 	s.m = s.manager(session.Fixed(s.store), change)
 	return s
 }

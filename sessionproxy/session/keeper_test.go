@@ -14,7 +14,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // kept is a store with a keeper, in a bubble of synctest. What is reported is
@@ -38,7 +38,7 @@ func (k *kept) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Loa
 func newKept(t *testing.T, change func(*session.Policy), subs ...session.Subscription) *kept {
 	t.Helper()
 	k := &kept{site: &site{t: t}}
-	k.store = storetest.NewMemory(k.now)
+	k.store = memstore.New(k.now)
 	backend := session.Fixed(k.store)
 	var err error
 	if _, k.local, err = backend.Borrow(); err != nil {

@@ -13,14 +13,14 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // fleet is several processes, as far as a session can tell: managers with
 // locks of their own, on one store. It lives in a bubble.
 type fleet struct {
 	t      *testing.T
-	store  *storetest.Leasing
+	store  *memstore.Leasing
 	places []*session.Manager
 	dead   []atomic.Bool // this process's calls about leases do not get through
 	mute   atomic.Bool
@@ -29,7 +29,7 @@ type fleet struct {
 
 // cutOff is the store as one process sees it.
 type cutOff struct {
-	*storetest.Leasing
+	*memstore.Leasing
 	dead *atomic.Bool
 	mute *atomic.Bool // what it takes is taken, but it is not told
 }
@@ -47,14 +47,14 @@ func (c cutOff) Lease(ctx context.Context, key store.Key, holder uint64, ttl tim
 
 func inFleet(t *testing.T, leases bool, change func(*session.Policy), test func(*testing.T, *fleet)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{t: t, store: storetest.NewMemory(time.Now).WithLeases(), dead: make([]atomic.Bool, 2)}
+		f := &fleet{t: t, store: memstore.New(time.Now).WithLeases(), dead: make([]atomic.Bool, 2)}
 		policy := session.DefaultPolicy()
 		policy.Locking, policy.Wait, policy.Queue = session.Serialized, 30*time.Second, 100
 		if change != nil {
 			change(&policy)
 		}
 		for i := range f.dead {
-			var st store.Store = f.store.Memory
+			var st store.Store = f.store.Store
 			if leases {
 				st = cutOff{f.store, &f.dead[i], &f.mute}
 			}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 // TestWhatMovesTheEnd: a sign-in restarts the absolute timeout, and nothing
@@ -70,7 +70,7 @@ func TestNobodyExpiresEarly(t *testing.T) {
 		})
 		// A store that holds touches back for as long as it may, and loses
 		// them when it is asked to.
-		held := &holding{Memory: s.store, held: make(map[store.Key]store.Touch)}
+		held := &holding{Store: s.store, held: make(map[store.Key]store.Touch)}
 		s.m = s.manager(session.Fixed(held), func(p *session.Policy) { *p = s.m.Policy() })
 		c := s.begin(`{}`)
 		idle, active, absolute := 10*time.Minute, s.clock.Now(), s.clock.Now().Add(30*time.Minute)
@@ -124,12 +124,12 @@ func TestNobodyExpiresEarly(t *testing.T) {
 
 // holding holds touches back, in memory, for as long as the contract allows.
 type holding struct {
-	*storetest.Memory
+	*memstore.Store
 	held map[store.Key]store.Touch
 }
 
 func (h *holding) Load(ctx context.Context, key store.Key) (store.Record, error) {
-	rec, err := h.Memory.Load(ctx, key)
+	rec, err := h.Store.Load(ctx, key)
 	if t := h.held[key]; err == nil && t.Incarnation == rec.Incarnation && t.Accessed.After(rec.Accessed) {
 		rec.Accessed = t.Accessed
 	}
@@ -138,12 +138,12 @@ func (h *holding) Load(ctx context.Context, key store.Key) (store.Record, error)
 
 func (h *holding) Touch(ctx context.Context, touches ...store.Touch) error {
 	for _, t := range touches {
-		rec, err := h.Memory.Load(ctx, t.Key)
+		rec, err := h.Store.Load(ctx, t.Key)
 		if err == nil && t.Accessed.Sub(rec.Accessed) <= store.TouchSlack(rec.Idle) {
 			h.held[t.Key] = t
 			continue
 		}
-		if err := h.Memory.Touch(ctx, t); err != nil {
+		if err := h.Store.Touch(ctx, t); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/store/storetest"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 const lateWindow = 10 * time.Second
@@ -130,7 +130,7 @@ func TestALostRotation(t *testing.T) {
 func TestTicketsOverTime(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := newClock()
-		s := &site{t: t, clock: c, store: storetest.NewMemory(c.Now)}
+		s := &site{t: t, clock: c, store: memstore.New(c.Now)}
 		s.m = s.manager(session.Fixed(s.store), func(p *session.Policy) {
 			p.IdleTimeout, p.MaxIdle, p.AbsoluteTimeout = 12*time.Hour, 12*time.Hour, 12*time.Hour
 			if rapid.Bool().Draw(rt, "timer") {

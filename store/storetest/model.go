@@ -10,9 +10,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
-// testModel runs random operations against the store and against Memory, a
+// testModel runs random operations against the store and against memstore, a
 // map with a clock, and expects the same answers. All runs share one store,
 // under managers of their own, since opening one may be slow.
 func testModel(t *testing.T, e Engine) {
@@ -21,7 +22,7 @@ func testModel(t *testing.T, e Engine) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		m := &machine{
-			t: t, engine: e, dir: dir, clock: clock, real: real, model: NewMemory(clock.Now),
+			t: t, engine: e, dir: dir, clock: clock, real: real, model: memstore.New(clock.Now),
 			managers: []string{fmt.Sprint("shop", run), fmt.Sprint("cart", run)},
 			known:    make(map[store.Key][]store.Record),
 		}
@@ -53,7 +54,7 @@ type machine struct {
 	dir      string
 	clock    *Clock
 	real     Closer
-	model    *Memory
+	model    *memstore.Store
 	managers []string
 	known    map[store.Key][]store.Record // every record ever saved or tried
 

@@ -1,4 +1,4 @@
-package storetest
+package memstore
 
 import (
 	"bytes"
@@ -13,29 +13,29 @@ import (
 )
 
 // file adds one delivery for each listener of a notice. Callers hold mu.
-func (m *Memory) file(key store.Key, n store.Notice, reason store.Reason, rec store.Record) {
+func (s *Store) file(key store.Key, n store.Notice, reason store.Reason, rec store.Record) {
 	for i, listener := range n.Listeners {
 		if slices.Contains(n.Listeners[:i], listener) {
 			continue
 		}
-		m.filed++
+		s.filed++
 		d := &store.Delivery{
-			ID: fmt.Sprintf("%08d", m.filed), Listener: listener, Kind: n.Kind, Reason: reason,
-			Key: key, At: m.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
+			ID: fmt.Sprintf("%08d", s.filed), Listener: listener, Kind: n.Kind, Reason: reason,
+			Key: key, At: s.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
 		}
 		if n.Kind == store.NoticeEnded {
 			d.Data = bytes.Clone(rec.Data)
 		}
-		if limit := m.limits[listener]; limit > 0 && m.waiting(listener) >= limit {
+		if limit := s.limits[listener]; limit > 0 && s.waiting(listener) >= limit {
 			d.Dead, d.Error = true, store.ErrorOverLimit
-			m.overflowed[listener]++
+			s.overflowed[listener]++
 		}
-		m.letters = append(m.letters, d)
+		s.deliveries = append(s.deliveries, d)
 	}
 }
 
-func (m *Memory) waiting(listener string) (n int) {
-	for _, d := range m.letters {
+func (s *Store) waiting(listener string) (n int) {
+	for _, d := range s.deliveries {
 		if d.Listener == listener && !d.Dead {
 			n++
 		}
@@ -44,21 +44,21 @@ func (m *Memory) waiting(listener string) (n int) {
 }
 
 // LimitPending implements store.Outbox.
-func (m *Memory) LimitPending(listener string, n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.limits[listener] = n
+func (s *Store) LimitPending(listener string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits[listener] = n
 }
 
 // Deliveries implements store.Outbox.
-func (m *Memory) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
-	leave, err := m.enter(ctx, "deliveries", store.Key{})
+func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
+	leave, err := s.enter(ctx, "deliveries", store.Key{})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	defer leave()
-	now, seen := m.now(), make(map[store.Key]bool)
-	for _, d := range m.letters {
+	now, seen := s.now(), make(map[store.Key]bool)
+	for _, d := range s.deliveries {
 		if d.Listener != listener || d.Dead || seen[d.Key] {
 			continue
 		}
@@ -80,39 +80,39 @@ func (m *Memory) Deliveries(ctx context.Context, listener string, n int) (due []
 }
 
 // Settle implements store.Outbox.
-func (m *Memory) Settle(ctx context.Context, done ...store.Settlement) error {
-	leave, err := m.enter(ctx, "settle", store.Key{})
+func (s *Store) Settle(ctx context.Context, done ...store.Settlement) error {
+	leave, err := s.enter(ctx, "settle", store.Key{})
 	if err != nil {
 		return err
 	}
 	defer leave()
-	for _, s := range done {
-		i := slices.IndexFunc(m.letters, func(d *store.Delivery) bool { return d.ID == s.ID })
+	for _, settled := range done {
+		i := slices.IndexFunc(s.deliveries, func(d *store.Delivery) bool { return d.ID == settled.ID })
 		if i < 0 {
 			continue
 		}
-		if s.Delivered {
-			m.letters = slices.Delete(m.letters, i, i+1)
+		if settled.Delivered {
+			s.deliveries = slices.Delete(s.deliveries, i, i+1)
 			continue
 		}
-		d := m.letters[i]
+		d := s.deliveries[i]
 		d.Attempts++
-		d.Next, d.Dead, d.Error = s.Next, s.Dead, s.Error[:min(len(s.Error), store.MaxDeliveryError)]
+		d.Next, d.Dead, d.Error = settled.Next, settled.Dead, settled.Error[:min(len(settled.Error), store.MaxDeliveryError)]
 	}
 	return nil
 }
 
 // DeadLetters implements store.Outbox.
-func (m *Memory) DeadLetters(ctx context.Context, after string, n int) (dead []store.Delivery, err error) {
-	leave, err := m.enter(ctx, "dead_letters", store.Key{})
+func (s *Store) DeadLetters(ctx context.Context, after string, n int) (dead []store.Delivery, err error) {
+	leave, err := s.enter(ctx, "dead_deliveries", store.Key{})
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	if n, err := strconv.Atoi(after); after != "" && (err != nil || n < 1) {
+	if n, err := strconv.ParseInt(after, 10, 64); after != "" && (err != nil || n < 1) {
 		return nil, store.ErrBadCursor
 	}
-	for _, d := range m.letters {
+	for _, d := range s.deliveries {
 		if d.Dead && d.ID > after && len(dead) < n {
 			dead = append(dead, *d)
 		}
@@ -121,13 +121,13 @@ func (m *Memory) DeadLetters(ctx context.Context, after string, n int) (dead []s
 }
 
 // Revive implements store.Outbox.
-func (m *Memory) Revive(ctx context.Context, id string) error {
-	leave, err := m.enter(ctx, "revive", store.Key{})
+func (s *Store) Revive(ctx context.Context, id string) error {
+	leave, err := s.enter(ctx, "revive", store.Key{})
 	if err != nil {
 		return err
 	}
 	defer leave()
-	for _, d := range m.letters {
+	for _, d := range s.deliveries {
 		if d.Dead && d.ID == id {
 			d.Dead, d.Next = false, time.Time{}
 			return nil
@@ -137,40 +137,40 @@ func (m *Memory) Revive(ctx context.Context, id string) error {
 }
 
 // Bury implements store.Outbox.
-func (m *Memory) Bury(ctx context.Context, id string) error {
-	leave, err := m.enter(ctx, "bury", store.Key{})
+func (s *Store) Bury(ctx context.Context, id string) error {
+	leave, err := s.enter(ctx, "bury", store.Key{})
 	if err != nil {
 		return err
 	}
 	defer leave()
-	i := slices.IndexFunc(m.letters, func(d *store.Delivery) bool { return d.Dead && d.ID == id })
+	i := slices.IndexFunc(s.deliveries, func(d *store.Delivery) bool { return d.Dead && d.ID == id })
 	if i < 0 {
 		return store.ErrGone
 	}
-	m.letters = slices.Delete(m.letters, i, i+1)
+	s.deliveries = slices.Delete(s.deliveries, i, i+1)
 	return nil
 }
 
 // Discard implements store.Outbox.
-func (m *Memory) Discard(ctx context.Context, listener string) (int, error) {
-	leave, err := m.enter(ctx, "discard", store.Key{})
+func (s *Store) Discard(ctx context.Context, listener string) (int, error) {
+	leave, err := s.enter(ctx, "discard", store.Key{})
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	n := len(m.letters)
-	m.letters = slices.DeleteFunc(m.letters, func(d *store.Delivery) bool { return d.Listener == listener })
-	return n - len(m.letters), nil
+	n := len(s.deliveries)
+	s.deliveries = slices.DeleteFunc(s.deliveries, func(d *store.Delivery) bool { return d.Listener == listener })
+	return n - len(s.deliveries), nil
 }
 
 // Backlog implements store.Outbox.
-func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
-	leave, err := m.enter(ctx, "backlog", store.Key{})
+func (s *Store) Backlog(ctx context.Context) (all []store.Backlog, err error) {
+	leave, err := s.enter(ctx, "backlog", store.Key{})
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	for _, d := range m.letters {
+	for _, d := range s.deliveries {
 		i := slices.IndexFunc(all, func(b store.Backlog) bool { return b.Listener == d.Listener })
 		if i < 0 {
 			i, all = len(all), append(all, store.Backlog{Listener: d.Listener})
@@ -184,7 +184,7 @@ func (m *Memory) Backlog(ctx context.Context) (all []store.Backlog, err error) {
 			b.Oldest = d.At
 		}
 	}
-	for listener, n := range m.overflowed {
+	for listener, n := range s.overflowed {
 		i := slices.IndexFunc(all, func(b store.Backlog) bool { return b.Listener == listener })
 		if i < 0 {
 			i, all = len(all), append(all, store.Backlog{Listener: listener})
