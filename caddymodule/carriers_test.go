@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -138,9 +139,12 @@ func TestCookieSiteAndBearerAPI(t *testing.T) {
 func TestTwoHandlersOnOneRequestAreRefused(t *testing.T) {
 	s := newSite(t)
 	logs := filepath.Join(t.TempDir(), "log")
-	s.load(s.config("", "log {\n output file "+logs+"\n}", `
+	s.load(s.config("", "metrics\nlog {\n output file "+logs+"\n}", `
 	@get method GET
 	@all path /*
+	handle /metrics {
+		metrics
+	}
 	route {
 		session @get shop
 		session @all api {
@@ -153,9 +157,21 @@ func TestTwoHandlersOnOneRequestAreRefused(t *testing.T) {
 	}`))
 	const want = "two session handlers on one request, of the managers 'shop' and 'api'; a request has one session: remove one of them, or match them to different requests"
 	s.visitor().expect("/", http.StatusInternalServerError, want)
+	if _, text := s.visitor().get("/metrics"); !strings.Contains(text, `caddy_sessions_problems_total{manager="api",type="second-session"} 1`) {
+		t.Error("it is not counted")
+	}
 	s.stop()
-	if text, err := os.ReadFile(logs); err != nil || !strings.Contains(string(text), want) {
-		t.Errorf("the log says nothing of it (%v)", err)
+	text, err := os.ReadFile(logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{want, `"method":"GET","path":"/"`} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("the log does not say %s", part)
+		}
+	}
+	if at := regexp.MustCompile(`"first":"(apps/http/servers/[^"]*)","second":"(apps/http/servers/[^"]*)"`).FindStringSubmatch(string(text)); at == nil || at[1] == at[2] {
+		t.Errorf("the log does not say where both stand: %s", at)
 	}
 }
 

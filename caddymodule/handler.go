@@ -92,6 +92,7 @@ type Handler struct {
 	warnOnce *sync.Once // about one that does
 	warned   *sync.Map  // the warnings about the app that were given
 	warnings *atomic.Int64
+	place    *atomic.Pointer[string] // its path in the configuration, once the routes were checked
 }
 
 // CaddyModule returns the Caddy module information.
@@ -102,6 +103,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults and registers the manager with the app.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger, h.warnOnce, h.warned, h.warnings = ctx.Logger(), new(sync.Once), new(sync.Map), new(atomic.Int64)
+	h.place = new(atomic.Pointer[string])
 	app, err := ctx.App(appID)
 	if err != nil {
 		return fmt.Errorf("loading the %s app: %w", appID, err)
@@ -239,6 +241,14 @@ func (h *Handler) check() error {
 	}
 	_, err = full.Ticket.carriage()
 	return err
+}
+
+// placeText is the handler's path in the configuration, as far as it is known.
+func (h *Handler) placeText() string {
+	if place := h.place.Load(); place != nil {
+		return *place
+	}
+	return "an unknown place"
 }
 
 // placeOf names the server that a handler is configured in.

@@ -26,6 +26,7 @@ const (
 // goroutine at a time uses it, as with all of Caddy's request variables.
 type requestInfo struct {
 	manager string
+	place   string            // of the handler, in the configuration
 	active  bool              // a session handler is serving the request
 	view    sessionproxy.View // nil until a session was opened
 	problem string
@@ -53,8 +54,8 @@ func infoOf(r *http.Request) *requestInfo {
 	return info
 }
 
-func (i *requestInfo) begin(manager string, serve *sessionproxy.Handler) {
-	*i = requestInfo{manager: manager, serve: serve, active: true, problem: i.problem, came: i.came}
+func (i *requestInfo) begin(h *Handler) {
+	*i = requestInfo{manager: h.Manager, place: h.placeText(), serve: h.serve, active: true, problem: i.problem, came: i.came}
 }
 
 // resume gives the session handler of an error route the tickets that the

@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/logging"
 	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 )
 
 // checkRoutes refuses routes on which sessions cannot work: see routeCheck.
@@ -23,14 +25,14 @@ func (a *App) checkRoutes() error {
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		server := app.Servers[name]
 		a.warnOfSecure(name, server)
-		if err := (&routeCheck{server: name}).routes(server.Routes, new(passed)); err != nil {
+		if err := (&routeCheck{}).routes("apps/http/servers/"+name+"/routes", server.Routes, new(passed)); err != nil {
 			return err
 		}
 		if server.Errors == nil {
 			continue
 		}
 		// An error route follows any other route, whose session has ended.
-		if err := (&routeCheck{server: name, afterError: true}).routes(server.Errors.Routes, new(passed)); err != nil {
+		if err := (&routeCheck{afterError: true}).routes("apps/http/servers/"+name+"/errors/routes", server.Errors.Routes, new(passed)); err != nil {
 			return err
 		}
 	}
@@ -41,9 +43,9 @@ func (a *App) checkRoutes() error {
 // were provisioned, and refuses what would fail for each request: two session
 // handlers on one way, one that stands behind an app and gets no request, and a
 // placeholder of the session that stands before any session handler, where a
-// guard would take everybody for somebody.
+// guard would take everybody for somebody. A place is the path of a module in
+// the JSON configuration, as the admin endpoint's /config/ knows it.
 type routeCheck struct {
-	server     string
 	afterError bool // these are error routes
 }
 
@@ -81,12 +83,18 @@ func (p *passed) add(way *passed) {
 	}
 }
 
-// routes follows a list of routes, and notes in p what those who leave it have met.
-func (c *routeCheck) routes(list caddyhttp.RouteList, p *passed) error {
+// routes follows the list of routes at a place, and notes in p what those who leave it have met.
+func (c *routeCheck) routes(place string, list caddyhttp.RouteList, p *passed) error {
 	// Of the routes of a group a request takes one: what one of them meets,
 	// no other does.
 	groups := make(map[string]*passed)
-	for _, route := range list {
+	ours := 0
+	for i, route := range list {
+		if inserted(route) {
+			ours++
+			continue
+		}
+		at := fmt.Sprintf("%s/%d", place, i-ours)
 		if route.Group == "" {
 			for _, name := range slices.Sorted(maps.Keys(groups)) {
 				p.add(groups[name])
@@ -95,14 +103,14 @@ func (c *routeCheck) routes(list caddyhttp.RouteList, p *passed) error {
 		}
 		for _, set := range route.MatcherSets {
 			for _, matcher := range set {
-				if err := c.use(matcher, p); err != nil {
+				if err := c.use(at+"/match", matcher, p); err != nil {
 					return err
 				}
 			}
 		}
 		all := len(route.MatcherSets) == 0 && route.Group == ""
 		way := p.way(all)
-		if err := c.handlers(route.Handlers, way, len(route.MatcherSets) == 0); err != nil {
+		if err := c.handlers(at+"/handle", route.Handlers, way, len(route.MatcherSets) == 0); err != nil {
 			return err
 		}
 		switch {
@@ -123,33 +131,49 @@ func (c *routeCheck) routes(list caddyhttp.RouteList, p *passed) error {
 	return nil
 }
 
+// inserted reports whether the configuration does not have the route: see
+// guardErrorRoutes and copyWrites.
+func inserted(route caddyhttp.Route) bool {
+	if len(route.Handlers) != 1 {
+		return false
+	}
+	switch h := route.Handlers[0].(type) {
+	case errorGuard:
+		return true
+	case *reverseproxy.CopyResponseHeadersHandler:
+		return slices.Equal(h.Include, sessionproxy.WriteHeaders())
+	}
+	return false
+}
+
 // handlers follows the handlers of one route; always says that each request
 // that comes to the route takes it.
-func (c *routeCheck) handlers(list []caddyhttp.MiddlewareHandler, p *passed, always bool) error {
-	for _, handler := range list {
+func (c *routeCheck) handlers(place string, list []caddyhttp.MiddlewareHandler, p *passed, always bool) error {
+	for i, handler := range list {
+		at := fmt.Sprintf("%s/%d", place, i)
 		var err error
 		switch h := handler.(type) {
 		case *Handler:
-			err = c.session(h, p, always)
+			err = c.session(at, h, p, always)
 		case *Placeholders:
 			p.known = true
 		case *maphandler.Handler, *logging.LogAppend:
 			// These look up their values after the session was opened.
 		case *caddyhttp.Subroute:
-			if err = c.routes(h.Routes, p); err == nil && h.Errors != nil {
+			if err = c.routes(at+"/routes", h.Routes, p); err == nil && h.Errors != nil {
 				failed := p.way(false)
 				failed.answered = ""
-				err = (&routeCheck{server: c.server, afterError: true}).routes(h.Errors.Routes, failed)
+				err = (&routeCheck{afterError: true}).routes(at+"/errors/routes", h.Errors.Routes, failed)
 			}
 		case *reverseproxy.Handler:
-			err = c.responses(h, h.HandleResponse, p)
+			err = c.responses(at, h, h.HandleResponse, p)
 			if len(h.HandleResponse) == 0 {
 				p.answered = "reverse_proxy"
 			}
 		case *intercept.Intercept:
-			err = c.responses(h, h.HandleResponse, p)
+			err = c.responses(at, h, h.HandleResponse, p)
 		default:
-			err = c.use(handler, p)
+			err = c.use(at, handler, p)
 		}
 		if err != nil {
 			return err
@@ -159,12 +183,12 @@ func (c *routeCheck) handlers(list []caddyhttp.MiddlewareHandler, p *passed, alw
 }
 
 // responses follows what is done with the responses of a handler.
-func (c *routeCheck) responses(of any, list []caddyhttp.ResponseHandler, p *passed) error {
-	if err := c.use(of, p); err != nil {
+func (c *routeCheck) responses(place string, of any, list []caddyhttp.ResponseHandler, p *passed) error {
+	if err := c.use(place, of, p); err != nil {
 		return err
 	}
-	for _, r := range list {
-		if err := c.routes(r.Routes, p.way(false)); err != nil {
+	for i, r := range list {
+		if err := c.routes(fmt.Sprintf("%s/handle_response/%d/routes", place, i), r.Routes, p.way(false)); err != nil {
 			return err
 		}
 	}
@@ -173,16 +197,17 @@ func (c *routeCheck) responses(of any, list []caddyhttp.ResponseHandler, p *pass
 
 // session refuses a handler if a request must meet another one, too. Two that
 // both have matchers may be meant for different requests.
-func (c *routeCheck) session(h *Handler, p *passed, always bool) error {
+func (c *routeCheck) session(place string, h *Handler, p *passed, always bool) error {
 	if h.Off {
 		return nil
 	}
+	h.place.Store(&place)
 	if p.answered != "" {
-		return fmt.Errorf("session %s stands after %s, in %s, and gets no request: that one has answered each; put `session` before it", h.Manager, p.answered, c.server)
+		return fmt.Errorf("session %s stands after %s, at %s, and gets no request: that one has answered each; put `session` before it", h.Manager, p.answered, place)
 	}
 	for _, s := range p.sessions {
 		if s.handler != h && (s.always || always && !s.apart) {
-			return fmt.Errorf("%w; in %s", errTwoSessions(s.handler.Manager, h.Manager), c.server)
+			return fmt.Errorf("%w; they stand at %s and at %s", errTwoSessions(s.handler.Manager, h.Manager), s.handler.placeText(), place)
 		}
 	}
 	p.sessions, p.known = append(p.sessions, passedSession{handler: h, always: always}), true
@@ -191,7 +216,7 @@ func (c *routeCheck) session(h *Handler, p *passed, always bool) error {
 
 // use refuses a matcher or handler that reads the session before there can be
 // one: its placeholders are not known there.
-func (c *routeCheck) use(module any, p *passed) error {
+func (c *routeCheck) use(place string, module any, p *passed) error {
 	if p.known || c.afterError {
 		return nil
 	}
@@ -201,6 +226,6 @@ func (c *routeCheck) use(module any, p *passed) error {
 		return nil
 	}
 	name, _, _ := strings.Cut(rest, "}")
-	return fmt.Errorf("{%s%s} is used before any session handler, in %s: it would never have a value; put `session` before it, or remove it",
-		placeholderPrefix, name, c.server)
+	return fmt.Errorf("{%s%s} is used before any session handler, at %s: it would never have a value; put `session` before it, or remove it",
+		placeholderPrefix, name, place)
 }

@@ -1,7 +1,10 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -16,6 +19,7 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 		"one above all":              {"route {\nsession /x/* a\nroute {\nrespond session-b\nrespond ok\n}\n}", two},
 		"below a matched route":      {"route /x/* {\nsession a\nroute /x/y {\nrespond session-b\n}\nrespond ok\n}", two},
 		"in the answer of a gateway": {"route {\nsession a\nreverse_proxy 127.0.0.1:1 {\n@e status 401\nhandle_response @e {\nrespond session-b\nrespond no\n}\n}\n}", two},
+		"two on an error route":      {"session a\nerror 404\nhandle_errors {\nsession a\nrespond session-b\nrespond e\n}", two},
 		"side by side":               {"handle /a/* {\nsession a\nrespond a\n}\nhandle /b/* {\nsession b\nrespond b\n}\nhandle {\nsession c\nrespond c\n}", ""},
 		"by matchers":                {"@a path /a/*\n@b path /b/*\nsession @a a\nsession @b b\nrespond ok", ""},
 		"with off":                   {"session a\nhandle /x {\nsession off\nrespond x\n}\nrespond ok", ""},
@@ -49,8 +53,39 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 				t.Fatalf("refused: %v", err)
 			case tc.refusal != "" && (err == nil || !strings.Contains(err.Error(), tc.refusal)):
 				t.Fatalf("not refused: %v", err)
+			case tc.refusal != "":
+				s.standsInConfig(config, err.Error(), map[bool]int{true: 2, false: 1}[tc.refusal == two])
 			}
 		})
+	}
+}
+
+// standsInConfig follows each path that an error names, down from the top of a configuration.
+func (s *site) standsInConfig(config, text string, places int) {
+	s.t.Helper()
+	found := regexp.MustCompile(`apps/http/[\w/]+`).FindAllString(text, -1)
+	if len(found) != places {
+		s.t.Errorf("%d places, want %d: %s", len(found), places, text)
+	}
+	for _, path := range found {
+		var at any
+		if err := json.Unmarshal([]byte(config), &at); err != nil {
+			s.t.Fatal(err)
+		}
+		for name := range strings.SplitSeq(path, "/") {
+			switch v := at.(type) {
+			case map[string]any:
+				at = v[name]
+			case []any:
+				at = nil
+				if i, err := strconv.Atoi(name); err == nil && i < len(v) {
+					at = v[i]
+				}
+			}
+		}
+		if at == nil {
+			s.t.Errorf("nothing is at %s", path)
+		}
 	}
 }
 

@@ -34,7 +34,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	info := infoOf(r)
 	if info.active {
 		err := errTwoSessions(info.manager, h.Manager)
-		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
+		h.serve.CountSecond()
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err),
+			zap.String("first", info.place), zap.String("second", h.placeText()),
+			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)))
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
 	if err := h.app.listen(); err != nil {
@@ -42,7 +45,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
 	}
 	info.resume(r, h.app.managers)
-	info.begin(h.Manager, h.serve)
+	info.begin(h)
 	defer info.end()
 
 	err := h.serve.Serve(w, r, next.ServeHTTP)

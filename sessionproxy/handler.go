@@ -223,6 +223,10 @@ func (h *Handler) refuse(p *Problem) *Problem {
 	return p
 }
 
+// CountSecond counts a request that is refused because it has met another
+// session handler before.
+func (h *Handler) CountSecond() { h.metrics.problem("second-session") }
+
 func (h *Handler) count(c prometheus.Counter, n int) {
 	if n > 0 {
 		c.Add(float64(n))
