@@ -162,7 +162,7 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 
 // client returns a client of the admin endpoint that the flags mean.
 func (c *cli) client() (*adminClient, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(c.address, nil, c.config, c.adapter)
+	address, err := c.adminAddress()
 	if err != nil {
 		return nil, fmt.Errorf("finding the admin endpoint: %w", err)
 	}

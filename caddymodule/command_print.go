@@ -135,14 +135,17 @@ func (o *output) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// isTerminal reports whether somebody looks at w.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w any) bool {
-	if o, ok := w.(*output); ok {
+	f, ok := terminal(w)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// terminal returns the file that w writes to, which may be a terminal.
+func terminal(w any) (f *os.File, ok bool) {
+	if o, wrapped := w.(*output); wrapped {
 		w = o.w
 	}
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	return term.IsTerminal(int(f.Fd()))
+	f, ok = w.(*os.File)
+	return f, ok
 }

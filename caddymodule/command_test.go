@@ -401,7 +401,7 @@ func TestTopGoesOn(t *testing.T) {
 		tick <- now
 		return tick
 	}
-	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true, rows: func() int { return 5 }}
+	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true, size: func() (int, int) { return 40, 5 }}
 	if err := p.run(ctx, false); err != nil {
 		t.Fatal(err)
 	}
@@ -416,6 +416,54 @@ func TestTopGoesOn(t *testing.T) {
 		if !strings.HasPrefix(picture, "\x1b[?7l") || !strings.HasSuffix(picture, "\x1b[J\x1b[?7h") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
 			t.Errorf("not drawn in place: %q", picture)
 		}
+	}
+}
+
+// TestPicturesFitTheTerminal cuts what a narrow terminal would wrap, and finds
+// the terminal behind the writer that notes errors.
+func TestPicturesFitTheTerminal(t *testing.T) {
+	const text = "MANAGER                 SESSIONS\nshop   1\nänderungen   \n"
+	const want = "MANAGER…\nshop   1\nänderun…\n"
+	if got := string(cutLines([]byte(text), 8)); got != want {
+		t.Errorf("%q", got)
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if f, ok := terminal(&output{w: file}); !ok || f != file {
+		t.Error("the terminal is not found")
+	}
+}
+
+// TestTheAddressOfAConfiguration reads it without a word, but for warnings.
+func TestTheAddressOfAConfiguration(t *testing.T) {
+	for name, tc := range map[string]struct{ text, adapter, want, errs string }{
+		"Caddyfile":      {text: "{\n\tadmin localhost:1234\n}\n", want: "localhost:1234"},
+		"Caddyfile.prod": {text: "{\nadmin localhost:1234\n}\n", want: "localhost:1234", errs: "not formatted"},
+		"config.json":    {text: `{"admin":{"listen":"localhost:1234"}}`, want: "localhost:1234"},
+		"site.conf":      {text: "{\n\tadmin localhost:1234\n}\n", adapter: "caddyfile", want: "localhost:1234"},
+		"empty.json":     {text: "{}", want: "localhost:2019"},
+		"bad.json":       {text: "{", errs: "--adapter"},
+		"bad.conf":       {text: "{}", adapter: "none", errs: "no adapter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), name)
+			if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var errs bytes.Buffer
+			c := newCLI(nil, nil, &errs)
+			c.config, c.adapter = path, tc.adapter
+			address, err := c.adminAddress()
+			if err != nil {
+				errs.WriteString(err.Error())
+			}
+			if address != tc.want || tc.errs == "" && errs.Len() > 0 || !strings.Contains(errs.String(), tc.errs) {
+				t.Errorf("%q, %s", address, errs.String())
+			}
+		})
 	}
 }
 

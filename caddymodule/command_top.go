@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -40,7 +41,7 @@ picture is one line: what "stats --json" prints.
 				return err
 			}
 			t := &top{cli: c, client: client, every: every, inPlace: isTerminal(c.out) && os.Getenv("TERM") != "dumb" && os.Getenv("TERM") != ""}
-			t.rows = func() int { return terminalRows(c.out) }
+			t.size = func() (int, int) { return terminalSize(c.out) }
 			return t.run(ctx, once)
 		},
 	}
@@ -52,7 +53,7 @@ type top struct {
 	client  *adminClient
 	every   time.Duration
 	inPlace bool
-	rows    func() int // of the terminal; 0 if nobody knows
+	size    func() (columns, rows int) // of the terminal; 0 if unknown
 }
 
 // sample is what one picture is made of.
@@ -174,8 +175,12 @@ func (t *top) show(picture []byte) {
 		fmt.Fprintf(t.out, "%s\n", picture)
 		return
 	}
-	picture = firstLines(picture, t.rows()-1) // the cursor is below
-	// Home, and long lines cut; each line cleared behind its end; all below cleared.
+	columns, rows := t.size()
+	picture = firstLines(picture, rows-1) // the cursor is below
+	if columns > 0 {
+		picture = cutLines(picture, columns)
+	}
+	// Home, without wrapping; each line cleared behind its end; all below cleared.
 	picture = bytes.ReplaceAll(picture, []byte("\n"), []byte("\x1b[K\n"))
 	fmt.Fprintf(t.out, "\x1b[H\x1b[?7l%s\x1b[J\x1b[?7h", picture)
 }
@@ -196,15 +201,26 @@ func firstLines(text []byte, n int) []byte {
 	return text[:end]
 }
 
-// terminalRows returns how many lines the terminal has, or 0 if nobody knows.
-func terminalRows(w any) int {
-	f, ok := w.(*os.File)
+// cutLines shortens the lines of a text that are longer than so many characters.
+func cutLines(text []byte, most int) []byte {
+	lines := bytes.Split(text, []byte("\n"))
+	for i, line := range lines {
+		if chars := []rune(string(line)); len(chars) > most {
+			lines[i] = append([]byte(strings.TrimRight(string(chars[:most-1]), " ")), "…"...)
+		}
+	}
+	return bytes.Join(lines, []byte("\n"))
+}
+
+// terminalSize returns the size of the terminal, or zeros if it is unknown.
+func terminalSize(w any) (columns, rows int) {
+	f, ok := terminal(w)
 	if !ok {
-		return 0
+		return 0, 0
 	}
-	_, rows, err := term.GetSize(int(f.Fd()))
+	columns, rows, err := term.GetSize(int(f.Fd()))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	return rows
+	return columns, rows
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -173,6 +174,9 @@ func (s *endpointServer) listen() error {
 		endpoints.byKey[s.key] = s
 	}
 	l, err := s.bind()
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listening on session endpoint %s: %w: if a proxy runs already, stop that one or use its `reload`; beside another program set another address by `endpoint <address>` in the sessions option", s.address, err)
+	}
 	if err != nil {
 		return fmt.Errorf("listening on session endpoint %s: %w; set another one by `endpoint <address>` in the sessions option, or `endpoint off`", s.address, err)
 	}

@@ -287,7 +287,7 @@ func TestEndpointIsRefused(t *testing.T) {
 	routes := "session shop\nrespond old"
 	s.load(s.config("", "", routes))
 	for name, c := range map[string]struct{ options, routes, want string }{
-		"a port that is taken":            {"endpoint " + taken.Addr().String(), routes, "endpoint off"},
+		"a port that is taken":            {"endpoint " + taken.Addr().String(), routes, "if a proxy runs already"},
 		"a socket that somebody has":      {"endpoint unix/" + live.Addr().String(), routes, "another process answers there"},
 		"a file that is no socket":        {"endpoint unix/" + filepath.Join(dir, "file"), routes, "no socket"},
 		"forward endpoint, without one":   {"endpoint off", "session shop {\n forward endpoint\n}\nrespond new", "its app needs the endpoint, which is off"},
