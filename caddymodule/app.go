@@ -196,6 +196,7 @@ func (a *App) Start() error {
 	if err := a.checkRoutes(); err != nil {
 		return err
 	}
+	a.warnOfSharedPorts()
 	if err := a.hear(db); err != nil {
 		return err
 	}
