@@ -11,7 +11,8 @@ import (
 
 // Remedies of what the engine refuses.
 const (
-	restore  = "restore the directory from a backup, or move it away to begin with no sessions"
+	restore = "`sessionproxy sessions salvage <dir> <file>` writes what can be read of it to a backup; " +
+		"restore that or another one into an empty directory, or move this one away to begin with no sessions"
 	held     = "another process has it open: stop that one, or use its `reload` for a new configuration"
 	otherKey = "the encryption key is not the one this store was created with: set encryption_key to that one"
 )

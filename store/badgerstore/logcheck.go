@@ -40,25 +40,49 @@ func damagedLogs(dir string) (faults []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	begun := 0
 	for _, id := range ids {
-		name := fmt.Sprintf("%05d%s", id, logSuffix)
+		name := logName(id)
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, fmt.Errorf("looking at a log: %w", err)
-		}
-		if len(b) > 0 {
-			begun++
 		}
 		if at, damaged := damageIn(b); damaged {
 			faults = append(faults, fmt.Sprintf("%s is damaged at byte %d, and what was written behind that is lost", name, at))
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, inUseFile)); err == nil && begun == 0 {
+	missing, err := missingLogs(dir)
+	return append(faults, missing...), err
+}
+
+// missingLogs returns which logs are not there that should be.
+func missingLogs(dir string) (faults []string, err error) {
+	ids, err := begunLogs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, inUseFile)); err == nil && len(ids) == 0 {
 		faults = append(faults, "the log that was in use is missing, and what was written to it is lost")
 	}
 	return faults, nil
 }
+
+// begunLogs returns the numbers of the logs that something was written to.
+func begunLogs(dir string) (begun []int, err error) {
+	ids, err := logs(dir)
+	for _, id := range ids {
+		info, err := os.Stat(filepath.Join(dir, logName(id)))
+		if err != nil {
+			return nil, fmt.Errorf("looking at a log: %w", err)
+		}
+		if info.Size() > 0 {
+			begun = append(begun, id)
+		}
+	}
+	return begun, err
+}
+
+// logName is that of the engine.
+func logName(id int) string { return fmt.Sprintf("%05d%s", id, logSuffix) }
 
 // logHeader is what stands before the first entry of a log.
 const logHeader = 20
@@ -77,43 +101,50 @@ func damageIn(b []byte) (at int, damaged bool) {
 	for last > at && b[last-1] == 0 {
 		last--
 	}
-	for i := at + 1; i < last; i++ {
-		if n, ok := logEntry(b[i:last]); ok && n > leastEntry {
-			return at, true
-		}
-	}
-	return at, false
+	return at, nextEntry(b[:last], at+1) > 0
 }
 
 // leastEntry is longer than what a few bytes could be taken for by chance.
 const leastEntry = 16
 
+// logFrame is where the parts of an entry of a log are.
+type logFrame struct {
+	key, value, end int // where they begin; a CRC32C begins at end
+	expires         uint64
+}
+
 // logEntry returns the length of the entry that b begins with, if it is whole:
 // two bytes of kind, the lengths of key and value, an expiry, both of them,
 // and a CRC32C of all.
 func logEntry(b []byte) (n int, ok bool) {
-	if len(b) < leastEntry {
+	f, ok := logFrameOf(b)
+	if !ok {
 		return 0, false
+	}
+	return f.end + crc32.Size, binary.BigEndian.Uint32(b[f.end:]) == crc32.Checksum(b[:f.end], castagnoli)
+}
+
+// logFrameOf reads the lengths that an entry begins with.
+func logFrameOf(b []byte) (f logFrame, ok bool) {
+	if len(b) < leastEntry {
+		return f, false
 	}
 	at := 2
 	var fields [3]uint64
 	for i := range fields {
 		v, n := binary.Uvarint(b[at:min(len(b), at+binary.MaxVarintLen64)])
 		if n <= 0 {
-			return 0, false
+			return f, false
 		}
 		fields[i] = v
 		at += n
 	}
 	key, value := fields[0], fields[1]
 	if key == 0 || key > 1<<16 || value > uint64(len(b)) {
-		return 0, false
+		return f, false
 	}
-	end := at + int(key) + int(value)
-	if end+crc32.Size > len(b) {
-		return 0, false
-	}
-	return end + crc32.Size, binary.BigEndian.Uint32(b[end:]) == crc32.Checksum(b[:end], castagnoli)
+	f = logFrame{key: at, value: at + int(key), end: at + int(key) + int(value), expires: fields[2]}
+	return f, f.end+crc32.Size <= len(b)
 }
 
 // reportLogs tells what was found wrong with the logs, once for each opening.

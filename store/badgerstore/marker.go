@@ -36,6 +36,8 @@ const (
 	markerFormat = 3
 )
 
+var errMarker = errors.New("its file " + markerFile + " is damaged")
+
 // readMarker returns nil if there is no marker.
 func readMarker(dir string) (*marker, error) {
 	b, err := os.ReadFile(filepath.Join(dir, markerFile))
@@ -47,7 +49,7 @@ func readMarker(dir string) (*marker, error) {
 	}
 	var m marker
 	if err := json.Unmarshal(b, &m); err != nil || m.Store == "" {
-		return nil, fmt.Errorf("its file %s is damaged: %s", markerFile, restore)
+		return nil, fmt.Errorf("%w: %s", errMarker, restore)
 	}
 	if m.Format < 1 || m.Format > markerFormat {
 		return nil, fmt.Errorf("it has format %d, and this version reads 1 to %d: use the version that wrote it, or a newer one", m.Format, markerFormat)

@@ -64,7 +64,7 @@ func (l *nextLog) opened() error {
 	return l.make()
 }
 
-func (l *nextLog) path() string { return filepath.Join(l.dir, fmt.Sprintf("%05d%s", l.id, logSuffix)) }
+func (l *nextLog) path() string { return filepath.Join(l.dir, logName(l.id)) }
 
 // make makes the next log, if there is none. Called with mu held.
 func (l *nextLog) make() error {
@@ -159,7 +159,7 @@ func removeEmptyLogs(dir string) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := removeEmpty(filepath.Join(dir, fmt.Sprintf("%05d%s", id, logSuffix))); err != nil {
+		if err := removeEmpty(filepath.Join(dir, logName(id))); err != nil {
 			return err
 		}
 	}

@@ -76,16 +76,23 @@ func checker(check store.CheckRecord) func(*archived) error {
 			}
 		case frameNotice:
 			notices++
-			rec := f.notice.rec
-			if f.notice.kind != store.NoticeEnded {
-				rec.Data = []byte("{}") // the others have none
-			}
+			rec := f.notice.checkable()
 			if err := check(f.key, &rec); err != nil {
 				return badBackup("notice %d of it, on %s of manager %q: %w", notices, f.key.ID, f.key.Manager, err)
 			}
 		}
 		return nil
 	}
+}
+
+// checkable returns the record of a notice so that it can be checked as one of
+// a session.
+func (n *notice) checkable() store.Record {
+	rec := n.rec
+	if n.kind != store.NoticeEnded {
+		rec.Data = []byte("{}") // the others have none
+	}
+	return rec
 }
 
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that

@@ -1,0 +1,155 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// SalvageOptions say what Salvage reads, and where it works.
+type SalvageOptions struct {
+	// Dir is the directory of the store, which no process may have open.
+	Dir string
+	// Temp is where a copy is built; it takes as much space as the store, and
+	// holds sessions in clear until Salvage returns. Required.
+	Temp string
+	// EncryptionKey is that of the store.
+	EncryptionKey []byte
+	// Certain leaves out what Salvaged.Doubtful counts.
+	Certain bool
+	// Check is what a restore will check. What it refuses counts as lost.
+	Check store.CheckRecord
+	// Reserve is the free space that is left on the disk of Temp; default: as
+	// that of a store.
+	Reserve int64
+	Now     func() time.Time // default: time.Now
+
+	ctx context.Context
+}
+
+// Salvaged tells what Salvage has found.
+type Salvaged struct {
+	// Sessions and Deliveries are in the backup.
+	Sessions, Deliveries int64
+	// LostSessions were there, and are not in the backup. There may be others
+	// of which no trace is left.
+	LostSessions, LostDeliveries int64
+	// Ended is how many records were left out since an index says that the
+	// session has ended, or that its principal is another one: what wrote
+	// that to the record is lost.
+	Ended int64
+	// Doubtful is how many sessions may have changed or ended in what was
+	// lost: they are as of an earlier moment, as those of an older backup.
+	Doubtful int64
+	// Faults are what could not be read of the files, one line each.
+	Faults []string
+
+	entries  int
+	complete bool
+}
+
+// Complete reports whether nothing was lost.
+func (s *Salvaged) Complete() bool { return s.complete }
+
+// errNothing says that salvaging is in vain.
+var errNothing = errors.New("nothing in it can be read")
+
+// Salvage reads what can be read of a store whose files are damaged, and
+// writes it to w as a backup. It never writes to the store's directory.
+//
+// Each table and each log is read by itself, as far as its checksums hold, and
+// put into a new database, whose engine decides which version of a key
+// counts. That database is opened as any store of its format and backed up.
+func Salvage(ctx context.Context, o SalvageOptions, w io.Writer) (out *Salvaged, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("salvaging session store %s: %w", o.Dir, err)
+		}
+	}()
+	o.ctx = ctx
+	if err := (&Options{Dir: o.Dir, EncryptionKey: o.EncryptionKey}).fill(); err != nil {
+		return nil, err
+	}
+	unlock, err := tryLock(o.Dir)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if unlock == nil {
+		return nil, errors.New(held)
+	}
+	defer unlock()
+	temp, err := os.MkdirTemp(o.Temp, ".salvage-*") // for its owner alone
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	copied := Options{Dir: temp, Durability: Async, Reserve: o.Reserve, Now: o.Now}
+	if err := copied.fill(); err != nil {
+		return nil, err
+	}
+	out = new(Salvaged)
+	if err := o.build(&copied, out); err != nil {
+		return out, err
+	}
+	s, err := Open(copied)
+	if err != nil {
+		return out, err
+	}
+	return out, errors.Join(s.Backup(ctx, w), s.Close())
+}
+
+// build makes a database of what can be read.
+func (o *SalvageOptions) build(copied *Options, out *Salvaged) (err error) {
+	to, err := newRebuild(copied)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.close()) }()
+	read := &salvager{o: o, to: to, out: out}
+	if err := errors.Join(read.read(), to.flush()); err != nil {
+		return err
+	}
+	if to.entries == 0 {
+		return errNothing
+	}
+	if err := (&judge{o: o, to: to, out: out}).run(); err != nil {
+		return err
+	}
+	out.complete = len(to.gaps) == 0 && out.LostSessions+out.LostDeliveries == 0
+	if err := o.identify(to, copied, out); err != nil {
+		return err
+	}
+	return to.flush()
+}
+
+// identify has the copy be the store that it is a copy of, in its format.
+func (o *SalvageOptions) identify(to *rebuild, copied *Options, out *Salvaged) error {
+	mark, err := readMarker(o.Dir)
+	switch {
+	case err != nil && !errors.Is(err, errMarker):
+		return err // of a newer format
+	case err != nil || mark == nil:
+		out.Faults = append(out.Faults, markerFile+" is damaged or missing")
+		mark = &marker{Format: markerFormat, Store: "salvaged"}
+		err := to.view(func(txn *badger.Txn) error {
+			return each(txn, keySentinel, func(_ *badger.Item, _, value []byte) error {
+				mark.Store = string(value)
+				return nil
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := to.set([]byte{keySentinel}, []byte(mark.Store)); err != nil {
+		return err
+	}
+	return writeMarker(copied.Dir, *mark)
+}
