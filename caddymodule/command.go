@@ -31,7 +31,8 @@ Exit status:
   1  failed: the server cannot be reached, or could not do it; a check of
      doctor failed
   2  invalid usage
-  3  there is no such manager, session or dead letter, or none matched
+  3  there is no such manager, session or dead letter, or none matched;
+     salvage could not read everything
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			newCLI(os.Stdin, os.Stdout, os.Stderr).addTo(cmd, caddyExit)
@@ -125,7 +126,7 @@ func (c *cli) addTo(parent *cobra.Command, finish func(*cobra.Command, error) er
 	}
 	for _, s := range []subcommand{
 		c.listCommand(), c.findCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
-		c.statsCommand(), c.healthCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
+		c.statsCommand(), c.healthCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.salvageCommand(), c.doctorCommand(),
 	} {
 		cmd := &cobra.Command{Use: s.use, Short: s.short, Long: s.long, DisableFlagParsing: s.ids}
 		cmd.Args = cobra.ArbitraryArgs // they are counted below
