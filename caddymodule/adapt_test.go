@@ -1,18 +1,17 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-)
 
-var update = flag.Bool("update", false, "write what is adapted into testdata, to be read before it is committed")
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
+)
 
 const (
 	betweenCases = "==========\n"
@@ -38,12 +37,12 @@ func TestAdapt(t *testing.T) {
 			got := adapted(t, input)
 			cases[i] = input + beforeResult + got
 			t.Run(name, func(t *testing.T) {
-				if got != want && !*update {
+				if got != want && !*caddytest.Update {
 					t.Errorf("%s\nadapts to\n%s\nwant\n%s", input, got, want)
 				}
 			})
 		}
-		if *update {
+		if *caddytest.Update {
 			if err := os.WriteFile(file, []byte(strings.Join(cases, betweenCases)), 0o644); err != nil {
 				t.Fatal(err)
 			}

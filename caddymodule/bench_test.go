@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"fmt"
@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 func init() {
@@ -67,10 +69,10 @@ func BenchmarkRead(b *testing.B) {
 		{"proxy/session and endpoint", "endpoint", "session bench\n" + proxy},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			s := newSite(b)
-			sessions := s.store(s.dir, "async")
+			s := caddytest.NewSite(b)
+			sessions := s.Store(s.Dir, "async")
 			if bc.sessions != "" {
-				sessions += "\nendpoint " + freeAddress(b)
+				sessions += "\nendpoint " + caddytest.FreeAddress(b)
 			}
 			begin := strings.Replace(bc.routes, "respond ok", proxy, 1)
 			var others strings.Builder
@@ -81,7 +83,7 @@ func BenchmarkRead(b *testing.B) {
 				}
 				others.WriteString("}\n")
 			}
-			s.load(s.config(sessions, "", others.String()+"handle /begin {\n"+begin+"\n}\nhandle {\n"+bc.routes+"\n}"))
+			s.Load(s.Config(sessions, "", others.String()+"handle /begin {\n"+begin+"\n}\nhandle {\n"+bc.routes+"\n}"))
 			server := served(b)
 			cookies := make([]string, 2048) // spread over the memory, as in life
 			for i := range cookies {

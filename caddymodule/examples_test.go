@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"encoding/base64"
@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 // exampleApp stands for every app of the examples. It tells what session it
@@ -26,104 +28,104 @@ func exampleApp(w http.ResponseWriter, r *http.Request) {
 }
 
 // see expects a response of the app, which was given such a session.
-func (v *visitor) see(path, state, data string, headers ...string) *http.Response {
-	v.t.Helper()
-	resp, body := v.get(path, headers...)
+func see(v *caddytest.Visitor, path, state, data string, headers ...string) *http.Response {
+	v.T.Helper()
+	resp, body := v.Fetch(path, headers...)
 	var h http.Header
 	if resp.StatusCode != http.StatusOK || json.Unmarshal([]byte(body), &h) != nil {
-		v.t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+		v.T.Fatalf("%s: %d %s", path, resp.StatusCode, body)
 	}
 	if h.Get("Session-State") != state || h.Get("Session-Data") != data {
-		v.t.Fatalf("%s: the app got state %q and data %s, want %q and %s", path, h.Get("Session-State"), h.Get("Session-Data"), state, data)
+		v.T.Fatalf("%s: the app got state %q and data %s, want %q and %s", path, h.Get("Session-State"), h.Get("Session-Data"), state, data)
 	}
 	return resp
 }
 
 // counts shows that below a path a session is kept, and not believed.
-func counts(below string) func(*site) {
-	return func(s *site) {
-		v := s.visitor()
-		v.see(below+"/count", "new", "{}", "Session-Data", `{"n":41}`, "Session-State", "active")
-		v.see(below+"/count", "active", `{"n":1}`)
-		v.see(below+"/", "active", `{"n":2}`)
-		s.visitor().see(below+"/", "new", "{}")
+func counts(below string) func(*caddytest.Site) {
+	return func(s *caddytest.Site) {
+		v := s.Visitor()
+		see(v, below+"/count", "new", "{}", "Session-Data", `{"n":41}`, "Session-State", "active")
+		see(v, below+"/count", "active", `{"n":1}`)
+		see(v, below+"/", "active", `{"n":2}`)
+		see(s.Visitor(), below+"/", "new", "{}")
 	}
 }
 
 // bears shows that below a path the ticket travels as a bearer token.
-func bears(below string) func(*site) {
-	return func(s *site) {
-		resp := s.visitor().see(below+"/count", "new", "{}")
+func bears(below string) func(*caddytest.Site) {
+	return func(s *caddytest.Site) {
+		resp := see(s.Visitor(), below+"/count", "new", "{}")
 		ticket := resp.Header.Get("Session-Ticket")
 		if ticket == "" || resp.Header.Get("Set-Cookie") != "" {
-			s.t.Fatalf("the ticket comes in %v", resp.Header)
+			s.T.Fatalf("the ticket comes in %v", resp.Header)
 		}
-		s.visitor().see(below+"/", "active", `{"n":1}`, "Authorization", "Bearer "+ticket)
+		see(s.Visitor(), below+"/", "active", `{"n":1}`, "Authorization", "Bearer "+ticket)
 	}
 }
 
 // TestExamplesOfThePagesServe starts each Caddyfile of the pages that users read,
 // and sends it requests. Each has to have an entry, by a text that it contains.
 func TestExamplesOfThePagesServe(t *testing.T) {
-	checks := map[string]func(*site){
-		"respond /favicon.ico 404": func(s *site) {
+	checks := map[string]func(*caddytest.Site){
+		"respond /favicon.ico 404": func(s *caddytest.Site) {
 			counts("")(s)
-			s.visitor().expect("/favicon.ico", http.StatusNotFound, "")
+			s.Visitor().Expect("/favicon.ico", http.StatusNotFound, "")
 		},
 		"session shop\n\treverse_proxy": counts(""),
 		"session editor":                counts(""),
 		"session planner":               counts(""),
-		"session api {\n\t\tlocking": func(s *site) {
+		"session api {\n\t\tlocking": func(s *caddytest.Site) {
 			counts("")(s)
 			counts("/api")(s)
 		},
-		"session wizard": func(s *site) {
+		"session wizard": func(s *caddytest.Site) {
 			counts("")(s)
-			v := s.visitor()
-			v.see("/count", "new", "{}")
-			v.see("/x.css", "active", `{"n":1}`)
+			v := s.Visitor()
+			see(v, "/count", "new", "{}")
+			see(v, "/x.css", "active", `{"n":1}`)
 		},
-		"session blog": func(s *site) {
+		"session blog": func(s *caddytest.Site) {
 			counts("/shop")(s)
 			counts("/blog")(s)
-			v := s.visitor()
-			v.see("/shop/login", "new", "{}")
-			v.see("/blog/count", "new", "{}")
-			v.see("/shop/", "active", `{"role":"staff"}`)
-			v.see("/blog/", "active", `{"n":1}`)
+			v := s.Visitor()
+			see(v, "/shop/login", "new", "{}")
+			see(v, "/blog/count", "new", "{}")
+			see(v, "/shop/", "active", `{"role":"staff"}`)
+			see(v, "/blog/", "active", `{"n":1}`)
 		},
 		"ticket bearer": bears(""),
-		"session both": func(s *site) {
+		"session both": func(s *caddytest.Site) {
 			counts("")(s)
-			resp := s.visitor().see("/count", "new", "{}", "X-Session", "")
-			s.visitor().see("/", "active", `{"n":1}`, "X-Session", resp.Header.Get("X-Session"))
+			resp := see(s.Visitor(), "/count", "new", "{}", "X-Session", "")
+			see(s.Visitor(), "/", "active", `{"n":1}`, "X-Session", resp.Header.Get("X-Session"))
 		},
-		"@others": func(s *site) {
-			v := s.visitor()
-			v.expect("/admin/users", http.StatusForbidden, "for staff only")
-			v.see("/login", "new", "{}")
-			v.see("/admin/users", "active", `{"role":"staff"}`)
-			s.visitor().expect("/admin/users", http.StatusForbidden, "for staff only")
+		"@others": func(s *caddytest.Site) {
+			v := s.Visitor()
+			v.Expect("/admin/users", http.StatusForbidden, "for staff only")
+			see(v, "/login", "new", "{}")
+			see(v, "/admin/users", "active", `{"role":"staff"}`)
+			s.Visitor().Expect("/admin/users", http.StatusForbidden, "for staff only")
 		},
-		"session @pages": func(s *site) {
+		"session @pages": func(s *caddytest.Site) {
 			counts("")(s)
-			v := s.visitor()
-			v.see("/count", "new", "{}")
-			v.see("/assets/logo.png", "", "")
+			v := s.Visitor()
+			see(v, "/count", "new", "{}")
+			see(v, "/assets/logo.png", "", "")
 		},
 		"session downloads": counts(""),
-		"lb_policy cookie": func(s *site) {
+		"lb_policy cookie": func(s *caddytest.Site) {
 			counts("")(s)
-			v := s.visitor()
-			if first := v.see("/count", "new", "{}").Header.Values("Set-Cookie"); len(first) != 2 {
+			v := s.Visitor()
+			if first := see(v, "/count", "new", "{}").Header.Values("Set-Cookie"); len(first) != 2 {
 				t.Errorf("the first answer sets %q", first)
 			}
-			_, body := v.get("/")
+			_, body := v.Fetch("/")
 			if !strings.Contains(body, `"Cookie":["lb=`) || strings.Contains(body, "workshop_ticket") {
 				t.Errorf("the app gets %s", body)
 			}
 		},
-		"listener webhook": func(s *site) { s.visitor().see("/", "new", "{}") },
+		"listener webhook": func(s *caddytest.Site) { see(s.Visitor(), "/", "new", "{}") },
 	}
 	t.Setenv("LB_SECRET", "pins-visitors")
 	t.Setenv("HOOK_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
@@ -158,10 +160,10 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			}
 			used[known] = true
 			t.Run(known, func(t *testing.T) {
-				s := newSite(t)
-				upstream := app(t, exampleApp)
-				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "127.0.0.1:3001", app(t, exampleApp), "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
-				s.load(s.config("", "", routes))
+				s := caddytest.NewSite(t)
+				upstream := caddytest.App(t, exampleApp)
+				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "127.0.0.1:3001", caddytest.App(t, exampleApp), "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
+				s.Load(s.Config("", "", routes))
 				checks[known](s)
 			})
 		}
@@ -180,12 +182,12 @@ func TestCaddyfileExampleServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t)
-	_, port, _ := net.SplitHostPort(s.address)
-	config := regexp.MustCompile(`127\.0\.0\.1:300\d`).ReplaceAllLiteralString(string(text), app(t, exampleApp))
+	s := caddytest.NewSite(t)
+	_, port, _ := net.SplitHostPort(s.Address)
+	config := regexp.MustCompile(`127\.0\.0\.1:300\d`).ReplaceAllLiteralString(string(text), caddytest.App(t, exampleApp))
 	for from, to := range map[string]string{
-		"\n{\n":                   "\n{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tstorage file_system " + s.storage + "\n",
-		"store badger ./sessions": "store badger " + s.dir,
+		"\n{\n":                   "\n{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n\tstorage file_system " + s.Storage + "\n",
+		"store badger ./sessions": "store badger " + s.Dir,
 		"\t\t\tdurability sync\n": "\t\t\tdurability sync\n\t\t\treserve 1MiB\n",
 		"endpoint 127.0.0.1:2020": "endpoint off",
 		"http://localhost:8080 {": "http://:" + port + " {\n\tbind 127.0.0.1",
@@ -195,15 +197,15 @@ func TestCaddyfileExampleServes(t *testing.T) {
 		}
 		config = strings.Replace(config, from, to, 1)
 	}
-	s.load(adapt(t, config))
+	s.Load(caddytest.Adapt(t, config))
 	counts("/shop")(s)
 	counts("/booking")(s)
 	bears("/api")(s)
 
-	v := s.visitor()
-	v.expect("/staff/", http.StatusForbidden, "for staff only")
-	v.see("/shop/login", "new", "{}")
-	v.see("/staff/", "active", `{"role":"staff"}`)
-	v.see("/booking/", "new", "{}")
-	v.expect("/", http.StatusOK, "shop: /shop/  booking: /booking/  api: /api/")
+	v := s.Visitor()
+	v.Expect("/staff/", http.StatusForbidden, "for staff only")
+	see(v, "/shop/login", "new", "{}")
+	see(v, "/staff/", "active", `{"role":"staff"}`)
+	see(v, "/booking/", "new", "{}")
+	v.Expect("/", http.StatusOK, "shop: /shop/  booking: /booking/  api: /api/")
 }

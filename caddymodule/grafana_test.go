@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 )
 
 // exports returns the labels of every metric that is exported, by name.
@@ -16,7 +18,7 @@ func exports(t *testing.T) map[string][]string {
 	t.Helper()
 	described := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "[^"]+",.* constLabels: \{\}, variableLabels: \{([^}]*)\}`)
 	all := make(map[string][]string)
-	for _, c := range collectors {
+	for _, c := range runtime.Collectors() {
 		descs := make(chan *prometheus.Desc, 32)
 		c.Describe(descs)
 		close(descs)

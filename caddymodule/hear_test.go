@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"io"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 // uploader is an app that keeps the name of a file in the session at /, and
@@ -41,7 +43,7 @@ func gone(t *testing.T, file string) {
 // TestListenersAreTold lets sessions end, by the app and by their age, in a
 // database on the disk, across reloads.
 func TestListenersAreTold(t *testing.T) {
-	s := newSite(t)
+	s := caddytest.NewSite(t)
 	root := t.TempDir()
 	write := func(name string) string {
 		file := filepath.Join(root, name)
@@ -59,18 +61,18 @@ func TestListenersAreTold(t *testing.T) {
 	}))
 	defer hook.Close()
 	config := func(url string) []byte {
-		return s.config(s.store(s.dir, "async")+"\nsweep_interval 1s", "", `
+		return s.Config(s.Store(s.Dir, "async")+"\nsweep_interval 1s", "", `
 		session shop {
 			idle_timeout 1s
 			listener remove_files uploads.*.path {
 				root `+root+`
 			}
 			listener webhook `+url+` {
-				secret `+hookSecret+`
+				secret `+"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"+`
 				allow_private
 			}
 		}
-		reverse_proxy `+app(t, uploader))
+		reverse_proxy `+caddytest.App(t, uploader))
 	}
 	expect := func(kind, id, more string) {
 		t.Helper()
@@ -83,29 +85,29 @@ func TestListenersAreTold(t *testing.T) {
 			t.Fatalf("nobody was told of %s of %s", kind, id)
 		}
 	}
-	s.load(config(hook.URL))
+	s.Load(config(hook.URL))
 	one := write("one")
-	v := s.visitor()
-	_, id := v.get("/?file=one")
-	v.get("/out")
+	v := s.Visitor()
+	_, id := v.Fetch("/?file=one")
+	v.Fetch("/out")
 	gone(t, one)
 	expect("create", id, "")
 	expect("delete", id, `"reason":"destroyed","created"`)
 
 	two := write("two")
-	_, id = s.visitor().get("/?file=two")
+	_, id = s.Visitor().Fetch("/?file=two")
 	gone(t, two)
 	expect("create", id, "")
 	expect("delete", id, `"reason":"idle"`)
 
 	// What waits for an address where nobody listens goes to the corrected one.
-	s.load(config("http://" + freeAddress(t)))
+	s.Load(config("http://" + caddytest.FreeAddress(t)))
 	three := write("three")
-	late := s.visitor()
-	late.reload(s, config("http://"+freeAddress(t)))
-	_, id = late.get("/?file=three")
+	late := s.Visitor()
+	late.Reload(s, config("http://"+caddytest.FreeAddress(t)))
+	_, id = late.Fetch("/?file=three")
 	gone(t, three)
-	late.reload(s, config(hook.URL))
+	late.Reload(s, config(hook.URL))
 	for !strings.Contains(<-told, id) { // the reloads have made sessions of their own
 	}
 }

@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -31,7 +33,7 @@ const pairsFile = "testdata/pairs.txt"
 // policy has its outcome in the table: both statuses, and what is stored.
 func TestPairs(t *testing.T) {
 	text, err := os.ReadFile(pairsFile)
-	if err != nil && !*update {
+	if err != nil && !*caddytest.Update {
 		t.Fatal(err)
 	}
 	want := make(map[string]string)
@@ -52,15 +54,15 @@ func TestPairs(t *testing.T) {
 					name := fmt.Sprintf("%s, %s: %s, %s", policy, gate, slow, fast)
 					got := p.run(t, gate, slow, fast)
 					fmt.Fprintf(&table, "%s → %s\n", name, got)
-					if got != want[name] && !*update {
+					if got != want[name] && !*caddytest.Update {
 						t.Errorf("%s: %s, want %s", name, got, want[name])
 					}
 				}
 			}
 		}
-		p.site.stop()
+		p.site.Stop()
 	}
-	if *update {
+	if *caddytest.Update {
 		if err := os.WriteFile(pairsFile, []byte(table.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -69,18 +71,18 @@ func TestPairs(t *testing.T) {
 
 // pairs is a proxy with one policy, in front of an app with a gate.
 type pairs struct {
-	site       *site
+	site       *caddytest.Site
 	serialized bool
 	parked     chan chan struct{} // a request that has reached its gate
 }
 
 func newPairs(t *testing.T, policy string) *pairs {
-	p := &pairs{site: newSite(t), serialized: policy == "serialized", parked: make(chan chan struct{})}
+	p := &pairs{site: caddytest.NewSite(t), serialized: policy == "serialized", parked: make(chan chan struct{})}
 	locking := policy
 	if name, way, ok := strings.Cut(policy, " "); ok {
 		locking = name + " {\n on_conflict " + way + "\n}"
 	}
-	upstream := app(t, func(w http.ResponseWriter, r *http.Request) {
+	upstream := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		switch {
 		case q.Has("begin"):
@@ -104,7 +106,7 @@ func newPairs(t *testing.T, policy string) *pairs {
 			p.park()
 		}
 	})
-	p.site.load(p.site.config("", "", "session shop {\n locking "+locking+"\n}\nreverse_proxy "+upstream))
+	p.site.Load(p.site.Config("", "", "session shop {\n locking "+locking+"\n}\nreverse_proxy "+upstream))
 	return p
 }
 
@@ -122,9 +124,9 @@ type ended struct {
 
 // send makes a request. begun is closed when its headers have come: whatever
 // they wrote is committed then.
-func (p *pairs) send(t *testing.T, v *visitor, query, ticket string) (begun chan struct{}, done chan ended) {
+func (p *pairs) send(t *testing.T, v *caddytest.Visitor, query, ticket string) (begun chan struct{}, done chan ended) {
 	begun, done = make(chan struct{}), make(chan ended, 1)
-	r, err := http.NewRequest(http.MethodGet, v.base+"/?"+query, nil)
+	r, err := http.NewRequest(http.MethodGet, v.Base+"/?"+query, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +155,8 @@ func (p *pairs) send(t *testing.T, v *visitor, query, ticket string) (begun chan
 
 func (p *pairs) run(t *testing.T, gate, slow, fast string) string {
 	t.Helper()
-	v := p.site.visitor()
-	resp, _ := v.get("/?begin")
+	v := p.site.Visitor()
+	resp, _ := v.Fetch("/?begin")
 	ticket := resp.Cookies()[0].Value
 	slowBegun, slowDone := p.send(t, v, "op="+slow+"&who=s&gate="+gate, ticket)
 	open := <-p.parked
@@ -183,7 +185,7 @@ func (p *pairs) run(t *testing.T, gate, slow, fast string) string {
 		if candidate == "" || candidate == "-" {
 			continue
 		}
-		r, err := http.NewRequest(http.MethodGet, v.base+"/?look", nil)
+		r, err := http.NewRequest(http.MethodGet, v.Base+"/?look", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,11 +216,10 @@ func (e ended) String() string {
 }
 
 func someoneWaits() (waits bool) {
-	databases.Range(func(_, value any) bool {
-		for _, l := range value.(*database).local.Locks.All() {
+	for _, db := range runtime.OpenStores() {
+		for _, l := range db.Local.Locks.All() {
 			waits = waits || l.Waiting > 0
 		}
-		return true
-	})
+	}
 	return waits
 }

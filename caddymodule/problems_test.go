@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"encoding/json"
@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/app"
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 func badWriter(w http.ResponseWriter, _ *http.Request) {
@@ -18,9 +21,9 @@ func badWriter(w http.ResponseWriter, _ *http.Request) {
 }
 
 func TestProblemDocument(t *testing.T) {
-	s := newSite(t)
-	s.load(s.config("", "", "session shop\nreverse_proxy "+app(t, badWriter)))
-	resp, body := s.visitor().get("/")
+	s := caddytest.NewSite(t)
+	s.Load(s.Config("", "", "session shop\nreverse_proxy "+caddytest.App(t, badWriter)))
+	resp, body := s.Visitor().Fetch("/")
 	var doc struct{ Type, Title, Session string }
 	if err := json.Unmarshal([]byte(body), &doc); err != nil {
 		t.Fatal(err, body)
@@ -35,15 +38,15 @@ func TestProblemDocument(t *testing.T) {
 }
 
 func TestErrorRoutesGetTheProblem(t *testing.T) {
-	s := newSite(t)
-	s.load(s.config("", "", `
+	s := caddytest.NewSite(t)
+	s.Load(s.Config("", "", `
 	session shop
-	reverse_proxy `+app(t, badWriter)+`
+	reverse_proxy `+caddytest.App(t, badWriter)+`
 	handle_errors {
 		header X-Leak "{http.request.header.Session-Data}{http.request.header.Session-Id}"
 		respond "{http.session.problem} {http.error.status_code} {http.error.message}" {http.error.status_code}
 	}`))
-	resp := s.visitor().expect("/", http.StatusBadGateway, "urn:sessionproxy:bad-write 502 the app's session write is malformed")
+	resp := s.Visitor().Expect("/", http.StatusBadGateway, "urn:sessionproxy:bad-write 502 the app's session write is malformed")
 	if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("X-App") != "" {
 		t.Errorf("headers of the error page: %v", resp.Header)
 	}
@@ -54,14 +57,14 @@ func TestErrorRoutesGetTheProblem(t *testing.T) {
 
 // Error routes that are not for this error leave the client its problem document.
 func TestErrorRoutesForSomethingElse(t *testing.T) {
-	s := newSite(t)
-	s.load(s.config("", "", `
+	s := caddytest.NewSite(t)
+	s.Load(s.Config("", "", `
 	session shop
-	reverse_proxy `+app(t, badWriter)+`
+	reverse_proxy `+caddytest.App(t, badWriter)+`
 	handle_errors 404 {
 		respond "not found"
 	}`))
-	resp, _ := s.visitor().get("/")
+	resp, _ := s.Visitor().Fetch("/")
 	if resp.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
@@ -70,25 +73,25 @@ func TestErrorRoutesForSomethingElse(t *testing.T) {
 // TestErrorsOfTheAppReachErrorRoutes: the upstream is gone, and what the proxy
 // reports passes through unchanged, without what was injected.
 func TestErrorsOfTheAppReachErrorRoutes(t *testing.T) {
-	s := newSite(t)
-	s.load(s.config("", "", `
+	s := caddytest.NewSite(t)
+	s.Load(s.Config("", "", `
 	session shop
-	reverse_proxy `+freeAddress(t)+`
+	reverse_proxy `+caddytest.FreeAddress(t)+`
 	handle_errors {
 		respond "{http.error.status_code}[{http.session.problem}{http.request.header.Session-Data}{http.request.header.Session-Id}{http.request.header.Session-Meta}]"
 	}`))
-	s.visitor().expect("/", http.StatusBadGateway, "502[]")
+	s.Visitor().Expect("/", http.StatusBadGateway, "502[]")
 }
 
 // TestASessionOnAnErrorRoute: the error page is an app of the same session, and
 // may write to it.
 func TestASessionOnAnErrorRoute(t *testing.T) {
-	s := newSite(t)
-	shop := app(t, counter)
-	s.load(s.config("", "", `
+	s := caddytest.NewSite(t)
+	shop := caddytest.App(t, caddytest.Counter)
+	s.Load(s.Config("", "", `
 	handle /broken {
 		session shop
-		reverse_proxy `+freeAddress(t)+`
+		reverse_proxy `+caddytest.FreeAddress(t)+`
 	}
 	handle {
 		session shop
@@ -98,27 +101,27 @@ func TestASessionOnAnErrorRoute(t *testing.T) {
 		session shop
 		reverse_proxy `+shop+`
 	}`))
-	v := s.visitor()
-	v.get("/")
-	v.get("/broken")
-	if _, got := v.get("/", "X-Read", "1"); got != `{"visits":2}` {
+	v := s.Visitor()
+	v.Fetch("/")
+	v.Fetch("/broken")
+	if _, got := v.Fetch("/", "X-Read", "1"); got != `{"visits":2}` {
 		t.Errorf("the error page's write is lost, or another session's: %s", got)
 	}
 }
 
 // TestStoreFailure takes the ticket keys away, which is what a broken storage looks like.
 func TestStoreFailure(t *testing.T) {
-	s := newSite(t)
-	routes := "session shop\nreverse_proxy " + app(t, counter)
-	s.load(s.config("", "", routes))
-	s.stop()
-	keys := filepath.Join(s.storage, filepath.FromSlash(keysFile))
+	s := caddytest.NewSite(t)
+	routes := "session shop\nreverse_proxy " + caddytest.App(t, caddytest.Counter)
+	s.Load(s.Config("", "", routes))
+	s.Stop()
+	keys := filepath.Join(s.Storage, filepath.FromSlash(app.KeysFile))
 	if err := os.WriteFile(keys, []byte("not a key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	config := s.config("", "", routes)
-	err := load(config)
-	if err == nil || !strings.Contains(err.Error(), "reading line 1 of "+keysFile) || !strings.Contains(err.Error(), "restore the file") {
+	config := s.Config("", "", routes)
+	err := caddytest.Load(config)
+	if err == nil || !strings.Contains(err.Error(), "reading line 1 of "+app.KeysFile) || !strings.Contains(err.Error(), "restore the file") {
 		t.Errorf("loading with broken keys: %v", err)
 	}
 	if strings.Contains(err.Error(), "not a key") {
@@ -128,13 +131,13 @@ func TestStoreFailure(t *testing.T) {
 
 // TestTheLogNamesTheRequestOfAProblem: which app was it, and where.
 func TestTheLogNamesTheRequestOfAProblem(t *testing.T) {
-	s := newSite(t)
+	s := caddytest.NewSite(t)
 	logs := filepath.Join(t.TempDir(), "log")
-	s.load(s.config("", "log {\n output file "+logs+"\n}", "log\nsession shop\nreverse_proxy "+app(t, func(w http.ResponseWriter, _ *http.Request) {
+	s.Load(s.Config("", "log {\n output file "+logs+"\n}", "log\nsession shop\nreverse_proxy "+caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Principal", "alice")
 	})))
-	s.visitor().get("/login?token=secret")
-	s.stop()
+	s.Visitor().Fetch("/login?token=secret")
+	s.Stop()
 	text, err := os.ReadFile(logs)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"crypto/ecdsa"
@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 // certificate makes a certificate for this machine, and returns its files.
@@ -59,9 +61,9 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 // TestTrustBoundaryOfEveryProtocol repeats what a client may not do, and what
 // it may not see, in each protocol that a browser speaks.
 func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
-	s := newSite(t)
+	s := caddytest.NewSite(t)
 	cert, key, pool := certificate(t)
-	upstream := app(t, func(w http.ResponseWriter, r *http.Request) {
+	upstream := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/begin":
 			w.Header().Set("Session-Data", `{"mine":1}`)
@@ -76,11 +78,11 @@ func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 			w.Header().Set("Session-Patch", `{"late":1}`)
 			w.Header().Set("X-Sum", "7")
 		default:
-			dump(w, r)
+			caddytest.Dump(w, r)
 		}
 	})
-	_, port, _ := net.SplitHostPort(s.address)
-	s.load(adapt(t, fmt.Sprintf(`{
+	_, port, _ := net.SplitHostPort(s.Address)
+	s.Load(caddytest.Adapt(t, fmt.Sprintf(`{
 	admin off
 	persist_config off
 	auto_https off
@@ -101,7 +103,7 @@ https://:%s {
 	}
 	reverse_proxy %s
 }
-`, s.storage, s.store(s.dir, "async"), port, cert, key, upstream)))
+`, s.Storage, s.Store(s.Dir, "async"), port, cert, key, upstream)))
 
 	config := &tls.Config{RootCAs: pool}
 	h1, h2, h3 := &http.Transport{TLSClientConfig: config.Clone(), TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}},
@@ -117,7 +119,7 @@ https://:%s {
 		t.Run(protocol.name, func(t *testing.T) {
 			send := func(path string, change func(*http.Request)) (*http.Response, string) {
 				t.Helper()
-				r, err := http.NewRequest(http.MethodPost, "https://"+s.address+path, io.NopCloser(strings.NewReader("body")))
+				r, err := http.NewRequest(http.MethodPost, "https://"+s.Address+path, io.NopCloser(strings.NewReader("body")))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,11 +1,15 @@
-package caddymodule
+package caddymodule_test
 
 import (
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // matches returns what an expression finds in the sources of a package.
@@ -60,13 +64,10 @@ func TestPagesNameAll(t *testing.T) {
 	for name := range exports(t) {
 		metrics = append(metrics, name)
 	}
-	c := newCLI(nil, nil, nil)
-	for _, s := range []subcommand{
-		c.listCommand(), c.showCommand(), c.revokeCommand(), c.purgeCommand(), c.lettersCommand(), c.retryCommand(), c.discardCommand(),
-		c.statsCommand(), c.topCommand(), c.backupCommand(), c.restoreCommand(), c.doctorCommand(),
-	} {
-		name, _, _ := strings.Cut(s.use, " ")
-		commands = append(commands, name)
+	root := new(cobra.Command)
+	caddycmd.Commands()["sessions"].CobraFunc(root)
+	for _, c := range root.Commands() {
+		commands = append(commands, c.Name())
 	}
 	for what, c := range map[string]struct {
 		page  string
@@ -75,12 +76,12 @@ func TestPagesNameAll(t *testing.T) {
 	}{
 		"metric":         {"metrics", metrics, 25},
 		"command":        {"operating", commands, 12},
-		"Caddyfile word": {"caddyfile listeners", matches(t, `"(\w+)":\s+func\(\) error`, "caddyfile_*.go"), 35},
-		"problem":        {"", matches(t, `urn:sessionproxy:([a-z-]+)`, "*.go", "../sessionproxy/*.go"), 12},
+		"Caddyfile word": {"caddyfile listeners", matches(t, `"(\w+)":\s+func\(\) error`, "*/caddyfile*.go", "*/*/caddyfile*.go"), 35},
+		"problem":        {"", matches(t, `urn:sessionproxy:([a-z-]+)`, "*/*.go", "../sessionproxy/*.go"), 12},
 		"header":         {"protocol", matches(t, `"(Session-[A-Z][A-Za-z-]+)"`, "../sessionproxy/*.go"), 11},
 		"reason":         {"life", matches(t, `\sReason\s+= "(\w+)"`, "../store/*.go"), 7},
-		"event":          {"", matches(t, `"(session_\w+)"`, "events.go", "audit.go"), 6},
-		"admin path":     {"operating", matches(t, `"(?:\w+ )?/sessions/([a-z-]+)`, "admin*.go"), 6},
+		"event":          {"", matches(t, `"(session_\w+)"`, "internal/runtime/*.go"), 6},
+		"admin path":     {"operating", matches(t, `"(?:\w+ )?/sessions/([a-z-]+)`, "adminapi/*.go"), 6},
 	} {
 		if len(c.names) < c.least {
 			t.Errorf("there are %d of the kind %s: %q", len(c.names), what, c.names)

@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"net/http"
@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 // TestLogsHoldNoSecrets writes all of Caddy's logs to files and looks for
 // what must not be there: tickets and data, in good requests and in bad ones.
 func TestLogsHoldNoSecrets(t *testing.T) {
-	s := newSite(t)
+	s := caddytest.NewSite(t)
 	dir := t.TempDir()
 	global := "log {\n output file " + filepath.Join(dir, "default.log") + "\n level INFO\n}"
 	routes := `
@@ -21,36 +23,36 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 	session shop
 	handle /broken {
-		reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+		reverse_proxy ` + caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Patch", `{"pin":"datasecret2"`)
 	}) + `
 	}
 	handle /destroy {
-		reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+		reverse_proxy ` + caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Action", "destroy")
 	}) + `
 	}
-	reverse_proxy ` + app(t, func(w http.ResponseWriter, _ *http.Request) {
+	reverse_proxy ` + caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Patch", `{"pin":"datasecret1"}`)
 		w.Header().Set("Session-Principal", `"alicesecret"`)
 	})
-	s.load(s.config(s.store(s.dir, "async")+"\naudit", global, routes))
-	v := s.visitor()
-	v.get("/")
-	base, err := url.Parse(v.base)
+	s.Load(s.Config(s.Store(s.Dir, "async")+"\naudit", global, routes))
+	v := s.Visitor()
+	v.Fetch("/")
+	base, err := url.Parse(v.Base)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tickets := []string{v.Jar.Cookies(base)[0].Value}
-	v.get("/") // signs in again, with another ticket
+	v.Fetch("/") // signs in again, with another ticket
 	tickets = append(tickets, v.Jar.Cookies(base)[0].Value)
-	v.get("/broken")
-	v.get("/", "Cookie", "shop_ticket="+tickets[0]+"x")
-	v.get("/destroy")
+	v.Fetch("/broken")
+	v.Fetch("/", "Cookie", "shop_ticket="+tickets[0]+"x")
+	v.Fetch("/destroy")
 	for range 2 { // by the name of another machine: so far it was this one
-		s.raw("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
+		s.Raw("GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n")
 	}
-	s.stop()
+	s.Stop()
 
 	access, all := "", ""
 	for _, name := range []string{"access.log", "default.log"} {
@@ -101,10 +103,10 @@ func TestTheExampleKeepsDataOutOfCaddysLogs(t *testing.T) {
 		"without":         {"", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
+			s := caddytest.NewSite(t)
 			file := filepath.Join(t.TempDir(), "log")
 			global := "log {\n output file " + file + "\n level DEBUG\n" + c.format + "\n}"
-			s.load(s.config("", global, "session shop\nreverse_proxy "+app(t, func(w http.ResponseWriter, r *http.Request) {
+			s.Load(s.Config("", global, "session shop\nreverse_proxy "+caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Session-Data", `{"pin":"datasecret0"}`)
 				w.Header().Set("Session-Patch", `{"pin":"datasecret1"}`)
 				w.Header().Set("Session-Principal", `"alicesecret"`)
@@ -116,17 +118,17 @@ func TestTheExampleKeepsDataOutOfCaddysLogs(t *testing.T) {
 					panic(http.ErrAbortHandler)
 				}
 			})))
-			v := s.visitor()
-			v.get("/")
-			v.get("/")
-			r, err := http.NewRequest(http.MethodGet, v.base+"/broken", nil)
+			v := s.Visitor()
+			v.Fetch("/")
+			v.Fetch("/")
+			r, err := http.NewRequest(http.MethodGet, v.Base+"/broken", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if resp, err := v.Do(r); err == nil {
 				_ = resp.Body.Close()
 			}
-			s.stop()
+			s.Stop()
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -153,9 +155,9 @@ func TestSecureBehindATrustedProxy(t *testing.T) {
 		"not trusted, https": {"", "https", "shop_ticket"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
-			s.load(s.config("", c.global, "session shop\nreverse_proxy "+app(t, counter)))
-			resp, _ := s.visitor().get("/", "X-Forwarded-Proto", c.proto)
+			s := caddytest.NewSite(t)
+			s.Load(s.Config("", c.global, "session shop\nreverse_proxy "+caddytest.App(t, caddytest.Counter)))
+			resp, _ := s.Visitor().Fetch("/", "X-Forwarded-Proto", c.proto)
 			cookies := resp.Cookies()
 			if len(cookies) != 1 || cookies[0].Name != c.want || cookies[0].Secure != strings.HasPrefix(c.want, "__") ||
 				!cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteLaxMode {

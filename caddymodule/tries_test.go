@@ -1,4 +1,4 @@
-package caddymodule
+package caddymodule_test
 
 import (
 	"io"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
 // TestATryThatIsNotAnsweredStagesNothing has an upstream write at the endpoint
@@ -18,7 +20,7 @@ func TestATryThatIsNotAnsweredStagesNothing(t *testing.T) {
 		"behind a gateway that has written": "forward_auth APP {\nuri /gateway\n}\nreverse_proxy APP {\nlb_retries 2\n}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSite(t)
+			s := caddytest.NewSite(t)
 			var tries atomic.Int32
 			add := func(r *http.Request, body string) {
 				resp, err := http.Post(r.Header.Get("Session-Endpoint")+"/add", "application/json", strings.NewReader(body))
@@ -28,7 +30,7 @@ func TestATryThatIsNotAnsweredStagesNothing(t *testing.T) {
 				}
 				resp.Body.Close()
 			}
-			upstream := app(t, func(w http.ResponseWriter, r *http.Request) {
+			upstream := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/see":
 					_, _ = io.WriteString(w, r.Header.Get("Session-Data"))
@@ -48,16 +50,16 @@ func TestATryThatIsNotAnsweredStagesNothing(t *testing.T) {
 				routes = "route {\n" + block + routes + "\n}"
 				block = ""
 			}
-			endpoint := freeAddress(t)
-			s.load(s.config(s.store(s.dir, "async")+"\nendpoint "+endpoint, "", block+strings.ReplaceAll(routes, "APP", upstream)))
-			v := s.visitor()
-			v.expect("/see", http.StatusOK, "{}")
-			v.expect("/write", http.StatusOK, "")
+			endpoint := caddytest.FreeAddress(t)
+			s.Load(s.Config(s.Store(s.Dir, "async")+"\nendpoint "+endpoint, "", block+strings.ReplaceAll(routes, "APP", upstream)))
+			v := s.Visitor()
+			v.Expect("/see", http.StatusOK, "{}")
+			v.Expect("/write", http.StatusOK, "")
 			want := `{"n":1}`
 			if block == "" {
 				want = `{"gateway":1,"n":1}`
 			}
-			v.expect("/see", http.StatusOK, want)
+			v.Expect("/see", http.StatusOK, want)
 			if n := tries.Load(); n != 2 {
 				t.Errorf("the app was asked %d times, want 2", n)
 			}

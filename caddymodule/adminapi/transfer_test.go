@@ -1,0 +1,400 @@
+package adminapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// pipes is a listener without a network, for tests in a bubble of synctest.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	p.conns <- there
+	return here, nil
+}
+
+// inBubble runs a test against the admin API at a server with the time limit
+// of Caddy's, on a clock that jumps. The store is open, and no configuration
+// is active.
+func inBubble(t *testing.T, st *caddytest.AbleStore, test func(t *testing.T, client *http.Client)) {
+	t.Helper()
+	caddytest.Prepared.Store(t.Name(), st)
+	defer caddytest.Prepared.Delete(t.Name())
+	provider := &caddytest.PreparedStore{Name: t.Name()}
+	if _, err := runtime.AcquireStore(provider); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := runtime.ReleaseStore(provider); err != nil {
+			t.Error(err)
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		listener := newPipes()
+		server := &http.Server{Handler: caddytest.AdminMux(), ReadTimeout: 10 * time.Second}
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = server.Serve(listener) })
+		transport := &http.Transport{DialContext: listener.dial}
+		test(t, &http.Client{Transport: transport})
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		wg.Wait()
+	})
+}
+
+func TestBackupIsRestored(t *testing.T) {
+	st := caddytest.Shop(t, "")
+	w := caddytest.Ask(http.MethodGet, "/sessions/backup", "")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/octet-stream" || w.Header().Get("Content-Length") != "" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	copied := w.Body.Bytes()
+	if w := caddytest.Ask(http.MethodHead, "/sessions/backup", ""); w.Code != http.StatusOK || st.Calls("backup") != 1 {
+		t.Errorf("HEAD makes a backup")
+	}
+	w = caddytest.Ask(http.MethodPost, "/sessions/restore", string(copied))
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), typeNotEmpty) || st.Len() != 4 {
+		t.Errorf("into a store in use: %d %s", w.Code, w.Body)
+	}
+
+	empty := caddytest.NewAbleStore()
+	s := caddytest.NewSite(t)
+	s.Load(s.Config(caddytest.Prepare(t, empty), "", "session shop\nrespond ok"))
+	for name, body := range map[string][]byte{"cut off": copied[:len(copied)/2], "nothing": nil, "foreign": []byte("PK\x03\x04")} {
+		w := caddytest.Ask(http.MethodPost, "/sessions/restore", string(body))
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), typeBadBackup) || empty.Len() != 0 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	w = caddytest.Ask(http.MethodPost, "/sessions/restore", string(copied))
+	if w.Code != http.StatusOK || w.Body.String() != "{\"restored\":4}\n" || empty.Len() != 4 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := caddytest.Ask(http.MethodGet, caddytest.OfShop+"/AwAAAAAAAAAAAAAAAAAA_w", ""); strings.TrimSpace(w.Body.String()) != caddytest.Third {
+		t.Errorf("%s", w.Body)
+	}
+}
+
+// TestBackupFailsInTheMiddle: what was received must not look like the whole.
+func TestBackupFailsInTheMiddle(t *testing.T) {
+	st := caddytest.Shop(t, "")
+	for name, c := range map[string]struct {
+		written int
+		status  int
+	}{"before": {0, 503}, "after a little": {10, 0}, "after much": {1 << 20, 200}} {
+		st.BackupBy = func(_ context.Context, w io.Writer) error {
+			if c.written > 0 {
+				if _, err := w.Write(make([]byte, c.written)); err != nil {
+					return err
+				}
+			}
+			return fmt.Errorf("reading: %w", store.ErrUnavailable)
+		}
+		server := httptest.NewServer(caddytest.AdminMux())
+		resp, err := http.Get(server.URL + "/sessions/backup")
+		switch {
+		case c.status == 0 && err == nil, c.status != 0 && (err != nil || resp.StatusCode != c.status):
+			t.Errorf("%s: %v, %v", name, resp, err)
+		case err == nil:
+			n, err := io.Copy(io.Discard, resp.Body)
+			if c.status == http.StatusOK && err == nil {
+				t.Errorf("%s: %d bytes look like all", name, n)
+			}
+			_ = resp.Body.Close()
+		}
+		server.Close()
+	}
+}
+
+func TestSlowBackupEnds(t *testing.T) {
+	st := caddytest.NewAbleStore()
+	st.BackupBy = func(ctx context.Context, w io.Writer) error {
+		for range 10 {
+			time.Sleep(30 * time.Second)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	inBubble(t, st, func(t *testing.T, client *http.Client) {
+		resp, err := client.Get("http://admin/sessions/backup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != 640<<10 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
+}
+
+// TestBackupThatNobodyReads gives the store free.
+func TestBackupThatNobodyReads(t *testing.T) {
+	st := caddytest.NewAbleStore()
+	inBubble(t, st, func(t *testing.T, client *http.Client) {
+		failed := make(chan error, 1)
+		st.BackupBy = func(_ context.Context, w io.Writer) error {
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					failed <- err
+					return err
+				}
+			}
+		}
+		began := time.Now()
+		resp, err := client.Get("http://admin/sessions/backup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("it ended by %v", err)
+		}
+		if waited := time.Since(began); waited != stall {
+			t.Errorf("it ended after %v", waited)
+		}
+	})
+}
+
+// slowly gives one byte at a time, with a pause before each.
+type slowly struct {
+	r     io.Reader
+	pause time.Duration
+}
+
+func (s slowly) Read(b []byte) (int, error) {
+	time.Sleep(s.pause)
+	return s.r.Read(b[:min(1, len(b))])
+}
+
+func TestSlowRestoreEnds(t *testing.T) {
+	full := caddytest.NewAbleStore()
+	caddytest.Fill(t, full, "shop", 1, "")
+	var copied bytes.Buffer
+	if err := full.Store.Backup(t.Context(), &copied); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		pause  time.Duration
+		status int
+	}{"it moves": {30 * time.Second, 200}, "it stands still": {10 * time.Minute, 400}} {
+		t.Run(name, func(t *testing.T) {
+			st := caddytest.NewAbleStore()
+			inBubble(t, st, func(t *testing.T, client *http.Client) {
+				resp, err := client.Post("http://admin/sessions/restore", "", slowly{bytes.NewReader(copied.Bytes()), c.pause})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				if c.status != http.StatusOK && !strings.Contains(string(body), "broke off while it was sent") {
+					t.Errorf("%s", body)
+				}
+				if err != nil || resp.StatusCode != c.status || (st.Len() == 1) != (c.status == http.StatusOK) {
+					t.Errorf("%d %s, %v", resp.StatusCode, body, err)
+				}
+				time.Sleep(c.pause) // until the client's end of the body sees that it is over
+			})
+		})
+	}
+}
+
+// TestSlowPurgeEnds: the time limit for reading a request does not end a call
+// that works for longer.
+func TestSlowPurgeEnds(t *testing.T) {
+	st := caddytest.NewAbleStore()
+	caddytest.Fill(t, st, "shop", 1, "")
+	inBubble(t, st, func(t *testing.T, client *http.Client) {
+		slow := false
+		st.SetBefore(func(op string, _ store.Key) error {
+			if op == "page" && !slow {
+				slow = true
+				time.Sleep(time.Minute)
+			}
+			return nil
+		})
+		req, err := http.NewRequest(http.MethodDelete, "http://admin"+caddytest.OfShop+"?all=true", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "{\"ended\":1}\n" {
+			t.Errorf("%s, %v", body, err)
+		}
+	})
+}
+
+// TestAdminCallDuringReload reloads to another store while a call is at the
+// first one: the call ends there, and later calls see the other one.
+func TestAdminCallDuringReload(t *testing.T) {
+	old, next := caddytest.NewAbleStore(), caddytest.NewAbleStore()
+	caddytest.Fill(t, old, "shop", 1, "old")
+	caddytest.Fill(t, next, "shop", 2, "next")
+	s := caddytest.NewSite(t)
+	line := caddytest.Prepare(t, old)
+	arrived, open := make(chan struct{}), make(chan struct{})
+	old.SetBefore(func(op string, _ store.Key) error {
+		if op == "page" {
+			close(arrived)
+			<-open
+		}
+		return nil
+	})
+	s.Load(s.Config(line, "", "session shop\nrespond ok"))
+	done := make(chan *httptest.ResponseRecorder, 1)
+	go func() { done <- caddytest.Ask(http.MethodGet, caddytest.OfShop, "") }()
+	<-arrived
+	s.Load(s.Config(caddytest.Prepare(t, next), "", "session shop\nrespond ok"))
+	for range 3 {
+		if w := caddytest.Ask(http.MethodGet, caddytest.OfShop, ""); !strings.Contains(w.Body.String(), `"next"`) {
+			t.Errorf("after the reload: %s", w.Body)
+		}
+	}
+	if err := caddytest.Load(s.Config("store prepared missing", "", "session shop\nrespond ok")); err == nil {
+		t.Error("a configuration without store was loaded")
+	}
+	if w := caddytest.Ask(http.MethodGet, caddytest.OfShop, ""); !strings.Contains(w.Body.String(), `"next"`) {
+		t.Errorf("after a reload that failed: %s", w.Body)
+	}
+	close(open)
+	if w := <-done; w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"old"`) {
+		t.Errorf("the call from before: %d %s", w.Code, w.Body)
+	}
+}
+
+// TestAdminWithoutSessions: when no configuration has sessions, requests may
+// still have one open store, and that is the one that is meant.
+func TestAdminWithoutSessions(t *testing.T) {
+	problem := func() string {
+		var p adminProblem
+		w := caddytest.Ask(http.MethodGet, "/sessions/managers", "")
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		return p.Detail
+	}
+	if got := problem(); !strings.Contains(got, "0 session stores are open") {
+		t.Error(got)
+	}
+	st := caddytest.NewAbleStore()
+	caddytest.Fill(t, st, "shop", 1, "")
+	line := caddytest.Prepare(t, st)
+	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, runtime.LiveLogger("test"))
+	if _, _, err := b.Borrow(); err != nil {
+		t.Fatal(err)
+	}
+	if w := caddytest.Ask(http.MethodGet, "/sessions/managers", ""); w.Body.String() != "{\"managers\":[{\"id\":\"shop\",\"sessions\":1,\"configured\":false}]}\n" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := caddytest.Ask(http.MethodGet, caddytest.OfShop+"/AQAAAAAAAAAAAAAAAAAA_w?data=true", ""); w.Code != http.StatusForbidden {
+		t.Errorf("data without a configuration that allows it: %d", w.Code)
+	}
+	other := &badger.BadgerStore{Dir: filepath.Join(t.TempDir(), "other"), Reserve: 1 << 20}
+	if err := other.Provision(caddy.Context{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runtime.AcquireStore(other); err != nil {
+		t.Fatal(err)
+	}
+	if got := problem(); !strings.Contains(got, "2 session stores are open") {
+		t.Error(got)
+	}
+	if err := runtime.ReleaseStore(other); err != nil {
+		t.Fatal(err)
+	}
+	b.Return()
+	if err := b.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if got := problem(); !strings.Contains(got, "0 session stores are open") {
+		t.Error(got)
+	}
+}
+
+// TestAdminAtCaddysEndpoint loads the module where it belongs.
+func TestAdminAtCaddysEndpoint(t *testing.T) {
+	st := caddytest.NewAbleStore()
+	caddytest.Fill(t, st, "shop", 1, "")
+	s := caddytest.NewSite(t)
+	address := caddytest.FreeAddress(t)
+	var config map[string]any
+	if err := json.Unmarshal(s.Config(caddytest.Prepare(t, st), "", "session shop\nrespond ok"), &config); err != nil {
+		t.Fatal(err)
+	}
+	config["admin"] = map[string]any{"listen": address}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Load(text)
+	resp, err := http.Get("http://" + address + caddytest.OfShop + "?limit=7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || strings.TrimSpace(string(body)) != `{"sessions":[`+caddytest.First+`]}` {
+		t.Errorf("%s, %v", body, err)
+	}
+	st.BackupBy = func(_ context.Context, w io.Writer) error {
+		if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		return errors.New("no more")
+	}
+	resp, err = http.Get("http://" + address + "/sessions/backup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Errorf("%d bytes of a backup look like all", n)
+	}
+}

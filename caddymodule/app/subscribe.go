@@ -1,0 +1,34 @@
+package app
+
+import (
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+)
+
+// subscribe has the listeners of the configuration told of what happens in the
+// store from now on, and Caddy's events app too. What ends sessions by itself
+// must not begin before: what ends while nobody listens ends unheard.
+func (a *App) subscribe(db *runtime.PooledStore) error {
+	if err := a.managers.checkStore(db.Store); err != nil {
+		return err
+	}
+	unsweep := db.Keeper.SweepEvery(time.Duration(a.SweepInterval))
+	unlisten := db.Local.Listeners.Use(a.managers.subscriptions())
+	a.unhear = func() {
+		unlisten()
+		unsweep()
+	}
+	a.events.Attach(db)
+	return nil
+}
+
+// unsubscribe ends what hear has begun. Idempotent.
+func (a *App) unsubscribe() {
+	if a.unhear != nil {
+		a.unhear()
+	}
+	if a.events != nil {
+		a.events.Stop()
+	}
+}

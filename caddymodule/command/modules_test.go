@@ -1,0 +1,4 @@
+package command_test
+
+// The tests run whole configurations.
+import _ "github.com/sessionproxy/sessionproxy/caddymodule"

@@ -1,0 +1,165 @@
+package handler
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+)
+
+// prepareProxies changes the configuration of the reverse_proxy handlers that
+// follow a session handler and take responses away from it by handle_response:
+//
+//   - What an app writes in such a response is copied to the one that goes to
+//     the client instead, where the session handler finds it, unless its status
+//     is 500 or above, or the configuration copies headers itself.
+//   - A gateway of forward_auth gets no header of the session, if hide is set,
+//     unless its configuration sets one.
+//
+// Caddy provisions the handlers of a server in their order, so what follows is
+// still text.
+func prepareProxies(ctx caddy.Context, hide bool) {
+	p := proxyPreparer{hide}
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		p.routes(server.Routes)
+	}
+	for _, parent := range ctx.Modules() {
+		if sub, ok := parent.(*caddyhttp.Subroute); ok {
+			p.routes(sub.Routes)
+		}
+	}
+}
+
+// proxyPreparer changes configurations that are still text.
+type proxyPreparer struct {
+	hide bool // the session from gateways
+}
+
+// routes changes a list of routes: the first one that is still text holds the
+// handler that is being provisioned, and nothing follows it if it is terminal.
+func (p proxyPreparer) routes(routes caddyhttp.RouteList) {
+	for _, route := range routes {
+		if len(route.HandlersRaw) == 0 {
+			continue
+		}
+		for i, raw := range route.HandlersRaw {
+			if changed, ok := p.handler(raw); ok {
+				route.HandlersRaw[i] = changed
+			}
+		}
+		if route.Terminal {
+			return
+		}
+	}
+}
+
+// handler returns a handler's configuration as it has to be, and whether that
+// is another one.
+func (p proxyPreparer) handler(raw json.RawMessage) (json.RawMessage, bool) {
+	if !bytes.Contains(raw, []byte(`"handle_response"`)) {
+		return nil, false
+	}
+	var config any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if d.Decode(&config) != nil || !p.change(config) {
+		return nil, false
+	}
+	changed, err := json.Marshal(config)
+	return changed, err == nil
+}
+
+// change changes each proxy in a configuration, at any depth.
+func (p proxyPreparer) change(config any) (changed bool) {
+	switch c := config.(type) {
+	case []any:
+		for _, element := range c {
+			changed = p.change(element) || changed
+		}
+	case map[string]any:
+		for _, member := range c {
+			changed = p.change(member) || changed
+		}
+		switch {
+		case c["handler"] != "reverse_proxy":
+		case p.hide && isGateway(c):
+			changed = deleteSession(c) || changed
+		default:
+			changed = copyWrites(c) || changed
+		}
+	}
+	return changed
+}
+
+// isGateway tells what forward_auth becomes: a reverse_proxy that asks by GET,
+// and goes on to the app after a 2xx.
+func isGateway(handler map[string]any) bool {
+	rewrite, _ := handler["rewrite"].(map[string]any)
+	responses, _ := handler["handle_response"].([]any)
+	return rewrite["method"] == "GET" && slices.ContainsFunc(responses, func(r any) bool {
+		response, _ := r.(map[string]any)
+		match, _ := response["match"].(map[string]any)
+		codes, _ := match["status_code"].([]any)
+		return slices.Contains(codes, any(json.Number("2")))
+	})
+}
+
+const sessionHeaders = "Session-*"
+
+// deleteSession adds the session's headers to those that a gateway does not get.
+func deleteSession(handler map[string]any) bool {
+	headers := member(handler, "headers")
+	request := member(headers, "request")
+	for _, op := range []string{"set", "add"} {
+		names, _ := request[op].(map[string]any)
+		for name := range names {
+			if strings.HasPrefix(strings.ToLower(name), "session-") {
+				return false
+			}
+		}
+	}
+	deleted, _ := request["delete"].([]any)
+	if slices.Contains(deleted, any(sessionHeaders)) {
+		return false
+	}
+	request["delete"] = append(deleted, sessionHeaders)
+	headers["request"] = request
+	handler["headers"] = headers
+	return true
+}
+
+// copyWrites has the routes that handle a response begin with a copy of what
+// the app writes to the session.
+func copyWrites(handler map[string]any) (changed bool) {
+	responses, _ := handler["handle_response"].([]any)
+	for _, r := range responses {
+		response, ok := r.(map[string]any)
+		if !ok {
+			continue
+		}
+		routes, _ := response["routes"].([]any)
+		if text, err := json.Marshal(routes); err != nil || bytes.Contains(text, []byte(`"copy_response`)) || len(routes) == 0 {
+			continue
+		}
+		first := map[string]any{
+			"match":  []any{map[string]any{"expression": "{http.reverse_proxy.status_code} < 500"}},
+			"handle": []any{map[string]any{"handler": "copy_response_headers", "include": sessionproxy.WriteHeaders()}},
+		}
+		response["routes"] = append([]any{first}, routes...)
+		changed = true
+	}
+	return changed
+}
+
+// member returns the object of that name, which may be a new one.
+func member(of map[string]any, name string) map[string]any {
+	if m, ok := of[name].(map[string]any); ok {
+		return m
+	}
+	return make(map[string]any)
+}

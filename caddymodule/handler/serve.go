@@ -1,0 +1,259 @@
+package handler
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/app"
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
+)
+
+// statusClientGone is what Caddy reports for a client that did not wait.
+const statusClientGone = 499
+
+// ServeHTTP opens the session, passes the request on, and commits before the
+// response headers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.Off {
+		sessionproxy.StripRequest(r, h.app.Ring)
+		return next.ServeHTTP(w, r)
+	}
+	info := infoOf(r)
+	if info.active {
+		err := app.ErrTwoSessions(info.manager, h.Manager)
+		h.serve.CountSecond()
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err),
+			zap.String("first", info.place), zap.String("second", h.Place()),
+			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)))
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	if err := h.app.Listen(); err != nil {
+		h.logger.Error("refusing request", zap.String("manager", h.Manager), zap.Error(err))
+		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the session endpoint is not open"))
+	}
+	info.resume(r, h.app.Registry())
+	info.begin(h)
+	defer info.end()
+
+	err := h.serve.Serve(w, r, next.ServeHTTP)
+	if err == nil {
+		return nil
+	}
+	var p *sessionproxy.Problem
+	switch {
+	case errors.As(err, &p):
+		return h.answer(w, r, info, p)
+	case errors.Is(err, sessionproxy.ErrRequestBody) && r.Context().Err() == nil:
+		return bodyError(err)
+	case info.view == nil:
+		return caddyhttp.Error(statusClientGone, err) // it left before its session was open
+	}
+	return err
+}
+
+// bodyError is the client's fault, unless a handler before this one says what
+// it is, as the limit of request_body does.
+func bodyError(err error) error {
+	var known caddyhttp.HandlerError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &large):
+		return caddyhttp.Error(http.StatusRequestEntityTooLarge, err)
+	}
+	return caddyhttp.Error(http.StatusBadRequest, err)
+}
+
+// answer tells the client of a problem: by the site's error routes if there
+// are any for it, else by the problem document.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestInfo, p *sessionproxy.Problem) error {
+	info.problem = p.Type
+	cloneVars(r) // what follows may set one: the request's id, an error route
+	if c := h.logger.Check(problemLevel(p), "session problem"); c != nil {
+		c.Write(zap.String("manager", h.Manager), zap.String("session_id", p.SessionID),
+			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)),
+			zap.String("type", p.Type), zap.Int("status", p.Status), zap.Error(p))
+	}
+	// The message may be shown to anybody, so it is the problem's title; the
+	// cause, which may name files of the server, is for the log.
+	page := caddyhttp.Error(p.Status, errors.New(p.Title))
+	if hasErrorPage(r, page) {
+		p.SetHeaders(w.Header())
+		return page
+	}
+	return p.Write(w, r)
+}
+
+// isLoopbackHost reports whether a request was made to this machine by a name
+// that leads nowhere else: clear HTTP is no danger there.
+func isLoopbackHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// requestID returns {http.request.uuid}, which the access log shows from then on.
+func requestID(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
+// problemLevel ranks a problem by who has to act: the operator, the author of
+// the app, or nobody.
+func problemLevel(p *sessionproxy.Problem) zapcore.Level {
+	switch p.Type {
+	case sessionproxy.TypeUnavailable:
+		return zapcore.ErrorLevel
+	case sessionproxy.TypeBadWrite, sessionproxy.TypeTooLarge, sessionproxy.TypeReadOnly:
+		return zapcore.WarnLevel
+	}
+	return zapcore.DebugLevel
+}
+
+// secure reports whether the client's connection is protected: TLS ends here,
+// or at a proxy that the server trusts and that says so.
+func (h *Handler) secure(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {
+		first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+		if strings.EqualFold(strings.TrimSpace(first), "https") {
+			return true
+		}
+	}
+	if h.exposed && !isLoopbackHost(r.Host) {
+		h.warnOnce.Do(func() {
+			h.logger.Warn("session tickets travel over clear HTTP; serve the site over HTTPS, or set trusted_proxies if a proxy in front does",
+				zap.String("manager", h.Manager))
+		})
+	}
+	return false
+}
+
+// warnOfCookie tells, once per name, that the app's cookie does not reach the
+// browser: it would replace the ticket.
+func (h *Handler) warnOfCookie(name string) {
+	if !h.first("cookie " + name) {
+		return
+	}
+	h.logger.Warn("the app sets a cookie of the ticket's name, which is removed; rename the ticket: ticket cookie <name>",
+		zap.String("manager", h.Manager), zap.String("cookie", name))
+}
+
+// first reports whether a warning is given for the first time. After too many
+// different ones, for which an app can make up names, there are no more.
+func (h *Handler) first(warning string) bool {
+	const most = 100
+	if h.warnings.Load() >= most {
+		return false
+	}
+	_, again := h.warned.LoadOrStore(warning, true)
+	return !again && h.warnings.Add(1) <= most
+}
+
+// warnOfName tells, once per name, that a response header means nothing.
+func (h *Handler) warnOfName(name string) {
+	if !h.first("header " + name) {
+		return
+	}
+	h.logger.Warn("the app answers with a header that means nothing to the session proxy; is its name misspelt?",
+		zap.String("manager", h.Manager), zap.String("header", name))
+}
+
+// noteRefusal records a refusal, and tells once that tickets of another key
+// come: those of one other client may be made up, and those of all visitors
+// mean that they were signed in elsewhere. A ticket of another host does not
+// differ from one of another key.
+func (h *Handler) noteRefusal(kind string) {
+	runtime.AuditRefusal(h.Manager, kind)
+	if kind == sessionproxy.RefusedForged && h.first("forged") {
+		text := "a session ticket comes that was signed with another key: is there another proxy on this host name, or was a ticket key removed?"
+		if h.Bind == bindHost {
+			text = "a session ticket comes that was signed for another host, or with another key: is it from a neighbour, or was a ticket key removed?"
+		}
+		h.logger.Warn(text+" Further ones are counted by caddy_sessions_refused_tickets_total", zap.String("manager", h.Manager))
+	}
+}
+
+// warnOfVoidWrites tells once that an app's writes beside `destroy` are ignored.
+func (h *Handler) warnOfVoidWrites() {
+	if h.first("void writes") {
+		h.logger.Warn("the app ends a session and writes it in one response: `Session-Action: destroy` makes the other writes void",
+			zap.String("manager", h.Manager))
+	}
+}
+
+// warnOfWithheld tells once that an app does not find a session's data in its
+// header: it was stored when larger data was accepted.
+func (h *Handler) warnOfWithheld(size int) {
+	if h.first("withheld data") {
+		h.logger.Warn("the data of a session is larger than inline_limit, so the request reached the app without Session-Data; raise inline_limit, and max_size if it is set, "+
+			"or let the app read the endpoint. Further ones are counted by caddy_sessions_withheld_data_total",
+			zap.String("manager", h.Manager), zap.Int("size", size), zap.Int64("inline_limit", *h.InlineLimit))
+	}
+}
+
+// matches reports whether one of the option's matchers matches. failing is the
+// answer when a matcher cannot tell.
+func (h *Handler) matches(r *http.Request, option string, sets caddyhttp.MatcherSets, failing bool) bool {
+	match, err := sets.AnyMatchWithError(r)
+	if err != nil {
+		h.logger.Error("matching "+option, zap.String("manager", h.Manager), zap.Error(err))
+		return failing
+	}
+	return match
+}
+
+// hasErrorPage reports whether the server has an error route for this error,
+// as far as matchers tell. Caddy itself answers with a bare status if none fits.
+func hasErrorPage(r *http.Request, err caddyhttp.HandlerError) bool {
+	server, _ := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if server == nil || server.Errors == nil {
+		return false
+	}
+	// Error routes see the request as it came, and the error in placeholders.
+	asked := server.Errors.WithError(r, err)
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		asked.Method, asked.URL, asked.RequestURI = original.Method, original.URL, original.RequestURI
+	}
+	return anyRoute(asked, server.Errors.Routes)
+}
+
+func anyRoute(r *http.Request, routes caddyhttp.RouteList) bool {
+	for _, route := range routes {
+		if len(route.MatcherSets) > 0 {
+			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
+				continue
+			}
+		}
+		for _, handler := range route.Handlers {
+			if _, ok := handler.(errorGuard); ok {
+				continue // it answers nothing
+			}
+			if sub, ok := handler.(*caddyhttp.Subroute); !ok || anyRoute(r, sub.Routes) {
+				return true
+			}
+		}
+	}
+	return false
+}

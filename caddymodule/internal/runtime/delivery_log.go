@@ -1,0 +1,58 @@
+package runtime
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+)
+
+// failureEvery is the least time between two records of one listener's failures.
+const failureEvery = 10 * time.Second
+
+// keepingReports tells the log and the metrics of what the keeper of a store
+// does. What was told is in the metrics alone; of a listener that fails, the
+// log has some.
+func keepingReports(logger *zap.Logger) session.Reports {
+	type failure struct {
+		listener string
+		result   session.Result
+	}
+	failures := newThrottle[failure](time.Now, failureEvery)
+	return session.Reports{
+		Told: func(t session.Telling) {
+			process.metrics.Told(t)
+			if t.Result == session.Delivered {
+				return
+			}
+			suppressed, ok := failures.admit(failure{t.Listener, t.Result})
+			if !ok {
+				return
+			}
+			level, message := zapcore.WarnLevel, "session listener failed"
+			if t.Result == session.Dead {
+				level, message = zapcore.ErrorLevel, "session listener failed for the last time; see the dead letters"
+			}
+			if c := logger.Check(level, message); c != nil {
+				c.Write(zap.String("listener", t.Listener), zap.String("event", string(t.Kind)), zap.String("manager", t.Manager),
+					zap.Stringer("session_id", t.Session), zap.Int("attempt", t.Attempt), zap.Error(t.Err),
+					zap.Time("next", t.Next), zap.Int("suppressed", suppressed))
+			}
+		},
+		Lost: process.metrics.Lost,
+		Hanging: func(listener string) {
+			logger.Error("session listener does not come back although its time is over", zap.String("listener", listener))
+		},
+		ClockJumped: func(by, hold time.Duration) {
+			logger.Warn("the clock was set; sessions that seem to have expired are kept meanwhile",
+				zap.Duration("by", by), zap.Duration("no_sweep_for", hold))
+		},
+		Failed: func(doing string, err error) {
+			if suppressed, ok := failures.admit(failure{listener: doing}); ok {
+				logger.Error("session store failed; it is tried again", zap.String("doing", doing), zap.Error(err), zap.Int("suppressed", suppressed))
+			}
+		},
+	}
+}

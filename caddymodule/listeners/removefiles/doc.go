@@ -1,0 +1,3 @@
+// Package removefiles is the listener that removes the files of a session when
+// it ends.
+package removefiles
