@@ -79,7 +79,7 @@ func (b *BadgerStore) Provision(caddy.Context) error {
 	if dir == "" {
 		dir = filepath.Join(caddy.AppDataDir(), "sessions")
 	}
-	if b.resolved.dir, err = canonicalDir(dir); err != nil {
+	if b.resolved.dir, err = CanonicalDir(dir); err != nil {
 		return fmt.Errorf("resolving the session store's directory: %w", err)
 	}
 	if b.resolved.durability, err = badgerDurability(b.Durability); err != nil {
@@ -96,7 +96,7 @@ func (b *BadgerStore) Provision(caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("resolving the session store's encryption_key: %w", err)
 	}
-	b.resolved.key, err = decodeKey(key)
+	b.resolved.key, err = DecodeKey(key)
 	if err != nil {
 		return fmt.Errorf("reading the session store's encryption_key: %w", err)
 	}
@@ -157,10 +157,10 @@ func (b *BadgerStore) CompatibleWith(other runtime.StoreProvider) error {
 	return fmt.Errorf("changing %s of the session store in %s is impossible while it is open; restart the server instead of reloading", option, b.resolved.dir)
 }
 
-// decodeKey reads 16, 24 or 32 bytes as hex, or as base64 of either alphabet,
+// DecodeKey reads 16, 24 or 32 bytes as hex, or as base64 of either alphabet,
 // with or without padding; empty is no key. What is both is hex. The error
 // never repeats the text.
-func decodeKey(text string) (string, error) {
+func DecodeKey(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	for _, decode := range []func() ([]byte, error){
@@ -179,10 +179,10 @@ func decodeKey(text string) (string, error) {
 	return "", errors.New("it must be 16, 24 or 32 bytes as hex or base64; `openssl rand -hex 32` makes one")
 }
 
-// canonicalDir returns the absolute path of dir without symbolic links, also
+// CanonicalDir returns the absolute path of dir without symbolic links, also
 // when its last parts do not exist yet: every spelling of a directory must
 // lead to the one database that is open in it.
-func canonicalDir(dir string) (string, error) {
+func CanonicalDir(dir string) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err

@@ -21,7 +21,7 @@ func TestEncryptionKeys(t *testing.T) {
 		"a phrase":           {"correct horse battery staple", 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			key, err := decodeKey(c.text)
+			key, err := DecodeKey(c.text)
 			if len(key) != c.size || (err != nil) != c.bad {
 				t.Errorf("%d bytes, %v", len(key), err)
 			}

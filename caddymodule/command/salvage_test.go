@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore"
@@ -18,7 +19,7 @@ import (
 // TestSalvageCommand: what it prints, its files and its exit status.
 func TestSalvageCommand(t *testing.T) {
 	const key = "000102030405060708090a0b0c0d0e0f"
-	raw, err := decodeKey(key)
+	raw, err := badger.DecodeKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package caddymodule
+package command
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore"
 )
@@ -160,7 +161,7 @@ func (c *cli) encryptionKey(text string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolving encryption_key: %w", err)
 	}
-	raw, err := decodeKey(key)
+	raw, err := badger.DecodeKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("reading encryption_key: %w", err)
 	}
@@ -172,11 +173,11 @@ func isInside(path, dir string) (bool, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return false, fmt.Errorf("looking for the store: %w", err)
 	}
-	path, err := canonicalDir(path)
+	path, err := badger.CanonicalDir(path)
 	if err != nil {
 		return false, err
 	}
-	if dir, err = canonicalDir(dir); err != nil {
+	if dir, err = badger.CanonicalDir(dir); err != nil {
 		return false, err
 	}
 	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator)), nil
