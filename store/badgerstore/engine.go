@@ -83,11 +83,14 @@ func guarded(f func() error) (err error) {
 
 // panicked makes an error of what was recovered. Text that is not the
 // runtime's may hold data of sessions.
-func panicked(p any) error {
+func panicked(p any) error { return panicOf("the engine", p) }
+
+// panicOf tells of a panic without its value, which may hold anything.
+func panicOf(what string, p any) error {
 	if err, ok := p.(runtime.Error); ok {
-		return fmt.Errorf("the engine panicked: %w", err)
+		return fmt.Errorf("%s panicked: %w", what, err)
 	}
-	return fmt.Errorf("the engine panicked with a %T", p)
+	return fmt.Errorf("%s panicked with a %T", what, p)
 }
 
 // update runs a transaction that writes, beside the writer or before it runs.

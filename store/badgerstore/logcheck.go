@@ -20,9 +20,20 @@ import (
 // is still there, and then so is the log that was in use.
 const inUseFile = "sessionproxy.open"
 
-// markInUse follows the opening of the engine, and markClosed comes before its close.
+// markInUse follows the opening of the engine.
 func markInUse(dir string) error {
 	return os.WriteFile(filepath.Join(dir, inUseFile), nil, 0o600)
+}
+
+// unmarkAround closes the engine. The mark goes before, since a close that is cut
+// off may have removed logs already, and once more after it: the directory may
+// have been away at first.
+func unmarkAround(dir string, closeEngine func() error) error {
+	err := markClosed(dir)
+	if closed := guarded(closeEngine); closed != nil {
+		return errors.Join(err, closed)
+	}
+	return errors.Join(err, markClosed(dir))
 }
 
 func markClosed(dir string) error {

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -166,4 +167,23 @@ func FuzzLogEntry(f *testing.F) {
 			t.Fatalf("ends at %d of %d", at, len(b))
 		}
 	})
+}
+
+// A directory that is away when the close begins, and back before it ends, has
+// lost nothing.
+func TestADirectoryThatIsBackBeforeTheCloseEndsIsNoLoss(t *testing.T) {
+	dir := t.TempDir() + "/store"
+	s := open(t, dir, nil)
+	create(t, s, keyOf(1), "x")
+	shut(t, s)
+	away := dir + ".away"
+	if err := errors.Join(markInUse(dir), os.Rename(dir, away)); err != nil {
+		t.Fatal(err)
+	}
+	if err := unmarkAround(dir, func() error { return os.Rename(away, dir) }); err != nil {
+		t.Fatal(err)
+	}
+	if faults, err := damagedLogs(dir); err != nil || len(faults) > 0 {
+		t.Fatalf("%q, %v", faults, err)
+	}
 }

@@ -96,7 +96,7 @@ func (s *Store) closeEngine() error {
 	db := s.db
 	s.db = nil
 	s.space.closing()
-	return errors.Join(markClosed(s.opts.Dir), guarded(db.Close), s.space.closed())
+	return errors.Join(unmarkAround(s.opts.Dir, db.Close), s.space.closed())
 }
 
 // awaitRepair comes before the answer that the outcome of a write is unknown,

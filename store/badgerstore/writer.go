@@ -174,7 +174,7 @@ func (w *writer) lookAgain() error {
 func (b *batch) run(o *op) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("changing session %s: panic: %v", o.key.ID, p)
+			err = panicOf("changing session "+o.key.ID.String(), p)
 		}
 	}()
 	return o.run(b)
