@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
@@ -115,13 +114,13 @@ func TestStoreFailure(t *testing.T) {
 	routes := "session shop\nreverse_proxy " + caddytest.App(t, caddytest.Counter)
 	s.Load(s.Config("", "", routes))
 	s.Stop()
-	keys := filepath.Join(s.Storage, filepath.FromSlash(app.KeysFile))
+	keys := filepath.Join(s.Storage, filepath.FromSlash(keysFile))
 	if err := os.WriteFile(keys, []byte("not a key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	config := s.Config("", "", routes)
 	err := caddytest.Load(config)
-	if err == nil || !strings.Contains(err.Error(), "reading line 1 of "+app.KeysFile) || !strings.Contains(err.Error(), "restore the file") {
+	if err == nil || !strings.Contains(err.Error(), "reading line 1 of "+keysFile) || !strings.Contains(err.Error(), "restore the file") {
 		t.Errorf("loading with broken keys: %v", err)
 	}
 	if strings.Contains(err.Error(), "not a key") {
@@ -162,3 +161,6 @@ func TestTheLogNamesTheRequestOfAProblem(t *testing.T) {
 	}
 	t.Error("the log has no line for the problem")
 }
+
+// keysFile is where the ticket keys are in the storage.
+const keysFile = "sessionproxy/ticket_keys"

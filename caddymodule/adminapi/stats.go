@@ -61,6 +61,7 @@ type storeStats struct {
 	SweptThrough *int64 `json:"swept_through,omitempty"`
 }
 
+// ManagerStats is what one manager has, and what it has counted.
 type ManagerStats struct {
 	ManagerView
 	Opened   int64 `json:"opened"`          // sessions, for a request each

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
@@ -327,7 +328,7 @@ func TestAdminWithoutSessions(t *testing.T) {
 	st := caddytest.NewAbleStore()
 	caddytest.Fill(t, st, "shop", 1, "")
 	line := caddytest.Prepare(t, st)
-	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, runtime.LiveLogger("test"))
+	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, zap.NewNop())
 	if _, _, err := b.Borrow(); err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +338,7 @@ func TestAdminWithoutSessions(t *testing.T) {
 	if w := caddytest.Ask(http.MethodGet, caddytest.OfShop+"/AQAAAAAAAAAAAAAAAAAA_w?data=true", ""); w.Code != http.StatusForbidden {
 		t.Errorf("data without a configuration that allows it: %d", w.Code)
 	}
-	other := &badger.BadgerStore{Dir: filepath.Join(t.TempDir(), "other"), Reserve: 1 << 20}
+	other := &badger.Store{Dir: filepath.Join(t.TempDir(), "other"), Reserve: 1 << 20}
 	if err := other.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}

@@ -199,7 +199,7 @@ func (a *App) warnOfVoidTickets(db *runtime.PooledStore) {
 		n += c.Sessions
 	}
 	if n > 0 {
-		a.ctx.Logger().Warn("the ticket key is new, and the store has sessions: their tickets are void; if the store was moved here, bring "+KeysFile+" of the former storage along",
+		a.ctx.Logger().Warn("the ticket key is new, and the store has sessions: their tickets are void; if the store was moved here, bring "+keysFile+" of the former storage along",
 			zap.Int64("sessions", n))
 	}
 }

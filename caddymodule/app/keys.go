@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// KeysFile is where Caddy's storage keeps the keys: one a line, newest first.
-	KeysFile = "sessionproxy/ticket_keys"
+	// keysFile is where Caddy's storage keeps the keys: one a line, newest first.
+	keysFile = "sessionproxy/ticket_keys"
 	// keysTimeout bounds the access to a storage that may be remote.
 	keysTimeout = 30 * time.Second
 )
@@ -89,7 +89,7 @@ func (s *keySource) Ring() (*ticket.Ring, error) {
 }
 
 func (s *keySource) load(ctx context.Context) (*ticket.Ring, error) {
-	text, err := s.storage.Load(ctx, KeysFile)
+	text, err := s.storage.Load(ctx, keysFile)
 	if err != nil {
 		return nil, fmt.Errorf("loading ticket keys from Caddy's storage: %w", err)
 	}
@@ -100,16 +100,16 @@ func (s *keySource) load(ctx context.Context) (*ticket.Ring, error) {
 		}
 		key, err := ticket.ParseKey(line)
 		if err != nil {
-			return nil, fmt.Errorf("reading line %d of %s in Caddy's storage: %w; restore the file, or remove it and end all sessions", len(keys)+1, KeysFile, err)
+			return nil, fmt.Errorf("reading line %d of %s in Caddy's storage: %w; restore the file, or remove it and end all sessions", len(keys)+1, keysFile, err)
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("reading %s in Caddy's storage: no key in it; restore the file, or remove it and end all sessions", KeysFile)
+		return nil, fmt.Errorf("reading %s in Caddy's storage: no key in it; restore the file, or remove it and end all sessions", keysFile)
 	}
 	ring, err := ticket.NewRing(keys...)
 	if err != nil {
-		return nil, fmt.Errorf("making ticket key ring from %s in Caddy's storage: %w", KeysFile, err)
+		return nil, fmt.Errorf("making ticket key ring from %s in Caddy's storage: %w", keysFile, err)
 	}
 	return ring, nil
 }
@@ -117,11 +117,11 @@ func (s *keySource) load(ctx context.Context) (*ticket.Ring, error) {
 // create makes the first key, under the storage's lock: of several instances
 // on one storage the first one makes it, and the others read it.
 func (s *keySource) create(ctx context.Context) (*ticket.Ring, error) {
-	if err := s.storage.Lock(ctx, KeysFile); err != nil {
+	if err := s.storage.Lock(ctx, keysFile); err != nil {
 		return nil, fmt.Errorf("locking ticket keys in Caddy's storage: %w", err)
 	}
 	defer func() {
-		if err := s.storage.Unlock(context.WithoutCancel(ctx), KeysFile); err != nil {
+		if err := s.storage.Unlock(context.WithoutCancel(ctx), keysFile); err != nil {
 			s.logger.Error("unlocking ticket keys in the storage", zap.Error(err))
 		}
 	}()
@@ -129,10 +129,10 @@ func (s *keySource) create(ctx context.Context) (*ticket.Ring, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return ring, err
 	}
-	if err := s.storage.Store(ctx, KeysFile, []byte(hex.EncodeToString(ticket.NewKey())+"\n")); err != nil {
+	if err := s.storage.Store(ctx, keysFile, []byte(hex.EncodeToString(ticket.NewKey())+"\n")); err != nil {
 		return nil, fmt.Errorf("keeping the new ticket key in Caddy's storage: %w", err)
 	}
 	s.made.Store(true)
-	s.logger.Info("made the key that signs session tickets", zap.String("storage_key", KeysFile))
+	s.logger.Info("made the key that signs session tickets", zap.String("storage_key", keysFile))
 	return s.load(ctx)
 }

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
-	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
@@ -23,7 +23,7 @@ func TestInstancesAgreeOnTheFirstKey(t *testing.T) {
 	rings := make([]*ticket.Ring, instances)
 	var wg sync.WaitGroup
 	for i := range instances {
-		source, err := newKeySource(nil, storage, runtime.LiveLogger("test"))
+		source, err := newKeySource(nil, storage, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestInstancesAgreeOnTheFirstKey(t *testing.T) {
 			t.Errorf("instance %d refuses the ticket of the next one: %v", i, err)
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(storage.Path, filepath.FromSlash(KeysFile)))
+	text, err := os.ReadFile(filepath.Join(storage.Path, filepath.FromSlash(keysFile)))
 	if err != nil || strings.Count(string(text), "\n") != 1 {
 		t.Errorf("%d lines in the file of keys, %v", strings.Count(string(text), "\n"), err)
 	}
@@ -71,7 +71,7 @@ func TestConfiguredKeysRotate(t *testing.T) {
 	}
 	s.Load(config)
 	v.Expect("/", http.StatusOK, "{}") // the old key is gone, and with it the ticket
-	if _, err := os.Stat(filepath.Join(s.Storage, filepath.FromSlash(KeysFile))); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(s.Storage, filepath.FromSlash(keysFile))); !os.IsNotExist(err) {
 		t.Errorf("a key was made although keys are configured: %v", err)
 	}
 }

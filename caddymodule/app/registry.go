@@ -34,6 +34,7 @@ type Registration struct {
 	Place   string   // where it is configured, for messages
 }
 
+// NewRegistry returns one without managers.
 func NewRegistry() *Registry {
 	r := &Registry{
 		managers: make(map[string]Registration), cookies: make(map[string]Registration), headers: make(map[string]Registration),

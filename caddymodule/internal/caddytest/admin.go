@@ -16,6 +16,7 @@ import (
 // Begin is when the sessions of tests began.
 var Begin = time.Unix(1_700_000_000, 0)
 
+// NewAbleStore returns one whose clock stands still, an hour after Begin.
 func NewAbleStore() *AbleStore {
 	return newAble(func() time.Time { return Begin.Add(time.Hour) })
 }
@@ -61,6 +62,7 @@ func Ask(method, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
+// OfShop is the path of the sessions of the manager shop.
 const OfShop = "/sessions/managers/shop/sessions"
 
 // fields of a session, by its manager's third and first one, as the API shows them.

@@ -30,6 +30,8 @@ type Site struct {
 	Storage string
 }
 
+// NewSite returns a site with a free address. At the end of the test its Caddy
+// is stopped, and its store must be closed.
 func NewSite(t testing.TB) *Site {
 	t.Helper()
 	s := &Site{T: t, Address: FreeAddress(t), Dir: filepath.Join(t.TempDir(), "db"), Storage: t.TempDir()}
@@ -90,10 +92,12 @@ http://:%s {
 `, s.Storage, sessions, global, port, routes))
 }
 
+// Store returns the line of a badger store in a directory.
 func (s *Site) Store(dir, durability string) string {
 	return fmt.Sprintf("store badger %s {\n durability %s\n reserve 1MiB\n}", dir, durability)
 }
 
+// Load loads a configuration, which must not fail.
 func (s *Site) Load(config []byte) {
 	s.T.Helper()
 	if err := Load(config); err != nil {
@@ -109,8 +113,10 @@ func (s *Site) Stop() {
 	}
 }
 
+// Load loads a configuration.
 func Load(config []byte) error { return caddy.Load(config, true) }
 
+// Adapt returns the JSON of a Caddyfile.
 func Adapt(t testing.TB, caddyfile string) []byte {
 	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
@@ -149,6 +155,7 @@ type Visitor struct {
 	Base string
 }
 
+// Visitor returns a new one.
 func (s *Site) Visitor() *Visitor {
 	jar, err := cookiejar.New(nil)
 	if err != nil {

@@ -30,10 +30,12 @@ type PreparedStore struct {
 // Prepared holds the stores of tests, by name.
 var Prepared sync.Map
 
+// CaddyModule returns the Caddy module information.
 func (*PreparedStore) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: runtime.StoreNamespace + ".prepared", New: func() caddy.Module { return new(PreparedStore) }}
 }
 
+// UnmarshalCaddyfile reads the name.
 func (p *PreparedStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	if !d.AllArgs(&p.Name) {
@@ -42,8 +44,10 @@ func (p *PreparedStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// PoolKey is that of the name.
 func (p *PreparedStore) PoolKey() string { return "prepared:" + p.Name }
 
+// Open returns the store that was prepared.
 func (p *PreparedStore) Open(*zap.Logger) (runtime.OpenStore, error) {
 	st, ok := Prepared.Load(p.Name)
 	if !ok {
@@ -52,6 +56,7 @@ func (p *PreparedStore) Open(*zap.Logger) (runtime.OpenStore, error) {
 	return st.(runtime.OpenStore), nil
 }
 
+// CompatibleWith accepts any other.
 func (p *PreparedStore) CompatibleWith(runtime.StoreProvider) error { return nil }
 
 // Prepare puts a store under a name of the test's own, and returns the line of
@@ -79,7 +84,10 @@ type AbleStore struct {
 	CountsErr error
 }
 
-func (s *AbleStore) Close() error       { return nil }
+// Close does nothing: the store outlives its configurations.
+func (s *AbleStore) Close() error { return nil }
+
+// Stats returns what the test has set.
 func (s *AbleStore) Stats() store.Stats { return s.Reported }
 
 // Sweep judges by the test's clock, and not by that of the process.
@@ -87,10 +95,12 @@ func (s *AbleStore) Sweep(ctx context.Context, _ time.Time, n int, listeners fun
 	return s.Store.Sweep(ctx, s.now(), n, listeners)
 }
 
+// Update changes one session.
 func (s *AbleStore) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	return s.updater.Update(ctx, key, change)
 }
 
+// Counts fails if the test says so.
 func (s *AbleStore) Counts(ctx context.Context) ([]store.Count, error) {
 	if s.CountsErr != nil {
 		return nil, s.CountsErr
@@ -98,6 +108,7 @@ func (s *AbleStore) Counts(ctx context.Context) ([]store.Count, error) {
 	return s.Store.Counts(ctx)
 }
 
+// Backup writes what the test says.
 func (s *AbleStore) Backup(ctx context.Context, w io.Writer) error {
 	if s.BackupBy != nil {
 		return s.BackupBy(ctx, w)

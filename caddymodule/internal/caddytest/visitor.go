@@ -64,6 +64,7 @@ func (v *Visitor) Data(name string) int {
 	return data[name]
 }
 
+// Validate loads a configuration as `validate` does, and starts nothing.
 func Validate(config []byte) error {
 	cfg := new(caddy.Config)
 	if err := json.Unmarshal(config, cfg); err != nil {

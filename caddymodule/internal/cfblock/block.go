@@ -10,19 +10,20 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// block reads a block of a Caddyfile whose lines begin with a word each. A
+// Block reads a block of a Caddyfile whose lines begin with a word each. A
 // word that is unknown is refused, and one that comes twice if it must not.
-type block struct {
+type Block struct {
 	d       *caddyfile.Dispenser
 	of      string // what the block belongs to, for messages
 	Words   map[string]func() error
 	Repeats []string // words that may come twice
 }
 
-func NewBlock(d *caddyfile.Dispenser, of string) *block { return &block{d: d, of: of} }
+// NewBlock returns the block that begins at the end of this line.
+func NewBlock(d *caddyfile.Dispenser, of string) *Block { return &Block{d: d, of: of} }
 
 // Parse reads the block that begins at the end of the line, if one does.
-func (b *block) Parse() error {
+func (b *Block) Parse() error {
 	seen := make(map[string]int)
 	for nesting := b.d.Nesting(); b.d.NextBlock(nesting); {
 		word, line := b.d.Val(), b.d.Line()
@@ -91,6 +92,7 @@ func Duration(d *caddyfile.Dispenser, into *caddy.Duration, least caddy.Duration
 	return ParseDuration(d, option, text, into, least)
 }
 
+// ParseDuration is Duration for a text that was read already.
 func ParseDuration(d *caddyfile.Dispenser, option, text string, into *caddy.Duration, least caddy.Duration) error {
 	value, err := caddy.ParseDuration(text)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
-// AuditName is the logger of what happens to sessions: a `log` block takes its
+// auditName is the logger of what happens to sessions: a `log` block takes its
 // records with `include sessions.audit`, or leaves them out with `exclude`.
-const AuditName = "sessions.audit"
+const auditName = "sessions.audit"
 
 // auditLog writes one record for each session that begins, gets another ticket
 // or ends, and for what is refused from clients. There is no ticket in it, no
@@ -63,7 +63,7 @@ func newAuditLog(now func() time.Time) *auditLog {
 type AuditModule struct{}
 
 // CaddyModule returns the Caddy module information. It is not registered.
-func (AuditModule) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: AuditName} }
+func (AuditModule) CaddyModule() caddy.ModuleInfo { return caddy.ModuleInfo{ID: auditName} }
 
 // UseAudit has the audit's records written to a configuration's logs, until
 // done is called.

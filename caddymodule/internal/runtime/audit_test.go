@@ -17,7 +17,7 @@ import (
 func textLogger() (*zap.Logger, *bytes.Buffer) {
 	text := new(bytes.Buffer)
 	encoder := zapcore.NewJSONEncoder(zapcore.EncoderConfig{LevelKey: "level", NameKey: "logger", MessageKey: "msg", EncodeLevel: zapcore.LowercaseLevelEncoder})
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(text), zap.InfoLevel)).Named(AuditName), text
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(text), zap.InfoLevel)).Named(auditName), text
 }
 
 // TestAuditRecords compares the records of every event with what they must be.

@@ -26,6 +26,7 @@ type Backend struct {
 	failed   error        // why the store could not be opened; not tried again
 }
 
+// NewBackend returns that of one configuration. It opens nothing.
 func NewBackend(p StoreProvider, logger *zap.Logger) *Backend {
 	return &Backend{provider: p, logger: logger}
 }

@@ -89,7 +89,7 @@ func (s *EndpointServer) Listen() error {
 	server := s.server
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			LiveLogger(AppID).Error("session endpoint has failed", zap.String("address", s.Address), zap.Error(err))
+			liveLogger(AppID).Error("session endpoint has failed", zap.String("address", s.Address), zap.Error(err))
 		}
 	}()
 	s.listening.Store(true)

@@ -11,6 +11,7 @@ import (
 
 // What the tests of whole configurations need to see.
 var (
+	AuditName  = auditName
 	EventNames = eventNames
 	Backlogs   = backlogs
 	StatsOf    = statsOf

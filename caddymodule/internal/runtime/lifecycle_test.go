@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
-	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
@@ -193,12 +193,12 @@ func TestValidateOpensNothing(t *testing.T) {
 	if _, err := os.Stat(s.Dir); !os.IsNotExist(err) {
 		t.Errorf("validation made the database's directory: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(s.Storage, app.KeysFile)); !os.IsNotExist(err) {
+	if _, err := os.Stat(filepath.Join(s.Storage, keysFile)); !os.IsNotExist(err) {
 		t.Errorf("validation made a ticket key: %v", err)
 	}
 
 	// What another process sees: the directory is locked by a running server.
-	held, err := badgerIn(t, s.Dir).Open(runtime.LiveLogger("test"))
+	held, err := badgerIn(t, s.Dir).Open(zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestRequestInFlightKeepsItsStore(t *testing.T) {
 func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 	s := caddytest.NewSite(t)
 	provider := badgerIn(t, s.Dir)
-	b := runtime.NewBackend(provider, runtime.LiveLogger("test"))
+	b := runtime.NewBackend(provider, zap.NewNop())
 	if err := b.Release(); err != nil {
 		t.Fatal(err)
 	}
@@ -281,11 +281,14 @@ func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 }
 
 // badgerIn returns the provider of a store in a directory.
-func badgerIn(t *testing.T, dir string) *badger.BadgerStore {
+func badgerIn(t *testing.T, dir string) *badger.Store {
 	t.Helper()
-	provider := &badger.BadgerStore{Dir: dir, Reserve: 1 << 20}
+	provider := &badger.Store{Dir: dir, Reserve: 1 << 20}
 	if err := provider.Provision(caddy.Context{}); err != nil {
 		t.Fatal(err)
 	}
 	return provider
 }
+
+// keysFile is where the ticket keys are in the storage.
+const keysFile = "sessionproxy/ticket_keys"

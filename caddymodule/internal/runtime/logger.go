@@ -8,16 +8,16 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// LiveLogger returns a logger that writes to Caddy's default log as it is
+// liveLogger returns a logger that writes to Caddy's default log as it is
 // configured at the time of writing. The logger of a module ends with its
 // configuration; an open store does not.
-func LiveLogger(name string) *zap.Logger {
+func liveLogger(name string) *zap.Logger {
 	return zap.New(liveCore{}).Named(name)
 }
 
 // AdminLogger returns that of the admin API, whose calls are independent of
 // configurations.
-func AdminLogger() *zap.Logger { return LiveLogger(AdminName) }
+func AdminLogger() *zap.Logger { return liveLogger(AdminName) }
 
 type liveCore struct{ fields []zapcore.Field }
 

@@ -82,13 +82,14 @@ func AcquireStore(p StoreProvider) (*PooledStore, error) {
 func warnOfOthers(p StoreProvider) {
 	process.stores.Range(func(key, _ any) bool {
 		if key != p.PoolKey() {
-			LiveLogger(AppID).Warn("this configuration uses another session store than the one before: sessions that are there are not found any more",
+			liveLogger(AppID).Warn("this configuration uses another session store than the one before: sessions that are there are not found any more",
 				zap.String("store", p.PoolKey()), zap.Any("before", key))
 		}
 		return true
 	})
 }
 
+// ReleaseStore gives back a reference. The last one closes the store.
 func ReleaseStore(p StoreProvider) error {
 	_, err := process.stores.Delete(p.PoolKey())
 	return err
@@ -104,7 +105,7 @@ func openDatabase(p StoreProvider) (*PooledStore, error) {
 	m, _ := process.lifetimes.LoadOrStore(p.PoolKey(), new(sync.Mutex))
 	lifetime := m.(*sync.Mutex)
 	lifetime.Lock()
-	st, err := p.Open(LiveLogger(StoreNamespace))
+	st, err := p.Open(liveLogger(StoreNamespace))
 	if err != nil {
 		lifetime.Unlock()
 		return nil, fmt.Errorf("opening session store: %w", err)
@@ -112,7 +113,7 @@ func openDatabase(p StoreProvider) (*PooledStore, error) {
 	local := session.NewLocal(st)
 	local.Watch(process.metrics.See)
 	local.Watch(process.audit.onEvent)
-	keeper := session.StartKeeper(st, local, session.KeeperOptions{Reports: keepingReports(LiveLogger(AppID))})
+	keeper := session.StartKeeper(st, local, session.KeeperOptions{Reports: keepingReports(liveLogger(AppID))})
 	return &PooledStore{Provider: p, Store: st, lent: process.metrics.Store(st), Local: local, Keeper: keeper, lifetime: lifetime}, nil
 }
 

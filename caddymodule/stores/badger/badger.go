@@ -17,12 +17,12 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(new(BadgerStore))
+	caddy.RegisterModule(new(Store))
 }
 
-// BadgerStore keeps sessions in an embedded database on the local disk. One
+// Store keeps sessions in an embedded database on the local disk. One
 // process at a time can have its directory.
-type BadgerStore struct {
+type Store struct {
 	// Dir is the directory of the database; it is created when missing.
 	// Placeholders are resolved when the configuration loads. Default: the
 	// folder `sessions` in Caddy's data directory.
@@ -64,13 +64,13 @@ type badgerSettings struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (*BadgerStore) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: runtime.StoreNamespace + ".badger", New: func() caddy.Module { return new(BadgerStore) }}
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: runtime.StoreNamespace + ".badger", New: func() caddy.Module { return new(Store) }}
 }
 
 // Provision sets the defaults and resolves placeholders. It touches no file of
 // the database.
-func (b *BadgerStore) Provision(caddy.Context) error {
+func (b *Store) Provision(caddy.Context) error {
 	repl := caddy.NewReplacer()
 	dir, err := repl.ReplaceOrErr(b.Dir, true, true)
 	if err != nil {
@@ -124,10 +124,10 @@ func badgerCompression(word string) (compress bool, err error) {
 }
 
 // PoolKey is the engine and the canonical directory.
-func (b *BadgerStore) PoolKey() string { return "badger:" + b.resolved.dir }
+func (b *Store) PoolKey() string { return "badger:" + b.resolved.dir }
 
 // Open opens the database.
-func (b *BadgerStore) Open(logger *zap.Logger) (runtime.OpenStore, error) {
+func (b *Store) Open(logger *zap.Logger) (runtime.OpenStore, error) {
 	s := b.resolved
 	return badgerstore.Open(badgerstore.Options{
 		Dir: s.dir, Durability: s.durability, EncryptionKey: []byte(s.key), Compress: s.compress, Reserve: s.reserve,
@@ -136,8 +136,8 @@ func (b *BadgerStore) Open(logger *zap.Logger) (runtime.OpenStore, error) {
 }
 
 // CompatibleWith refuses to change the options of an open database.
-func (b *BadgerStore) CompatibleWith(other runtime.StoreProvider) error {
-	o, ok := other.(*BadgerStore)
+func (b *Store) CompatibleWith(other runtime.StoreProvider) error {
+	o, ok := other.(*Store)
 	if !ok {
 		return fmt.Errorf("the session store in %s was opened by another module; restart the server to change it", b.resolved.dir)
 	}
@@ -204,6 +204,6 @@ func CanonicalDir(dir string) (string, error) {
 
 // Interface guards.
 var (
-	_ caddy.Provisioner     = (*BadgerStore)(nil)
-	_ runtime.StoreProvider = (*BadgerStore)(nil)
+	_ caddy.Provisioner     = (*Store)(nil)
+	_ runtime.StoreProvider = (*Store)(nil)
 )

@@ -14,7 +14,7 @@ import (
 //		compression none|zstd
 //		reserve <size>
 //	}
-func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (b *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the engine's name
 	if d.NextArg() {
 		b.Dir = d.Val()
@@ -33,4 +33,4 @@ func (b *BadgerStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // Interface guard.
-var _ caddyfile.Unmarshaler = (*BadgerStore)(nil)
+var _ caddyfile.Unmarshaler = (*Store)(nil)
