@@ -89,6 +89,17 @@ func anchors(page string) map[string]bool {
 	return found
 }
 
+// TestPagesSpeakOfThings: the subject of a sentence is a thing, or a person
+// with a part to play: operator, author, client, visitor.
+func TestPagesSpeakOfThings(t *testing.T) {
+	t.Parallel()
+	for _, page := range pages(t) {
+		for _, word := range regexp.MustCompile(`(?i)\b(?:whoever|nobody|somebody|anybody|everybody)\b`).FindAllString(read(t, page), -1) {
+			t.Errorf("%s says %q: name the one that is meant", page, word)
+		}
+	}
+}
+
 // TestReadmeIsShort: the README is what a stranger reads; the rest has pages.
 func TestReadmeIsShort(t *testing.T) {
 	t.Parallel()
