@@ -41,6 +41,10 @@ var damages = []string{
 	"MANIFEST invalid", "MANIFEST removes", "unsupported version", "Unable to parse", "Block does not", "corrupt", "Corrupt", "unexpected EOF",
 }
 
+// isHeld reports whether an opening was refused since another process has the
+// directory open.
+func isHeld(err error) bool { return strings.Contains(err.Error(), held) }
+
 // explain adds the remedy to what the system or the engine answers.
 func explain(err error) error {
 	text := err.Error()

@@ -2,10 +2,8 @@ package badgerstore
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,37 +14,10 @@ import (
 // and does not miss a log that is not there: sessions that were acknowledged
 // would be gone in silence. So the logs are looked at before.
 
-// inUseFile is there while the engine has the directory open. After a crash it
-// is still there, and then so is the log that was in use.
-const inUseFile = "sessionproxy.open"
-
-// markInUse follows the opening of the engine.
-func markInUse(dir string) error {
-	return os.WriteFile(filepath.Join(dir, inUseFile), nil, 0o600)
-}
-
-// unmarkAround closes the engine. The mark goes before, since a close that is cut
-// off may have removed logs already, and once more after it: the directory may
-// have been away at first.
-func unmarkAround(dir string, closeEngine func() error) error {
-	err := markClosed(dir)
-	if closed := guarded(closeEngine); closed != nil {
-		return errors.Join(err, closed)
-	}
-	return errors.Join(err, markClosed(dir))
-}
-
-func markClosed(dir string) error {
-	if err := os.Remove(filepath.Join(dir, inUseFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // damagedLogs returns what is wrong with the logs of a directory that is not
 // open: one line for each. A log that ends in the middle of a write is as a
 // crash leaves it, and is not wrong: that write was not acknowledged.
-func damagedLogs(dir string) (faults []string, err error) {
+func damagedLogs(dir string, key []byte) (faults []string, err error) {
 	ids, err := logs(dir)
 	if err != nil {
 		return nil, err
@@ -61,39 +32,9 @@ func damagedLogs(dir string) (faults []string, err error) {
 			faults = append(faults, fmt.Sprintf("%s is damaged at byte %d, and what was written behind that is lost", name, at))
 		}
 	}
-	missing, err := missingLogs(dir)
+	missing, err := missingLogs(dir, key)
 	return append(faults, missing...), err
 }
-
-// missingLogs returns which logs are not there that should be.
-func missingLogs(dir string) (faults []string, err error) {
-	ids, err := begunLogs(dir)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(dir, inUseFile)); err == nil && len(ids) == 0 {
-		faults = append(faults, "the log that was in use is missing, and what was written to it is lost")
-	}
-	return faults, nil
-}
-
-// begunLogs returns the numbers of the logs that something was written to.
-func begunLogs(dir string) (begun []int, err error) {
-	ids, err := logs(dir)
-	for _, id := range ids {
-		info, err := os.Stat(filepath.Join(dir, logName(id)))
-		if err != nil {
-			return nil, fmt.Errorf("looking at a log: %w", err)
-		}
-		if info.Size() > 0 {
-			begun = append(begun, id)
-		}
-	}
-	return begun, err
-}
-
-// logName is that of the engine.
-func logName(id int) string { return fmt.Sprintf("%05d%s", id, logSuffix) }
 
 // logHeader is what stands before the first entry of a log.
 const logHeader = 20

@@ -177,13 +177,13 @@ func TestADirectoryThatIsBackBeforeTheCloseEndsIsNoLoss(t *testing.T) {
 	create(t, s, keyOf(1), "x")
 	shut(t, s)
 	away := dir + ".away"
-	if err := errors.Join(markInUse(dir), os.Rename(dir, away)); err != nil {
+	if err := errors.Join(writeInUse(dir, nil), os.Rename(dir, away)); err != nil {
 		t.Fatal(err)
 	}
 	if err := unmarkAround(dir, func() error { return os.Rename(away, dir) }); err != nil {
 		t.Fatal(err)
 	}
-	if faults, err := damagedLogs(dir); err != nil || len(faults) > 0 {
+	if faults, err := damagedLogs(dir, nil); err != nil || len(faults) > 0 {
 		t.Fatalf("%q, %v", faults, err)
 	}
 }

@@ -36,6 +36,8 @@ type nextLog struct {
 	written int   // at least what the log in use holds; protected by mu
 	failed  error // why the next log could not be made; protected by mu
 	sparse  bool  // the file system cannot allocate; protected by mu
+	begun   []int // as inUseFile has them; protected by mu
+	marked  bool  // the store is open, and inUseFile is there; protected by mu
 	warn    func(error)
 }
 
@@ -50,7 +52,7 @@ func (l *nextLog) opened() error {
 	if len(ids) == 0 {
 		return fmt.Errorf("the engine has no log in %s", l.dir)
 	}
-	l.id, l.made, l.written = ids[len(ids)-1], false, 0
+	l.id, l.made, l.written, l.marked = ids[len(ids)-1], false, 0, false
 	for _, name := range []string{l.path(), filepath.Join(l.dir, badger.ManifestFilename), filepath.Join(l.dir, "DISCARD")} {
 		space := int64(1 << 20)
 		if name == l.path() {
@@ -111,6 +113,7 @@ func (l *nextLog) look() error {
 			l.id, l.made, l.written = l.id+1, false, 0
 		}
 	}
+	l.follow()
 	return l.make()
 }
 

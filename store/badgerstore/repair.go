@@ -66,7 +66,7 @@ func (s *Store) reopen(f *fault) error {
 		err = fmt.Errorf("another session store is in %s", s.opts.Dir)
 	}
 	if err == nil {
-		err = errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), markInUse(s.opts.Dir))
+		err = errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.next.markInUse())
 	}
 	s.life.Lock()
 	switch now := s.fault.Load(); {

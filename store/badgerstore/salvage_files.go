@@ -172,7 +172,7 @@ func (s *salvager) logs() error {
 			s.to.lost(everything)
 		}
 	}
-	missing, err := missingLogs(s.o.Dir)
+	missing, err := missingLogs(s.o.Dir, s.o.EncryptionKey)
 	for _, fault := range missing {
 		s.fault("%s", fault)
 		s.to.lost(everything)

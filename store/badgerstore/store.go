@@ -80,16 +80,19 @@ func Open(o Options) (*Store, error) {
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
 	s.uses.Store(newUses())
 	s.space.begin(&s.opts)
-	faults, err := damagedLogs(o.Dir)
+	faults, err := damagedLogs(o.Dir, o.EncryptionKey)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("opening session store %s: %w", o.Dir, explain(err))
 	}
 	if s.db, s.id, err = openDatabase(&s.opts, &s.space); err != nil {
+		if !isHeld(err) { // else the logs are another process's, and change
+			s.reportLogs(faults)
+		}
 		return nil, err
 	}
 	s.reportLogs(faults)
 	s.space.look()
-	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), markInUse(o.Dir)); err != nil {
+	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.next.markInUse()); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
 	}
 	s.writer = newWriter(s)
