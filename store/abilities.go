@@ -95,7 +95,8 @@ type Archiver interface {
 	// the store is empty, at the latest when it is opened again. check, if it
 	// is not nil, is asked of each session, and of the record in each notice
 	// (with "{}" for data where a notice has none), before anything is stored: its error makes the backup one
-	// that wraps ErrBadBackup, and names the place. While it is
+	// that wraps ErrBadBackup, and names the place. Deliveries are checked by
+	// CheckListener and CheckDeliveryError, if check is not nil. While it is
 	// loaded saves and deletes are answered with ErrUnavailable. What has expired is
 	// brought, too, so that listeners are told of it by the sweep; deliveries
 	// keep their IDs.

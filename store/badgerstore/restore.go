@@ -63,7 +63,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 // checker has check look at what a backup holds, and names what it refuses: by
 // its number, and for people by its key.
 func checker(check store.CheckRecord) func(*archived) error {
-	sessions, notices := 0, 0
+	sessions, notices, deliveries := 0, 0, 0
 	return func(f *archived) error {
 		if check == nil {
 			return nil
@@ -80,6 +80,11 @@ func checker(check store.CheckRecord) func(*archived) error {
 			if err := check(f.key, &rec); err != nil {
 				return badBackup("notice %d of it, on %s of manager %q: %w", notices, f.key.ID, f.key.Manager, err)
 			}
+		case frameDelivery:
+			deliveries++
+			if err := f.checkDelivery(); err != nil {
+				return badBackup("delivery %d of it, on %s of manager %q: %w", deliveries, f.key.ID, f.key.Manager, err)
+			}
 		}
 		return nil
 	}
@@ -93,6 +98,14 @@ func (n *notice) checkable() store.Record {
 		rec.Data = []byte("{}") // the others have none
 	}
 	return rec
+}
+
+// checkDelivery tells what is wrong with what a delivery has besides its notice.
+func (f *archived) checkDelivery() error {
+	if err := store.CheckListener(f.listener); err != nil {
+		return err
+	}
+	return store.CheckDeliveryError(f.state.failure)
 }
 
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that

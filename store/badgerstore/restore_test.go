@@ -59,3 +59,33 @@ func TestRestoreNamesWhatIsRefused(t *testing.T) {
 		t.Fatalf("afterwards: %d, %v", n, err)
 	}
 }
+
+// TestRestoreChecksEachDelivery by what a listener's name and a failure can
+// be, and names its place.
+func TestRestoreChecksEachDelivery(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	rec := truncated(record("{}"))
+	for want, bad := range map[string]struct{ listener, failure string }{
+		"has no name":              {"", ""},
+		"control character":        {"shop/\nhook", ""},
+		"listener is not UTF-8":    {"shop/\xff", ""},
+		"its failure is not UTF-8": {"shop/webhook/1", "refused \xff"},
+	} {
+		b := archive(t, 0, func(a *archiveWriter) {
+			n := &notice{kind: store.NoticeEnded, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
+			for seq, d := range []struct{ listener, failure string }{{"shop/webhook/1", "refused: \u00fc"}, bad} {
+				if err := errors.Join(a.notice(uint64(seq+1), "shop", n), a.delivery(d.listener, &deliveryState{tag: 1, at: rec.Created, failure: d.failure})); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		_, err := s.Restore(t.Context(), bytes.NewReader(b), func(store.Key, *store.Record) error { return nil })
+		if !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "delivery 2 ") || !strings.Contains(err.Error(), keyOf(1).ID.String()) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if backlog, err := s.Backlog(t.Context()); err != nil || len(backlog) != 0 {
+			t.Fatalf("%v, %v", backlog, err)
+		}
+	}
+}

@@ -185,7 +185,11 @@ func (j *judge) events(txn *badger.Txn) error {
 			if kind == keyDead { // the other way round
 				listener, seq = number(raw[9:]), binary.BigEndian.Uint64(raw[1:])
 			}
-			if _, err := decodeDelivery(raw, value); err != nil || !good[seq] || j.listeners[listener] == "" {
+			state, err := decodeDelivery(raw, value)
+			if err == nil {
+				err = (&archived{listener: j.listeners[listener], state: state}).checkDelivery()
+			}
+			if err != nil || !good[seq] {
 				j.out.LostDeliveries++
 				j.remove(raw)
 				return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -64,7 +65,7 @@ func (b *batch) settle(done *store.Settlement) error {
 	state := d.deliveryState
 	state.n++
 	state.next, state.dead = moment(millis(done.Next)), done.Dead
-	state.failure = done.Error[:min(len(done.Error), store.MaxDeliveryError)]
+	state.failure = strings.ToValidUTF8(done.Error[:min(len(done.Error), store.MaxDeliveryError)], "")
 	if !d.dead && !state.dead {
 		return b.reschedule(d, state)
 	}
