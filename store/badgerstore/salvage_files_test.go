@@ -129,7 +129,6 @@ func FuzzSalvageTable(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
-	f.Add(b[:len(b)/2])
 	f.Add(make([]byte, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, form := range []tableForm{{}, {compression: options.ZSTD}, {key: salvageKey}} {

@@ -10,8 +10,8 @@ import (
 )
 
 // scanBudget bounds the bytes that are hashed to find the blocks of a table
-// whose index is lost.
-const scanBudget = 2 << 30
+// whose index is lost, for each byte of it.
+const scanBudget = 256
 
 // scanBlocks finds the blocks of a table without its index, by their
 // checksums. It can for tables in clear alone: in others no length of a block
@@ -29,7 +29,7 @@ func scanBlocks(b []byte) (blocks []tableBlock) {
 			ends = append(ends, end)
 		}
 	}
-	budget := scanBudget
+	budget := scanBudget * len(b)
 	for at := 0; at+shortest <= len(b) && budget > 0; at++ {
 		// A block's first key shares nothing with itself.
 		if binary.NativeEndian.Uint16(b[at:]) != 0 || binary.NativeEndian.Uint16(b[at+2:]) < leastKey {
