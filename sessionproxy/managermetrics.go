@@ -31,6 +31,9 @@ const (
 	RefusedSpoofed   = "spoofed"   // headers or trailers that speak for the proxy
 )
 
+// removedFromRequest is the place of headers of requests that were removed.
+const removedFromRequest = "request"
+
 // refusal counts what is refused from clients, and tells of it.
 type refusal struct {
 	prometheus.Counter
@@ -84,7 +87,7 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		malformed:         refused(m.tickets, "malformed", RefusedMalformed),
 		forged:            refused(m.tickets, "forged", RefusedForged),
 		ambiguous:         refused(m.tickets, "ambiguous", RefusedAmbiguous),
-		inbound:           refused(m.removed, "request", RefusedSpoofed),
+		inbound:           refused(m.removed, removedFromRequest, RefusedSpoofed),
 		informational:     m.removed.WithLabelValues(id, "informational"),
 		trailer:           m.removed.WithLabelValues(id, "trailer"),
 		echo:              m.removed.WithLabelValues(id, "response"),

@@ -6,10 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
-	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -94,15 +91,13 @@ func showStats(c *adminCall) error {
 	if err != nil {
 		return err
 	}
-	counted, err := countByManager()
-	if err != nil {
-		return err
-	}
+	totals := runtime.Metrics().Totals()
 	view := StatsView{Managers: make([]ManagerStats, 0, len(managers)), Listeners: []BacklogView{}, Streams: c.local.Streams.Len()}
 	for _, m := range managers {
-		n := counted[m.ID]
-		n.ManagerView = m
-		view.Managers = append(view.Managers, n)
+		n := totals[m.ID]
+		view.Managers = append(view.Managers, ManagerStats{
+			ManagerView: m, Opened: n.Opened, Commits: n.Commits, Problems: n.Problems, Removed: n.Removed, Forged: n.Forged,
+		})
 	}
 	if reporter, ok := c.store.(store.Reporter); ok {
 		stats := reporter.Stats()
@@ -127,46 +122,4 @@ func showStats(c *adminCall) error {
 		slices.SortFunc(view.Listeners, func(a, b BacklogView) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	return c.answer(view)
-}
-
-// countByManager sums up the metrics of the process.
-func countByManager() (map[string]ManagerStats, error) {
-	registry := prometheus.NewRegistry()
-	for _, c := range runtime.Metrics().Collectors() {
-		if err := registry.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]ManagerStats)
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			labels := make(map[string]string)
-			for _, label := range metric.GetLabel() {
-				labels[label.GetName()] = label.GetValue()
-			}
-			n, value := all[labels["manager"]], int64(metric.GetCounter().GetValue())
-			switch family.GetName() {
-			case "caddy_sessions_opened_total":
-				n.Opened += value
-			case "caddy_sessions_commits_total":
-				n.Commits += value
-			case "caddy_sessions_problems_total":
-				n.Problems += value
-			case "caddy_sessions_refused_tickets_total":
-				if labels["kind"] == sessionproxy.RefusedForged {
-					n.Forged += value
-				}
-			case "caddy_sessions_removed_headers_total":
-				if labels["place"] == "request" {
-					n.Removed += value
-				}
-			}
-			all[labels["manager"]] = n
-		}
-	}
-	return all, nil
 }
