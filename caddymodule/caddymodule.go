@@ -8,4 +8,5 @@ import (
 	_ "github.com/sessionproxy/sessionproxy/caddymodule/listeners/removefiles"
 	_ "github.com/sessionproxy/sessionproxy/caddymodule/listeners/webhook"
 	_ "github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
+	_ "github.com/sessionproxy/sessionproxy/caddymodule/stores/memory"
 )

@@ -7,7 +7,7 @@
 //	handler                        http.handlers.session and its Caddyfile directive
 //	listeners/webhook, …           what is told of events
 //	app                            the sessions app: registry of managers, keys, endpoint
-//	stores/badger                  the store that is built in
+//	stores/badger, stores/memory   the stores that are built in
 //	internal/runtime               what outlives a configuration: open stores, metrics, audit
 //	internal/cfblock               reading blocks of a Caddyfile
 package caddymodule
