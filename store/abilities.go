@@ -93,8 +93,8 @@ type Archiver interface {
 	// checked to its end before anything is stored: an error that wraps
 	// ErrBadBackup or ErrNotEmpty has changed nothing, and after any other
 	// the store is empty, at the latest when it is opened again. check, if it
-	// is not nil, is asked of each session, and of the record in each notice
-	// (with "{}" for data where a notice has none), before anything is stored: its error makes the backup one
+	// is not nil, is asked of each session, and of the record in each event
+	// (with "{}" for data where an event has none), before anything is stored: its error makes the backup one
 	// that wraps ErrBadBackup, and names the place. Deliveries are checked by
 	// CheckListener and CheckDeliveryError, if check is not nil. While it is
 	// loaded saves and deletes are answered with ErrUnavailable. What has expired is

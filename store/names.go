@@ -8,7 +8,7 @@ import (
 )
 
 // CheckListener tells what makes a text no name of a listener, as it is filed
-// with a Notice.
+// with an Event.
 func CheckListener(name string) error {
 	switch {
 	case name == "":

@@ -5,123 +5,121 @@ import (
 	"time"
 )
 
-// Notice is something that listeners are to be told of a session. It is filed
-// in the same atomic step as what it tells of: it is there exactly if that
-// happened.
-type Notice struct {
-	Kind NoticeKind
-	// Listeners names who is told, each on its own, and once.
+// Event is a change of one session that listeners want to know. It is stored
+// in the same atomic step as the change: it is there exactly if that happened.
+type Event struct {
+	Kind EventKind
+	// Listeners names the receivers. Each gets a delivery of its own; a name
+	// that is repeated counts once.
 	Listeners []string
-	// Keys names what a NoticeSaved has written: top-level keys of the data.
+	// Keys are the top-level keys of the data that an EventSaved has written.
 	Keys []string
 }
 
-// NoticeKind says what happened.
-type NoticeKind string
+// EventKind says what happened.
+type EventKind string
 
-// The kinds of notices, in the words that listeners see.
+// The kinds of events, in the words that listeners see.
 const (
-	NoticeCreated NoticeKind = "create"
-	NoticeSaved   NoticeKind = "save"
-	NoticeRotated NoticeKind = "rotate"
-	NoticeEnded   NoticeKind = "delete" // filed by the store itself: see End and Write.TellEnds
+	EventCreated EventKind = "create"
+	EventSaved   EventKind = "save"
+	EventRotated EventKind = "rotate"
+	EventEnded   EventKind = "delete" // stored by the store itself: see End and Write.EndListeners
 )
 
-// Delivery is one notice for one listener.
+// Delivery is one event for one listener.
 type Delivery struct {
 	// ID names the delivery; it is the same at every attempt.
 	ID       string
 	Listener string
 
-	Kind   NoticeKind
-	Reason Reason // of a NoticeEnded
+	Kind   EventKind
+	Reason Reason // of an EventEnded
 	Key    Key
 	At     time.Time // when it happened
-	Keys   []string  // of a NoticeSaved
+	Keys   []string  // of an EventSaved
 	// Info is that of the record as it was saved, or as it ended.
 	Info Info
 	// Data is the last data of a session that has ended; nil otherwise.
 	Data []byte
 
-	// Attempts is how often it was tried; Next, when it is to be tried
-	// again; Error, why the last attempt failed.
+	// Attempts counts the attempts so far; Next is the time of the next one;
+	// Error is why the last one failed.
 	Attempts int
 	Next     time.Time
 	Error    string
-	// Dead says that it is not tried any more, until somebody revives it.
+	// Dead marks a dead letter: it is not tried again until RetryDeadLetter.
 	Dead bool
 }
 
-// Settlement says what became of an attempt to deliver.
+// Settlement is the outcome of an attempt to deliver.
 type Settlement struct {
 	ID string
-	// Delivered removes the delivery. When it was the last one of a session
-	// that has ended, nothing is left of that session.
+	// Delivered removes the delivery. With the last delivery of an EventEnded
+	// the last data of that session goes.
 	Delivered bool
-	// Otherwise it is to be tried again at Next, or is Dead. Next is at most
-	// LongestPutOff ahead.
+	// Otherwise the delivery is tried again at Next, or is Dead. Next is at
+	// most MaxRetryDelay ahead.
 	Next  time.Time
 	Dead  bool
 	Error string // at most MaxDeliveryError bytes are kept
 }
 
-// LongestPutOff is how long a delivery may be put off. One that has to wait for
-// longer was put off while the clock was wrong, and is due.
-const LongestPutOff = 48 * time.Hour
+// MaxRetryDelay is the longest time between two attempts. A delivery that has to
+// wait for longer was put off while the clock was wrong, and is due.
+const MaxRetryDelay = 48 * time.Hour
 
-// ErrorOverLimit is the Error of a delivery that was dead at once: see
+// ErrorOverflow is the Error of a delivery that was a dead letter at once: see
 // Outbox.LimitPending.
-const ErrorOverLimit = "as many deliveries waited as may (max_pending)"
+const ErrorOverflow = "as many deliveries waited as may (max_pending)"
 
 // MaxDeliveryError is how much of the reason of a failure is kept, in bytes.
 const MaxDeliveryError = 256
 
-// Outbox is the ability of a store to keep what listeners are to be told,
-// until they have been told.
+// Outbox is the ability of a store to keep events until their listeners have
+// received them: a transactional outbox.
 //
-// A session that ends with listeners is doomed first: every load finds it
-// gone, and its record is kept with the deliveries. All of it survives a
-// crash. For one listener the deliveries of one session have an order, that in
-// which they were filed; those of different sessions have none.
+// A session that ends with listeners is gone for every load from then on; its
+// last record stays with the deliveries. All of it survives a crash. The
+// deliveries of one session to one listener have an order, that in which they
+// were stored; those of different sessions have none.
 type Outbox interface {
-	// Deliveries returns at most n deliveries of the listener that are
-	// neither dead nor to be tried later, the first filed first. Of each
-	// session it returns the earliest delivery alone, or nothing while that
-	// one is to be tried later: a delivery that fails holds up its own
-	// session and no other. next is when the next one will be due, when
-	// there are none now; zero means that nothing waits.
+	// Deliveries returns at most n deliveries to the listener that are due,
+	// about the oldest first. Of each session it returns the earliest alone,
+	// or nothing while that one waits for its next attempt: a delivery that
+	// fails holds up its own session and no other. next is when a delivery
+	// will be due, if none is now; zero means that nothing waits.
 	Deliveries(ctx context.Context, listener string, n int) (due []Delivery, next time.Time, err error)
 
-	// Settle notes what became of deliveries, in one step, or in a few when
-	// there are many. One that is settled already is no error.
+	// Settle stores the outcome of attempts, in one step, or in a few when
+	// there are many. A delivery that is gone is no error.
 	Settle(ctx context.Context, done ...Settlement) error
 
-	// DeadLetters returns at most n dead deliveries, of all listeners, that
-	// were filed after the one with the ID given, or from the first one on.
-	// An error wraps ErrBadCursor if that is no ID.
+	// DeadLetters returns at most n dead letters of all listeners, in the order
+	// in which they were stored, from the one behind the given ID on, or from
+	// the first. An error wraps ErrBadCursor if after is no ID.
 	DeadLetters(ctx context.Context, after string, n int) ([]Delivery, error)
 
-	// Revive has a dead delivery tried again, at once. ErrGone says that
-	// there is no dead delivery of that ID.
-	Revive(ctx context.Context, id string) error
+	// RetryDeadLetter makes a dead letter a delivery that is due at once. An
+	// error wraps ErrGone if there is no dead letter of that ID.
+	RetryDeadLetter(ctx context.Context, id string) error
 
-	// Bury removes a dead delivery, as if it had been delivered. ErrGone says
-	// that there is no dead delivery of that ID.
-	Bury(ctx context.Context, id string) error
+	// DeleteDeadLetter removes a dead letter as if it had been delivered. An
+	// error wraps ErrGone if there is no dead letter of that ID.
+	DeleteDeadLetter(ctx context.Context, id string) error
 
-	// Discard removes all that waits for the listener, dead or not, as if it
-	// had been delivered, and returns how many deliveries that were. It is
-	// done in steps: what went before an error is gone, and what is filed
-	// meanwhile may stay.
-	Discard(ctx context.Context, listener string) (int, error)
+	// PurgeListener removes all deliveries to the listener, dead letters too, as
+	// if they had been delivered, and returns their number. It works in steps:
+	// what went before an error is gone, and what is stored meanwhile may stay.
+	PurgeListener(ctx context.Context, listener string) (int, error)
 
-	// LimitPending bounds how many deliveries wait for the listener. Beyond that
-	// new ones are dead letters at once, with ErrorOverLimit. What waits already
-	// stays, and Revive is not bound by it. It holds until it is
-	// called again or the store closes; 0 is no limit, as before the first call.
+	// LimitPending bounds how many deliveries wait for the listener. New ones
+	// beyond that are dead letters at once, with ErrorOverflow. Those that wait
+	// already stay, and RetryDeadLetter is not bound. The limit holds until the
+	// next call or until the store closes; 0 is none, as before the first call.
 	LimitPending(listener string, n int)
 
-	// Backlog tells what waits, for each listener that has something, in
+	// Backlog returns what waits, for each listener that has something, in
 	// order of their names.
 	Backlog(ctx context.Context) ([]Backlog, error)
 }
@@ -130,10 +128,9 @@ type Outbox interface {
 type Backlog struct {
 	Listener string
 	Waiting  int       // deliveries that are not dead
-	Dead     int       // deliveries that are
-	Oldest   time.Time // when the first one happened that waits; zero if none does
-	// Overflowed is how many deliveries were dead at once since the store was
-	// opened, because as many waited as may. While it is not zero the listener
-	// has something.
+	Dead     int       // dead letters
+	Oldest   time.Time // when the oldest event happened that waits; zero if none does
+	// Overflowed counts the deliveries that were dead letters at once, since the
+	// store was opened. While it is not zero the listener has something.
 	Overflowed int64
 }

@@ -24,11 +24,11 @@ func (v Version) Next() Version {
 	return Version{Counter: v.Counter + 1, Nonce: randomUint64()}
 }
 
-// Turned returns the version of a save that follows v and changes only what
+// NextMinor returns the version of a save that follows v and changes only what
 // nobody builds upon, a ticket for instance: the counter moves, and the nonce
 // stays. Two such saves of one version make the same one, so whoever uses it
 // looks at what was stored.
-func (v Version) Turned() Version { return Version{Counter: v.Counter + 1, Nonce: v.Nonce} }
+func (v Version) NextMinor() Version { return Version{Counter: v.Counter + 1, Nonce: v.Nonce} }
 
 // Same reports whether one of the versions is the other, or followed from it
 // by Turned alone.

@@ -7,9 +7,9 @@ import "slices"
 type Write struct {
 	Record
 
-	// Notices are filed for their listeners: see [Outbox]. Only a store with
+	// Events are filed for their listeners: see [Outbox]. Only a store with
 	// that ability takes them.
-	Notices []Notice
+	Events []Event
 
 	// Limit bounds how many live sessions of its manager the record's
 	// principal may have, this one included. It is judged when the save
@@ -17,10 +17,10 @@ type Write struct {
 	// one; the zero Limit is none. Only a store that is a [Pager] takes one.
 	Limit Limit
 
-	// TellEnds names the listeners that are told of sessions that end by
+	// EndListeners names the listeners that are told of sessions that end by
 	// this save: those that the limit evicts, and one that had expired under
 	// the same key and was not swept yet.
-	TellEnds []string
+	EndListeners []string
 }
 
 // Limit is a number of sessions, and what happens beyond it.

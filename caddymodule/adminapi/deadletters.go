@@ -66,7 +66,7 @@ func listDeadLetters(c *adminCall) error {
 }
 
 func retryDeadLetter(c *adminCall) error {
-	if err := c.withLetter(store.Outbox.Revive); err != nil {
+	if err := c.withLetter(store.Outbox.RetryDeadLetter); err != nil {
 		return err
 	}
 	c.local.Listeners.Wake()
@@ -74,7 +74,7 @@ func retryDeadLetter(c *adminCall) error {
 }
 
 func discardDeadLetter(c *adminCall) error {
-	if err := c.withLetter(store.Outbox.Bury); err != nil {
+	if err := c.withLetter(store.Outbox.DeleteDeadLetter); err != nil {
 		return err
 	}
 	return c.answer(map[string]any{"id": c.r.PathValue("id")})
@@ -117,7 +117,7 @@ func discardBacklog(c *adminCall) error {
 	if _, ok := c.local.Listeners.All()[name]; ok {
 		return problemOf(http.StatusConflict, fmt.Sprintf("the listener %s is configured, and is to be told what waits for it; remove it from the configuration first, or discard single dead letters", name))
 	}
-	n, err := outbox.Discard(c.r.Context(), name)
+	n, err := outbox.PurgeListener(c.r.Context(), name)
 	switch {
 	case err != nil:
 		return err

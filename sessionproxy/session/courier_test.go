@@ -56,12 +56,12 @@ func TestAListenerWithTooMuchBeforeIt(t *testing.T) {
 			k.begin(`{}`)
 		}
 		dead := k.dead()
-		if len(dead) != 3 || dead[0].Error != store.ErrorOverLimit || dead[0].Attempts != 0 {
+		if len(dead) != 3 || dead[0].Error != store.ErrorOverflow || dead[0].Attempts != 0 {
 			t.Fatalf("dead letters: %+v", dead)
 		}
 		working.Store(true)
 		for _, d := range dead {
-			if err := k.store.Revive(t.Context(), d.ID); err != nil {
+			if err := k.store.RetryDeadLetter(t.Context(), d.ID); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -132,7 +132,7 @@ func TestAListenerThatFails(t *testing.T) {
 		working.Store(true)
 		e.all()
 		for _, d := range dead {
-			if err := k.store.Revive(t.Context(), d.ID); err != nil {
+			if err := k.store.RetryDeadLetter(t.Context(), d.ID); err != nil {
 				t.Fatal(err)
 			}
 		}

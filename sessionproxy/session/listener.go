@@ -14,11 +14,11 @@ type EventKind string
 
 // The kinds of events, in the words that users see.
 const (
-	EventCreate   EventKind = EventKind(store.NoticeCreated) // it was committed for the first time
-	EventSave     EventKind = EventKind(store.NoticeSaved)   // its data was changed
-	EventRotate   EventKind = EventKind(store.NoticeRotated) // its ticket was replaced
-	EventDelete   EventKind = EventKind(store.NoticeEnded)   // it has ended, and is about to be removed
-	EventRollback EventKind = "rollback"                     // a request's writes were dropped
+	EventCreate   EventKind = EventKind(store.EventCreated) // it was committed for the first time
+	EventSave     EventKind = EventKind(store.EventSaved)   // its data was changed
+	EventRotate   EventKind = EventKind(store.EventRotated) // its ticket was replaced
+	EventDelete   EventKind = EventKind(store.EventEnded)   // it has ended, and is about to be removed
+	EventRollback EventKind = "rollback"                    // a request's writes were dropped
 )
 
 // Event is something that happened to one session. It holds no ticket.

@@ -36,34 +36,34 @@ func (s *Session) file(w *written, c *Changes, before []byte) {
 		w.Limit = store.Limit{Sessions: s.m.policy.MaxPerPrincipal, Evict: s.m.policy.EvictOldest}
 	}
 	if w.created || w.Limit.Sessions > 0 {
-		w.TellEnds = s.m.hearers.end
+		w.EndListeners = s.m.hearers.end
 	}
 	switch {
 	case w.created:
-		w.notice(store.NoticeCreated, s.m.hearers.create)
+		w.notice(store.EventCreated, s.m.hearers.create)
 	case w.saved && len(s.m.hearers.save) > 0:
-		w.notice(store.NoticeSaved, s.m.hearers.save)
-		w.Notices[0].Keys = document.Diff(before, w.Data).Names()
+		w.notice(store.EventSaved, s.m.hearers.save)
+		w.Events[0].Keys = document.Diff(before, w.Data).Names()
 	}
 	if w.rotated {
-		w.notice(store.NoticeRotated, s.m.hearers.rotate)
+		w.notice(store.EventRotated, s.m.hearers.rotate)
 	}
 }
 
-func (w *written) notice(kind store.NoticeKind, listeners []string) {
+func (w *written) notice(kind store.EventKind, listeners []string) {
 	if len(listeners) > 0 {
-		w.Notices = append(w.Notices, store.Notice{Kind: kind, Listeners: listeners})
+		w.Events = append(w.Events, store.Event{Kind: kind, Listeners: listeners})
 	}
 }
 
 // tell tells of a write that has happened: who watches this process, and
 // those who pass on what was filed.
 func (s *Session) tell(w *written, now time.Time) {
-	for _, n := range w.Notices {
+	for _, n := range w.Events {
 		s.local.Listeners.Wake(n.Listeners...)
 	}
-	if len(w.TellEnds) > 0 {
-		s.local.Listeners.Wake(w.TellEnds...)
+	if len(w.EndListeners) > 0 {
+		s.local.Listeners.Wake(w.EndListeners...)
 	}
 	if !s.local.watched() {
 		return
@@ -81,7 +81,7 @@ func (s *Session) tell(w *written, now time.Time) {
 		show(EventCreate, nil)
 	case w.saved:
 		var keys []string
-		for _, n := range w.Notices {
+		for _, n := range w.Events {
 			keys = append(keys, n.Keys...)
 		}
 		show(EventSave, keys)

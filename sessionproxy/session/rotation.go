@@ -61,7 +61,7 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 		default:
 			return store.Write{}, errNothingLeft
 		}
-		rec.Version = rec.Version.Turned()
+		rec.Version = rec.Version.NextMinor()
 		w.Record = rec
 		s.file(&w, &Changes{}, rec.Data)
 		return w.Write, nil

@@ -19,9 +19,9 @@ import (
 //
 //	H store, time                                  the header, first
 //	S manager, id, record                          sessions, in order of managers' numbers and ids
-//	N seq, manager, id, notice                     what listeners are to be told, in order
-//	D listener, attempts                           a delivery of the notice before
-//	E sessions, notices, deliveries, CRC32C of all the trailer, last
+//	N seq, manager, id, event                     what listeners are to be told, in order
+//	D listener, attempts                           a delivery of the event before
+//	E sessions, events, deliveries, CRC32C of all the trailer, last
 //
 // It has the names of managers and listeners, not their numbers, and nothing
 // of the indexes: those are made anew.
@@ -31,7 +31,7 @@ const (
 
 	frameHeader   = 'H'
 	frameSession  = 'S'
-	frameNotice   = 'N'
+	frameEvent    = 'N'
 	frameDelivery = 'D'
 	frameEnd      = 'E'
 
@@ -42,7 +42,7 @@ const (
 )
 
 // totals are how much there is in a backup.
-type totals struct{ sessions, notices, deliveries uint64 }
+type totals struct{ sessions, events, deliveries uint64 }
 
 // archiveWriter writes a backup.
 type archiveWriter struct {
@@ -82,10 +82,10 @@ func (a *archiveWriter) session(key store.Key, r *store.Record) error {
 	return a.frame(frameSession, appendRecord(append(appendText(a.begin(), key.Manager), key.ID[:]...), r))
 }
 
-func (a *archiveWriter) notice(seq uint64, manager string, n *notice) error {
-	a.notices++
+func (a *archiveWriter) event(seq uint64, manager string, n *event) error {
+	a.events++
 	b := appendText(binary.BigEndian.AppendUint64(a.begin(), seq), manager)
-	return a.frame(frameNotice, n.append(append(b, n.session.id[:]...)))
+	return a.frame(frameEvent, n.append(append(b, n.session.id[:]...)))
 }
 
 func (a *archiveWriter) delivery(listener string, t *deliveryState) error {
@@ -95,7 +95,7 @@ func (a *archiveWriter) delivery(listener string, t *deliveryState) error {
 
 func (a *archiveWriter) end() error {
 	b := a.begin()
-	for _, n := range []uint64{a.sessions, a.notices, a.deliveries} {
+	for _, n := range []uint64{a.sessions, a.events, a.deliveries} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	if err := a.frame(frameEnd, binary.BigEndian.AppendUint32(b, a.sum.Sum32())); err != nil {
@@ -110,7 +110,7 @@ type archived struct {
 	key      store.Key
 	rec      store.Record // of a session
 	seq      uint64
-	notice   notice // without its session
+	event    event // without its session
 	listener string
 	state    deliveryState
 	totals          // of the end
@@ -124,7 +124,7 @@ type archiveReader struct {
 	sum  hash.Hash32
 	b    bytes.Buffer
 	last archived
-	seen map[string]struct{} // managers, then the listeners of a notice
+	seen map[string]struct{} // managers, then the listeners of an event
 	totals
 }
 
@@ -210,10 +210,10 @@ func (f *archived) decode(payload []byte) (err error) {
 		if len(f.rec.Data) > maxData {
 			return errDamaged
 		}
-	case frameNotice:
+	case frameEvent:
 		f.seq = p.uint64()
 		f.key = store.Key{Manager: p.text(), ID: store.ID(p.take(16))}
-		err = f.notice.read(&p)
+		err = f.event.read(&p)
 	case frameDelivery:
 		f.listener = p.text()
 		err = f.state.read(&p)
@@ -235,22 +235,22 @@ func (a *archiveReader) follows(f *archived, sum uint32) error {
 	ok := false
 	switch f.kind {
 	case frameSession:
-		ok = a.notices == 0
+		ok = a.events == 0
 		if a.sessions++; a.last.kind != frameSession || a.last.key.Manager != f.key.Manager {
 			ok = ok && a.first(f.key.Manager)
 		} else {
 			ok = ok && bytes.Compare(a.last.key.ID[:], f.key.ID[:]) < 0
 		}
-	case frameNotice:
-		ok = a.last.kind != frameNotice && (a.notices == 0 || a.last.seq < f.seq) && f.seq < maxSeq
-		a.notices++
+	case frameEvent:
+		ok = a.last.kind != frameEvent && (a.events == 0 || a.last.seq < f.seq) && f.seq < maxSeq
+		a.events++
 		clear(a.seen)
 	case frameDelivery:
-		ok = (a.last.kind == frameNotice || a.last.kind == frameDelivery) && a.first(f.listener)
+		ok = (a.last.kind == frameEvent || a.last.kind == frameDelivery) && a.first(f.listener)
 		a.deliveries++
-		f.seq, f.key, f.notice.at = a.last.seq, a.last.key, a.last.notice.at
+		f.seq, f.key, f.event.at = a.last.seq, a.last.key, a.last.event.at
 	case frameEnd:
-		if f.totals != a.totals || f.sum != sum || a.last.kind == frameNotice {
+		if f.totals != a.totals || f.sum != sum || a.last.kind == frameEvent {
 			return badBackup("its parts do not belong together")
 		}
 		switch _, err := a.r.ReadByte(); {

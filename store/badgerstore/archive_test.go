@@ -54,25 +54,25 @@ func readArchive(b []byte) (n int, err error) {
 // What is whole, frame by frame, and yet is no backup.
 func TestArchiveIsInOrder(t *testing.T) {
 	rec := truncated(record("x"))
-	n := notice{kind: store.NoticeSaved, rec: rec}
+	n := event{kind: store.EventSaved, rec: rec}
 	for name, change := range map[string]func(*archiveWriter){
 		"a session twice": func(a *archiveWriter) { _ = a.session(keyOf(2), &rec) },
 		"a manager in two places": func(a *archiveWriter) {
 			_ = errors.Join(a.session(store.Key{Manager: "cart"}, &rec), a.session(keyOf(9), &rec))
 		},
-		"a notice without a delivery": func(a *archiveWriter) { _ = a.notice(1, "shop", &n) },
-		"a delivery without a notice": func(a *archiveWriter) { _ = a.delivery("hook", &deliveryState{}) },
+		"an event without a delivery": func(a *archiveWriter) { _ = a.event(1, "shop", &n) },
+		"a delivery without an event": func(a *archiveWriter) { _ = a.delivery("hook", &deliveryState{}) },
 		"a delivery twice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("hook", &deliveryState{}))
+			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("hook", &deliveryState{}))
 		},
 		"a seq twice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}))
+			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}))
 		},
 		"a seq beyond all": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1<<63, "shop", &n), a.delivery("hook", &deliveryState{}))
+			_ = errors.Join(a.event(1<<63, "shop", &n), a.delivery("hook", &deliveryState{}))
 		},
-		"a session after a notice": func(a *archiveWriter) {
-			_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.session(keyOf(9), &rec))
+		"a session after an event": func(a *archiveWriter) {
+			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.session(keyOf(9), &rec))
 		},
 		"another number of sessions": func(a *archiveWriter) { a.sessions++ },
 		"another sum":                func(a *archiveWriter) { a.sum.Write([]byte{1}) },
@@ -92,7 +92,7 @@ func TestArchiveIsInOrder(t *testing.T) {
 		})
 	}
 	good := archive(t, 3, func(a *archiveWriter) {
-		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("files", &deliveryState{}), a.notice(7, "cart", &n), a.delivery("hook", &deliveryState{}))
+		_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("files", &deliveryState{}), a.event(7, "cart", &n), a.delivery("hook", &deliveryState{}))
 	})
 	if n, err := readArchive(good); n != 8 || err != nil {
 		t.Fatalf("%d frames, %v", n, err)
@@ -122,10 +122,10 @@ func TestArchiveAllocatesWhatIsThere(t *testing.T) {
 }
 
 func FuzzReadArchive(f *testing.F) {
-	n := notice{kind: store.NoticeEnded, reason: store.Idle, keys: []string{"a"}, rec: truncated(record("x"))}
+	n := event{kind: store.EventEnded, reason: store.Idle, keys: []string{"a"}, rec: truncated(record("x"))}
 	f.Add(archive(f, 0, nil))
 	f.Add(archive(f, 2, func(a *archiveWriter) {
-		_ = errors.Join(a.notice(1, "shop", &n), a.delivery("hook", &deliveryState{failure: "e"}))
+		_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{failure: "e"}))
 	}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		mend(b)
@@ -151,15 +151,15 @@ func mend(b []byte) {
 	}
 }
 
-func FuzzDecodeNotice(f *testing.F) {
-	n := notice{kind: store.NoticeSaved, keys: []string{"a", "b"}, rec: truncated(record("x"))}
+func FuzzDecodeEvent(f *testing.F) {
+	n := event{kind: store.EventSaved, keys: []string{"a", "b"}, rec: truncated(record("x"))}
 	a := deliveryState{tag: 7, n: 3, failure: "e"}
 	key := []byte("key")
 	f.Add(n.encode(key)[sealLen:], a.encode(key)[sealLen:])
 	f.Fuzz(func(t *testing.T, b, c []byte) {
 		sealed := seal(key, append(make([]byte, sealLen), b...))
-		if n, err := decodeNotice(key, sealed); err == nil {
-			if again, err := decodeNotice(key, n.encode(key)); err != nil || again.rec.Version != n.rec.Version {
+		if n, err := decodeEvent(key, sealed); err == nil {
+			if again, err := decodeEvent(key, n.encode(key)); err != nil || again.rec.Version != n.rec.Version {
 				t.Fatalf("%+v, %v", again, err)
 			}
 		}
@@ -282,10 +282,10 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 	}
 	l := loader{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
-	n := notice{kind: store.NoticeEnded, rec: rec, at: rec.Created}
+	n := event{kind: store.EventEnded, rec: rec, at: rec.Created}
 	for _, f := range []*archived{
-		{kind: frameSession, key: keyOf(1), rec: rec}, {kind: frameNotice, key: keyOf(2), seq: 5, notice: n},
-		{kind: frameDelivery, key: keyOf(2), seq: 5, notice: n, listener: "hook"},
+		{kind: frameSession, key: keyOf(1), rec: rec}, {kind: frameEvent, key: keyOf(2), seq: 5, event: n},
+		{kind: frameDelivery, key: keyOf(2), seq: 5, event: n, listener: "hook"},
 	} {
 		if err := l.add(f); err != nil {
 			t.Fatal(err)

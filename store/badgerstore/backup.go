@@ -84,7 +84,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 
 func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWriter) error {
 	listeners := s.listeners.all()
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyNotice}, PrefetchValues: true, PrefetchSize: 64})
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyEvent}, PrefetchValues: true, PrefetchSize: 64})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if err := s.interrupted(ctx); err != nil {
@@ -92,8 +92,8 @@ func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWri
 		}
 		raw := it.Item().Key()
 		seq := binary.BigEndian.Uint64(raw[1:])
-		var n notice
-		if err := it.Item().Value(func(b []byte) (err error) { n, err = decodeNotice(raw, b); return err }); err != nil {
+		var n event
+		if err := it.Item().Value(func(b []byte) (err error) { n, err = decodeEvent(raw, b); return err }); err != nil {
 			if !errors.Is(err, errDamaged) {
 				return err
 			}
@@ -118,7 +118,7 @@ func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWri
 			}
 			if !begun {
 				begun = true
-				if err := a.notice(seq, s.managers.name(n.session.n), &n); err != nil {
+				if err := a.event(seq, s.managers.name(n.session.n), &n); err != nil {
 					return err
 				}
 			}

@@ -21,7 +21,7 @@ func consistent(t testing.TB, s *Store) {
 	due, firsts := map[string]bool{}, map[queueRef]dueRef{}
 	queued, queues := map[string]bool{}, map[string]bool{}
 	recipients := map[uint64][]number{}
-	notices := map[uint64]bool{}
+	events := map[uint64]bool{}
 	err := s.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.DefaultIteratorOptions)
 		defer it.Close()
@@ -55,8 +55,8 @@ func consistent(t testing.TB, s *Store) {
 				if _, err := txn.Get(append([]byte{keySession}, key[1:]...)); err != nil {
 					return fmt.Errorf("access %x: %w", key, err)
 				}
-			case keyNotice:
-				notices[seqOf(key)] = true
+			case keyEvent:
+				events[seqOf(key)] = true
 			case keyRecipient:
 				all, err := readRecipients(txn, seqOf(key))
 				if err != nil {
@@ -121,17 +121,17 @@ func consistent(t testing.TB, s *Store) {
 		t.Fatalf("the queues have\n%q\nand should have\n%q", slices.Sorted(maps.Keys(queued)), slices.Sorted(maps.Keys(queues)))
 	}
 	for seq, of := range left {
-		if !notices[seq] {
-			t.Fatalf("the notice of delivery %d is gone", seq)
+		if !events[seq] {
+			t.Fatalf("the event of delivery %d is gone", seq)
 		}
 		for n := range of {
 			if !slices.Contains(recipients[seq], n) {
-				t.Fatalf("notice %d is for %v, and there is a delivery to %v", seq, recipients[seq], n)
+				t.Fatalf("event %d is for %v, and there is a delivery to %v", seq, recipients[seq], n)
 			}
 		}
 	}
-	if len(notices) != len(left) || len(recipients) != len(left) {
-		t.Fatalf("%d notices, %d lists of recipients, %d with deliveries", len(notices), len(recipients), len(left))
+	if len(events) != len(left) || len(recipients) != len(left) {
+		t.Fatalf("%d events, %d lists of recipients, %d with deliveries", len(events), len(recipients), len(left))
 	}
 	indexMatches(t, s, waiting, dead, queued, due)
 }

@@ -71,8 +71,8 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 	return all[:min(max(n, 0), len(all))], nil
 }
 
-// Revive implements store.Outbox.
-func (s *Store) Revive(ctx context.Context, id string) error {
+// RetryDeadLetter implements store.Outbox.
+func (s *Store) RetryDeadLetter(ctx context.Context, id string) error {
 	return s.updateDeadLetter(ctx, id, func(b *batch, d *newDelivery) error {
 		if err := b.unlink(d); err != nil {
 			return err
@@ -82,9 +82,9 @@ func (s *Store) Revive(ctx context.Context, id string) error {
 	})
 }
 
-// Bury implements store.Outbox. As Settle, it is done even when disk space is
+// DeleteDeadLetter implements store.Outbox. As Settle, it is done even when disk space is
 // short.
-func (s *Store) Bury(ctx context.Context, id string) error {
+func (s *Store) DeleteDeadLetter(ctx context.Context, id string) error {
 	return s.updateDeadLetter(ctx, id, (*batch).settled)
 }
 
@@ -107,9 +107,9 @@ func (s *Store) updateDeadLetter(ctx context.Context, id string, do func(*batch,
 	}})
 }
 
-// Discard implements store.Outbox. As Settle, it is done even when disk space
+// PurgeListener implements store.Outbox. As Settle, it is done even when disk space
 // is short. Between two steps others have their turn.
-func (s *Store) Discard(ctx context.Context, listener string) (discarded int, err error) {
+func (s *Store) PurgeListener(ctx context.Context, listener string) (discarded int, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err
 	}

@@ -19,12 +19,12 @@ func TestDiscardingMany(t *testing.T) {
 	})
 	defer shut(t, s)
 	rec := create(t, s, keyOf(1), "x")
-	saved := store.Notice{Kind: store.NoticeSaved, Listeners: []string{"gone"}, Keys: []string{"k"}}
+	saved := store.Event{Kind: store.EventSaved, Listeners: []string{"gone"}, Keys: []string{"k"}}
 	const n = settleStep + 7
 	for i := range n {
 		next := rec
 		next.Version = rec.Version.Next()
-		if err := s.Save(t.Context(), keyOf(1), store.Write{Record: next, Notices: []store.Notice{saved}}, store.IfVersion(rec.Version)); err != nil {
+		if err := s.Save(t.Context(), keyOf(1), store.Write{Record: next, Events: []store.Event{saved}}, store.IfVersion(rec.Version)); err != nil {
 			t.Fatal(err)
 		}
 		rec = next
@@ -49,14 +49,14 @@ func TestDiscardingMany(t *testing.T) {
 	}
 	free.Store(1 << 20)
 	s.space.look()
-	if err := s.Bury(t.Context(), dead[0].ID); err != nil {
+	if err := s.DeleteDeadLetter(t.Context(), dead[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.Discard(t.Context(), "gone"); got != 2*n || err != nil {
+	if got, err := s.PurgeListener(t.Context(), "gone"); got != 2*n || err != nil {
 		t.Fatalf("discarded %d, %v", got, err)
 	}
 	consistent(t, s)
-	if got, err := s.Discard(t.Context(), "hook"); got != 1 || err != nil {
+	if got, err := s.PurgeListener(t.Context(), "hook"); got != 1 || err != nil {
 		t.Fatalf("discarded %d, %v", got, err)
 	}
 	if err := s.db.View(isEmpty); err != nil {
@@ -73,11 +73,11 @@ func TestDiscardingWhileABackupIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.restoring.Store(true)
-	if n, err := s.Discard(t.Context(), "gone"); n != 0 || !errors.Is(err, store.ErrUnavailable) {
+	if n, err := s.PurgeListener(t.Context(), "gone"); n != 0 || !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
 	s.restoring.Store(false)
-	if n, err := s.Discard(t.Context(), "gone"); n != 1 || err != nil {
+	if n, err := s.PurgeListener(t.Context(), "gone"); n != 1 || err != nil {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
 }

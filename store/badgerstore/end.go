@@ -45,7 +45,7 @@ func (b *batch) end(key store.Key, e *entry, end store.End) error {
 			return err
 		}
 	}
-	if err := b.file(key, store.Notice{Kind: store.NoticeEnded, Listeners: end.Listeners}, end.Reason, &e.rec); err != nil {
+	if err := b.file(key, store.Event{Kind: store.EventEnded, Listeners: end.Listeners}, end.Reason, &e.rec); err != nil {
 		return err
 	}
 	b.count(n, -1)
@@ -57,7 +57,7 @@ func (b *batch) end(key store.Key, e *entry, end store.End) error {
 
 // endCost is at most what an end takes of a transaction.
 func endCost(r *store.Record, listeners []string) int {
-	return 1024 + noticeCost(r, store.Notice{Kind: store.NoticeEnded, Listeners: listeners})
+	return 1024 + eventCost(r, store.Event{Kind: store.EventEnded, Listeners: listeners})
 }
 
 // session is one of a principal's sessions.
@@ -88,7 +88,7 @@ func (b *batch) limit(key store.Key, w *store.Write, need int) error {
 	slices.SortFunc(others, func(x, y session) int {
 		return cmp.Or(x.rec.Created.Compare(y.rec.Created), bytes.Compare(x.key.ID[:], y.key.ID[:]))
 	})
-	end := store.End{Reason: store.Evicted, Listeners: w.TellEnds}
+	end := store.End{Reason: store.Evicted, Listeners: w.EndListeners}
 	all := need
 	for _, o := range others[:n] {
 		all += endCost(&o.rec, end.Listeners)

@@ -148,7 +148,7 @@ func TestPanicsOfTheEngine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := openFaulty(t, t.TempDir(), nil)
 			defer shut(t, f.Store)
-			w := store.Write{Record: record("x"), Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"hook"}}}}
+			w := store.Write{Record: record("x"), Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
 			if err := f.Save(t.Context(), keyOf(1), w, store.Create()); err != nil {
 				t.Fatal(err)
 			}

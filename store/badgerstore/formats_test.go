@@ -140,7 +140,7 @@ func writeAll(t *testing.T, s *Store) {
 		if i%2 == 1 {
 			rec.Principal = "alice"
 		}
-		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"hook"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
 		if err := s.Save(t.Context(), key, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}

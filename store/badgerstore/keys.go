@@ -23,9 +23,9 @@ import (
 //	n number                     → how many sessions there are
 //	w number                     → how far the sweep has come in x
 //	l name                       → number of a listener
-//	t seq                        → notice: with a session's last record, a tomb
+//	t seq                        → event: with a session's last record, a tomb
 //	k seq                        → numbers of the listeners that it was filed for
-//	d number seq                 → delivery of that notice, which waits, to the listener of that number
+//	d number seq                 → delivery of that event, which waits, to the listener of that number
 //	u number session seq         → nothing: the queue of a session's deliveries to that listener
 //	y number due seq             → nothing: the first of each queue, by when it is due; 0 is at once
 //	D seq number                 → delivery that is dead
@@ -46,7 +46,7 @@ const (
 	keyCount     = 'n'
 	keySwept     = 'w'
 	keyListener  = 'l'
-	keyNotice    = 't'
+	keyEvent     = 't'
 	keyRecipient = 'k'
 	keyDelivery  = 'd'
 	keyQueue     = 'u'
@@ -117,8 +117,8 @@ func lastFirst(t time.Time) uint64 { return math.MaxInt64 - uint64(millis(t)) }
 
 func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
 
-func noticeKey(seq uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{keyNotice}, seq)
+func eventKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{keyEvent}, seq)
 }
 
 func recipientsKey(seq uint64) []byte {

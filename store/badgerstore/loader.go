@@ -15,7 +15,7 @@ type loader struct {
 	sessions int64
 }
 
-// add takes a frame. A notice stays together with its deliveries.
+// add takes a frame. An event stays together with its deliveries.
 func (l *loader) add(f *archived) error {
 	if f.kind != frameDelivery && (l.cost >= maxBatchBytes || len(l.frames) >= maxBatchOps) {
 		if err := l.flush(); err != nil {
@@ -26,8 +26,8 @@ func (l *loader) add(f *archived) error {
 	case frameSession:
 		l.sessions++
 		l.cost += recordCost(&f.rec)
-	case frameNotice:
-		l.cost += noticeCost(&f.notice.rec, store.Notice{Kind: f.notice.kind, Keys: f.notice.keys, Listeners: []string{""}})
+	case frameEvent:
+		l.cost += eventCost(&f.event.rec, store.Event{Kind: f.event.kind, Keys: f.event.keys, Listeners: []string{""}})
 	case frameDelivery:
 		l.cost += deliveryCost + len(f.listener)
 	}
@@ -68,20 +68,20 @@ func (b *batch) load(f *archived) error {
 		return err
 	}
 	who := sessionRef{n, f.key.ID}
-	if f.kind == frameNotice {
+	if f.kind == frameEvent {
 		if err := b.reserve(f.seq); err != nil {
 			return err
 		}
 		b.s.outbox.next = max(b.s.outbox.next, f.seq+1)
-		f.notice.session = who
-		raw := noticeKey(f.seq)
-		return b.set(raw, f.notice.encode(raw), 0)
+		f.event.session = who
+		raw := eventKey(f.seq)
+		return b.set(raw, f.event.encode(raw), 0)
 	}
 	listener, err := b.listener(f.listener)
 	if err != nil {
 		return err
 	}
-	f.state.session, f.state.at = who, f.notice.at
+	f.state.session, f.state.at = who, f.event.at
 	recipients, err := readRecipients(b.txn, f.seq)
 	if err == nil {
 		err = b.set(recipientsKey(f.seq), withRecipient(recipients, listener), 0)

@@ -69,7 +69,7 @@ type dueRef struct {
 // those that were put off for longer than any is, while the clock was wrong.
 func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, n int) (due []dueRef, next time.Time) {
 	now := uint64(s.opts.Now().UnixMilli())
-	last := now + uint64(store.LongestPutOff.Milliseconds())
+	last := now + uint64(store.MaxRetryDelay.Milliseconds())
 	o := &s.outbox
 	o.mu.Lock()
 	fresh, retries := l.fresh.begin(), l.retries.begin()
@@ -125,7 +125,7 @@ func (s *Store) deliveryIn(txn *badger.Txn, raw []byte, listener number, seq uin
 	if err != nil {
 		return d, err
 	}
-	n, err := readNotice(txn, seq)
+	n, err := readEvent(txn, seq)
 	if err != nil {
 		return d, err
 	}
@@ -134,7 +134,7 @@ func (s *Store) deliveryIn(txn *badger.Txn, raw []byte, listener number, seq uin
 		Kind: n.kind, Reason: n.reason, Key: store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id},
 		At: n.at, Keys: n.keys, Info: n.info(), Attempts: a.n, Next: a.next, Error: a.failure, Dead: a.dead,
 	}
-	if n.kind == store.NoticeEnded {
+	if n.kind == store.EventEnded {
 		d.Data = n.rec.Data
 	}
 	return d, nil

@@ -60,7 +60,7 @@ func (b *batch) listenerDelta(n number) *listenerDelta {
 }
 
 // file stages an event and its deliveries.
-func (b *batch) file(key store.Key, n store.Notice, reason store.Reason, rec *store.Record) error {
+func (b *batch) file(key store.Key, n store.Event, reason store.Reason, rec *store.Record) error {
 	if len(n.Listeners) == 0 {
 		return nil
 	}
@@ -73,8 +73,8 @@ func (b *batch) file(key store.Key, n store.Notice, reason store.Reason, rec *st
 	if err != nil {
 		return err
 	}
-	body := notice{kind: n.Kind, reason: reason, session: session, at: now, keys: n.Keys, size: len(rec.Data), rec: *rec}
-	if n.Kind != store.NoticeEnded {
+	body := event{kind: n.Kind, reason: reason, session: session, at: now, keys: n.Keys, size: len(rec.Data), rec: *rec}
+	if n.Kind != store.EventEnded {
 		body.rec.Data = nil
 	}
 	var recipients []byte
@@ -87,7 +87,7 @@ func (b *batch) file(key store.Key, n store.Notice, reason store.Reason, rec *st
 		state := deliveryState{tag: randomUint64(), session: session, at: now}
 		c := b.listenerDelta(listener)
 		if c.waiting >= b.s.outbox.room(name, listener) {
-			state.dead, state.failure = true, store.ErrorOverLimit
+			state.dead, state.failure = true, store.ErrorOverflow
 			c.overflowed++
 		}
 		if err := b.add(&newDelivery{listener, seq, state}); err != nil {
@@ -95,7 +95,7 @@ func (b *batch) file(key store.Key, n store.Notice, reason store.Reason, rec *st
 		}
 	}
 	b.staged++
-	raw := noticeKey(seq)
+	raw := eventKey(seq)
 	return errors.Join(b.set(raw, body.encode(raw), 0), b.set(recipientsKey(seq), recipients, 0))
 }
 

@@ -43,8 +43,8 @@ func TestSettlingManyAtOnce(t *testing.T) {
 	consistent(t, s)
 }
 
-// Two settlements of one notice in one batch: it goes with the last one.
-func TestANoticeGoesWithItsLastDelivery(t *testing.T) {
+// Two settlements of one event in one batch: it goes with the last one.
+func TestAnEventGoesWithItsLastDelivery(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	create(t, s, keyOf(1), "x")
@@ -78,7 +78,7 @@ func TestANoticeGoesWithItsLastDelivery(t *testing.T) {
 
 // A delivery whose bytes are damaged is given up, and holds up nobody.
 func TestDamagedDeliveriesAreGivenUp(t *testing.T) {
-	for _, kind := range []byte{keyNotice, keyDelivery} {
+	for _, kind := range []byte{keyEvent, keyDelivery} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := open(t, t.TempDir(), func(o *Options) { o.Logger = zap.NewNop() })
 			defer shut(t, s)
@@ -240,9 +240,9 @@ func TestDeliveriesAndAClockThatIsSetBack(t *testing.T) {
 			shut(t, s)
 			s = open(t, dir, func(o *Options) { o.Now = clock.Now })
 		}
-		putOff(due(3)[0], store.LongestPutOff)
+		putOff(due(3)[0], store.MaxRetryDelay)
 		due(2)
-		clock.Advance(store.LongestPutOff)
+		clock.Advance(store.MaxRetryDelay)
 		due(3)
 		shut(t, s)
 	}

@@ -63,7 +63,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 // checker has check look at what a backup holds, and names what it refuses: by
 // its number, and for people by its key.
 func checker(check store.CheckRecord) func(*archived) error {
-	sessions, notices, deliveries := 0, 0, 0
+	sessions, events, deliveries := 0, 0, 0
 	return func(f *archived) error {
 		if check == nil {
 			return nil
@@ -74,11 +74,11 @@ func checker(check store.CheckRecord) func(*archived) error {
 			if err := check(f.key, &f.rec); err != nil {
 				return badBackup("session %d of it, %s of manager %q: %w", sessions, f.key.ID, f.key.Manager, err)
 			}
-		case frameNotice:
-			notices++
-			rec := f.notice.checkable()
+		case frameEvent:
+			events++
+			rec := f.event.checkable()
 			if err := check(f.key, &rec); err != nil {
-				return badBackup("notice %d of it, on %s of manager %q: %w", notices, f.key.ID, f.key.Manager, err)
+				return badBackup("event %d of it, on %s of manager %q: %w", events, f.key.ID, f.key.Manager, err)
 			}
 		case frameDelivery:
 			deliveries++
@@ -90,17 +90,17 @@ func checker(check store.CheckRecord) func(*archived) error {
 	}
 }
 
-// checkable returns the record of a notice so that it can be checked as one of
+// checkable returns the record of an event so that it can be checked as one of
 // a session.
-func (n *notice) checkable() store.Record {
+func (n *event) checkable() store.Record {
 	rec := n.rec
-	if n.kind != store.NoticeEnded {
+	if n.kind != store.EventEnded {
 		rec.Data = []byte("{}") // the others have none
 	}
 	return rec
 }
 
-// checkDelivery tells what is wrong with what a delivery has besides its notice.
+// checkDelivery tells what is wrong with what a delivery has besides its event.
 func (f *archived) checkDelivery() error {
 	if err := store.CheckListener(f.listener); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (f *archived) checkDelivery() error {
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that
 // a listener is to be told.
 func isEmpty(txn *badger.Txn) error {
-	for _, kind := range []byte{keySession, keyNotice, keyDelivery, keyDead} {
+	for _, kind := range []byte{keySession, keyEvent, keyDelivery, keyDead} {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{kind}})
 		it.Rewind()
 		there := it.Valid()
@@ -192,7 +192,7 @@ func (s *Store) undoRestore(ctx context.Context) error {
 
 // restored are all keys that a restore brings, names excepted.
 var restored = [][]byte{
-	{keySession}, {keyAccess}, {keyExpiry}, {keyCreated}, {keyPrincipal}, {keyCount}, {keyNotice}, {keyDelivery},
+	{keySession}, {keyAccess}, {keyExpiry}, {keyCreated}, {keyPrincipal}, {keyCount}, {keyEvent}, {keyDelivery},
 	{keyRecipient}, {keyQueue}, {keyDue}, {keyDead},
 }
 

@@ -9,20 +9,20 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// TestRestoreChecksEachNotice: what listeners are told comes by a backup, too.
-func TestRestoreChecksEachNotice(t *testing.T) {
+// TestRestoreChecksEachEvent: what listeners are told comes by a backup, too.
+func TestRestoreChecksEachEvent(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	wrong := errors.New("not like that")
-	for _, kind := range []store.NoticeKind{store.NoticeCreated, store.NoticeSaved, store.NoticeRotated, store.NoticeEnded} {
+	for _, kind := range []store.EventKind{store.EventCreated, store.EventSaved, store.EventRotated, store.EventEnded} {
 		b := archive(t, 0, func(a *archiveWriter) {
 			rec := truncated(record("{}"))
 			rec.Principal = "a\nb"
-			if kind != store.NoticeEnded {
+			if kind != store.EventEnded {
 				rec.Data = nil
 			}
-			n := &notice{kind: kind, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
-			if err := errors.Join(a.notice(1, "shop", n), a.delivery("hook", &deliveryState{tag: 1, at: rec.Created})); err != nil {
+			n := &event{kind: kind, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
+			if err := errors.Join(a.event(1, "shop", n), a.delivery("hook", &deliveryState{tag: 1, at: rec.Created})); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -32,7 +32,7 @@ func TestRestoreChecksEachNotice(t *testing.T) {
 			}
 			return wrong
 		})
-		if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "notice 1 ") {
+		if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "event 1 ") {
 			t.Fatalf("%s: %v", kind, err)
 		}
 		if backlog, err := s.Backlog(t.Context()); err != nil || len(backlog) != 0 {
@@ -73,9 +73,9 @@ func TestRestoreChecksEachDelivery(t *testing.T) {
 		"its failure is not UTF-8": {"shop/webhook/1", "refused \xff"},
 	} {
 		b := archive(t, 0, func(a *archiveWriter) {
-			n := &notice{kind: store.NoticeEnded, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
+			n := &event{kind: store.EventEnded, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
 			for seq, d := range []struct{ listener, failure string }{{"shop/webhook/1", "refused: \u00fc"}, bad} {
-				if err := errors.Join(a.notice(uint64(seq+1), "shop", n), a.delivery(d.listener, &deliveryState{tag: 1, at: rec.Created, failure: d.failure})); err != nil {
+				if err := errors.Join(a.event(uint64(seq+1), "shop", n), a.delivery(d.listener, &deliveryState{tag: 1, at: rec.Created, failure: d.failure})); err != nil {
 					t.Fatal(err)
 				}
 			}

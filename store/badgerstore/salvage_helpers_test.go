@@ -76,7 +76,7 @@ func saved(t *testing.T, s *Store, from, to int) {
 		if i%3 == 0 {
 			rec.Principal = fmt.Sprintf("user%d", i)
 		}
-		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
 		if err := s.Save(t.Context(), key, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}

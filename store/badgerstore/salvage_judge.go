@@ -160,9 +160,9 @@ func (j *judge) missing(txn *badger.Txn) error {
 // events looks at what listeners are to be told.
 func (j *judge) events(txn *badger.Txn) error {
 	good := make(map[uint64]bool)
-	if err := each(txn, keyNotice, func(_ *badger.Item, raw, value []byte) error {
-		n, err := decodeNotice(raw, value)
-		if err == nil && len(raw) == len(noticeKey(0)) {
+	if err := each(txn, keyEvent, func(_ *badger.Item, raw, value []byte) error {
+		n, err := decodeEvent(raw, value)
+		if err == nil && len(raw) == len(eventKey(0)) {
 			rec := n.checkable()
 			err = j.check(store.Key{Manager: j.managers[n.session.n], ID: n.session.id}, &rec)
 		}

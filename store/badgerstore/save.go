@@ -44,7 +44,7 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 }
 
 // put does all that a decided save brings, or nothing: who has to go, what was
-// there and has expired, the record, and the notices of it.
+// there and has expired, the record, and the events of it.
 func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) error {
 	if err := b.s.space.short(); err != nil { // since the save was accepted
 		return fmt.Errorf("saving session %s: %w", key.ID, err)
@@ -57,12 +57,12 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 		w.Accessed = current.rec.Accessed
 	}
 	need := recordCost(&w.Record)
-	for _, n := range w.Notices {
-		need += noticeCost(&w.Record, n)
+	for _, n := range w.Events {
+		need += eventCost(&w.Record, n)
 	}
 	replaced := current != nil && current.rec.Incarnation != w.Incarnation
 	if replaced {
-		need += endCost(&current.rec, w.TellEnds)
+		need += endCost(&current.rec, w.EndListeners)
 	}
 	if w.Principal != "" && (!alive || current.rec.Principal != w.Principal) {
 		if err := b.limit(key, w, need); err != nil {
@@ -72,7 +72,7 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 		return err
 	}
 	if replaced {
-		if err := b.end(key, current, store.End{Reason: store.Replaced, Listeners: w.TellEnds}); err != nil {
+		if err := b.end(key, current, store.End{Reason: store.Replaced, Listeners: w.EndListeners}); err != nil {
 			return err
 		}
 		current = nil
@@ -80,7 +80,7 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 	if err := b.record(key, current, &w.Record); err != nil {
 		return err
 	}
-	for _, n := range w.Notices {
+	for _, n := range w.Events {
 		if err := b.file(key, n, "", &w.Record); err != nil {
 			return err
 		}

@@ -141,5 +141,5 @@ func (b *batch) settled(d *newDelivery) error {
 	if err != nil || !isLast {
 		return err
 	}
-	return errors.Join(b.remove(noticeKey(d.seq)), b.remove(recipientsKey(d.seq)))
+	return errors.Join(b.remove(eventKey(d.seq)), b.remove(recipientsKey(d.seq)))
 }

@@ -12,7 +12,7 @@ const (
 	maxData      = store.MaxData
 	maxPrincipal = 1<<16 - 1
 	maxManager   = 1 << 10
-	maxNotices   = store.MaxData + 64<<10 // what all notices of a save take, but for the data
+	maxEvents    = store.MaxData + 64<<10 // what all events of a save take, but for the data
 )
 
 // Save implements store.Store.
@@ -80,13 +80,13 @@ func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err e
 
 // writable refuses what cannot be stored, and everything when space is short.
 func (s *Store) writable(key store.Key, w *store.Write) error {
-	rec, notices := &w.Record, 0
-	for _, n := range w.Notices {
-		notices += noticeCost(rec, n)
+	rec, events := &w.Record, 0
+	for _, n := range w.Events {
+		events += eventCost(rec, n)
 	}
 	switch {
-	case notices > maxNotices:
-		return fmt.Errorf("saving session %s: its notices take %d bytes, at most %d can be stored", key.ID, notices, maxNotices)
+	case events > maxEvents:
+		return fmt.Errorf("saving session %s: its events take %d bytes, at most %d can be stored", key.ID, events, maxEvents)
 	case len(rec.Data) > maxData:
 		return fmt.Errorf("saving session %s: %d bytes of data, at most %d can be stored", key.ID, len(rec.Data), maxData)
 	case len(rec.Principal) > maxPrincipal:

@@ -12,8 +12,8 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// file adds one delivery for each listener of a notice. Callers hold mu.
-func (s *Store) file(key store.Key, n store.Notice, reason store.Reason, rec store.Record) {
+// file adds one delivery for each listener of an event. Callers hold mu.
+func (s *Store) file(key store.Key, n store.Event, reason store.Reason, rec store.Record) {
 	for i, listener := range n.Listeners {
 		if slices.Contains(n.Listeners[:i], listener) {
 			continue
@@ -23,11 +23,11 @@ func (s *Store) file(key store.Key, n store.Notice, reason store.Reason, rec sto
 			ID: fmt.Sprintf("%08d", s.filed), Listener: listener, Kind: n.Kind, Reason: reason,
 			Key: key, At: s.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
 		}
-		if n.Kind == store.NoticeEnded {
+		if n.Kind == store.EventEnded {
 			d.Data = bytes.Clone(rec.Data)
 		}
 		if limit := s.limits[listener]; limit > 0 && s.waiting(listener) >= limit {
-			d.Dead, d.Error = true, store.ErrorOverLimit
+			d.Dead, d.Error = true, store.ErrorOverflow
 			s.overflowed[listener]++
 		}
 		s.deliveries = append(s.deliveries, d)
@@ -63,7 +63,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 			continue
 		}
 		seen[d.Key] = true
-		if d.Next.After(now) && d.Next.Sub(now) <= store.LongestPutOff {
+		if d.Next.After(now) && d.Next.Sub(now) <= store.MaxRetryDelay {
 			if next.IsZero() || d.Next.Before(next) {
 				next = d.Next
 			}
@@ -120,9 +120,9 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (dead []st
 	return dead, nil
 }
 
-// Revive implements store.Outbox.
-func (s *Store) Revive(ctx context.Context, id string) error {
-	leave, err := s.enter(ctx, "revive", store.Key{})
+// RetryDeadLetter implements store.Outbox.
+func (s *Store) RetryDeadLetter(ctx context.Context, id string) error {
+	leave, err := s.enter(ctx, "retry_dead_letter", store.Key{})
 	if err != nil {
 		return err
 	}
@@ -136,9 +136,9 @@ func (s *Store) Revive(ctx context.Context, id string) error {
 	return store.ErrGone
 }
 
-// Bury implements store.Outbox.
-func (s *Store) Bury(ctx context.Context, id string) error {
-	leave, err := s.enter(ctx, "bury", store.Key{})
+// DeleteDeadLetter implements store.Outbox.
+func (s *Store) DeleteDeadLetter(ctx context.Context, id string) error {
+	leave, err := s.enter(ctx, "delete_dead_letter", store.Key{})
 	if err != nil {
 		return err
 	}
@@ -151,9 +151,9 @@ func (s *Store) Bury(ctx context.Context, id string) error {
 	return nil
 }
 
-// Discard implements store.Outbox.
-func (s *Store) Discard(ctx context.Context, listener string) (int, error) {
-	leave, err := s.enter(ctx, "discard", store.Key{})
+// PurgeListener implements store.Outbox.
+func (s *Store) PurgeListener(ctx context.Context, listener string) (int, error) {
+	leave, err := s.enter(ctx, "purge_listener", store.Key{})
 	if err != nil {
 		return 0, err
 	}

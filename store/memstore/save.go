@@ -52,11 +52,11 @@ func (s *Store) put(key store.Key, w store.Write, current store.Record) (ended [
 			return nil, err
 		}
 		for _, k := range evicted {
-			ended = append(ended, s.end(k, store.End{Reason: store.Evicted, Listeners: w.TellEnds}))
+			ended = append(ended, s.end(k, store.End{Reason: store.Evicted, Listeners: w.EndListeners}))
 		}
 	}
 	if dead, ok := s.records[key]; ok && dead.Incarnation != w.Incarnation {
-		ended = append(ended, s.end(key, store.End{Reason: store.Replaced, Listeners: w.TellEnds}))
+		ended = append(ended, s.end(key, store.End{Reason: store.Replaced, Listeners: w.EndListeners}))
 	}
 	rec := w.Record
 	rec.Data = bytes.Clone(rec.Data)
@@ -64,7 +64,7 @@ func (s *Store) put(key store.Key, w store.Write, current store.Record) (ended [
 		rec.Accessed = current.Accessed
 	}
 	s.records[key] = rec
-	for _, n := range w.Notices {
+	for _, n := range w.Events {
 		s.file(key, n, "", rec)
 	}
 	return ended, nil

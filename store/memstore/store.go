@@ -110,7 +110,7 @@ func (s *Store) Load(ctx context.Context, key store.Key) (store.Record, error) {
 func (s *Store) end(key store.Key, end store.End) store.Ended {
 	rec := s.records[key]
 	delete(s.records, key)
-	s.file(key, store.Notice{Kind: store.NoticeEnded, Listeners: end.Listeners}, end.Reason, rec)
+	s.file(key, store.Event{Kind: store.EventEnded, Listeners: end.Listeners}, end.Reason, rec)
 	return store.Ended{Key: key, Reason: end.Reason, Principal: rec.Principal}
 }
 

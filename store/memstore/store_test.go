@@ -21,7 +21,7 @@ func TestNumberFrom(t *testing.T) {
 			Data: []byte("{}"), Created: now, Written: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour),
 			Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 		}
-		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"hook"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
 		if err := s.Save(t.Context(), store.Key{Manager: "shop", ID: store.ID{id}}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func (r *rig) fill() map[store.Key]store.Record {
 		}
 		w := store.Write{Record: rec}
 		if hook != nil && i%5 == 0 {
-			w.Notices = []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"hook", "files"}}, {Kind: store.NoticeSaved, Listeners: hook, Keys: []string{"a", "b"}}}
+			w.Events = []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook", "files"}}, {Kind: store.EventSaved, Listeners: hook, Keys: []string{"a", "b"}}}
 		}
 		if err := r.store.Save(r.t.Context(), key, w, store.Create()); err != nil {
 			r.t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 func (r *rig) discard(listener string, want int) {
 	r.t.Helper()
-	if n, err := r.store.(store.Outbox).Discard(r.t.Context(), listener); n != want || err != nil {
+	if n, err := r.store.(store.Outbox).PurgeListener(r.t.Context(), listener); n != want || err != nil {
 		r.t.Fatalf("discarded %d for %s, %v; want %d", n, listener, err, want)
 	}
 }
@@ -23,13 +23,13 @@ func testDiscarded(t *testing.T, r *rig) {
 	begun := r.clock.Now()
 	for i := range byte(3) {
 		key := keyOf("shop", i+1)
-		r.save(key, r.create(key, "x"), notice(both, "k"))
+		r.save(key, r.create(key, "x"), event(both, "k"))
 		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: both}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	waits := r.due("gone", 10)
-	later := r.clock.Now().Add(store.LongestPutOff)
+	later := r.clock.Now().Add(store.MaxRetryDelay)
 	r.settle(store.Settlement{ID: waits[0].ID, Dead: true}, store.Settlement{ID: waits[1].ID, Next: later})
 	letter := r.due("hook", 1)[0]
 	r.settle(store.Settlement{ID: letter.ID, Dead: true})
@@ -41,7 +41,7 @@ func testDiscarded(t *testing.T, r *rig) {
 	r.discard("gone", 6)
 	r.discard("gone", 0)
 	for _, id := range []string{waits[0].ID, letter.ID + "x"} {
-		if err := o.Revive(t.Context(), id); !isGone(err) {
+		if err := o.RetryDeadLetter(t.Context(), id); !isGone(err) {
 			t.Fatalf("reviving what is discarded: %v", err)
 		}
 	}
@@ -122,7 +122,7 @@ func testDiscardBesideDeliveries(t *testing.T, r *rig) {
 		return err
 	})
 	repeat(func(byte) error {
-		some, err := o.Discard(t.Context(), "gone")
+		some, err := o.PurgeListener(t.Context(), "gone")
 		mu.Lock()
 		defer mu.Unlock()
 		discarded += some

@@ -15,7 +15,7 @@ import (
 func (r *rig) signIn(key store.Key, principal string, limit store.Limit) (store.Record, error) {
 	rec := r.record("x")
 	rec.Principal = principal
-	w := store.Write{Record: rec, Limit: limit, TellEnds: tellable(r)}
+	w := store.Write{Record: rec, Limit: limit, EndListeners: tellable(r)}
 	return rec, r.store.Save(r.t.Context(), key, w, store.Create())
 }
 

@@ -37,9 +37,9 @@ func (m *machine) told(rt *rapid.T) []string {
 
 // write adds to a record what may be saved with it.
 func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
-	w := store.Write{Record: rec, TellEnds: m.told(rt)}
+	w := store.Write{Record: rec, EndListeners: m.told(rt)}
 	if told := m.told(rt); len(told) > 0 {
-		w.Notices = []store.Notice{{Kind: store.NoticeSaved, Listeners: told, Keys: []string{rec.Version.String()}}}
+		w.Events = []store.Event{{Kind: store.EventSaved, Listeners: told, Keys: []string{rec.Version.String()}}}
 	}
 	if _, ok := m.real.(store.Pager); ok && rapid.Bool().Draw(rt, "limited") {
 		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
@@ -123,8 +123,8 @@ func (m *machine) deliver(rt *rapid.T) {
 	}
 }
 
-func (m *machine) revive(rt *rapid.T) { m.withDead(rt, store.Outbox.Revive) }
-func (m *machine) bury(rt *rapid.T)   { m.withDead(rt, store.Outbox.Bury) }
+func (m *machine) revive(rt *rapid.T) { m.withDead(rt, store.Outbox.RetryDeadLetter) }
+func (m *machine) bury(rt *rapid.T)   { m.withDead(rt, store.Outbox.DeleteDeadLetter) }
 
 func (m *machine) withDead(rt *rapid.T, do func(store.Outbox, context.Context, string) error) {
 	dead := m.dead(rt)
@@ -147,7 +147,7 @@ func (m *machine) discard(rt *rapid.T) {
 	var n [2]int
 	for j, o := range m.outboxes() {
 		var err error
-		if n[j], err = o.Discard(m.t.Context(), listener); err != nil {
+		if n[j], err = o.PurgeListener(m.t.Context(), listener); err != nil {
 			rt.Fatal(err)
 		}
 	}

@@ -151,9 +151,9 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 		all["deliveries"] = func(ctx context.Context) error { _, _, err := o.Deliveries(ctx, "hook", 1); return err }
 		all["settle"] = func(ctx context.Context) error { return o.Settle(ctx, store.Settlement{ID: "x"}) }
 		all["dead letters"] = func(ctx context.Context) error { _, err := o.DeadLetters(ctx, "", 1); return err }
-		all["revive"] = func(ctx context.Context) error { return o.Revive(ctx, "x") }
-		all["bury"] = func(ctx context.Context) error { return o.Bury(ctx, "x") }
-		all["discard"] = func(ctx context.Context) error { _, err := o.Discard(ctx, "hook"); return err }
+		all["revive"] = func(ctx context.Context) error { return o.RetryDeadLetter(ctx, "x") }
+		all["bury"] = func(ctx context.Context) error { return o.DeleteDeadLetter(ctx, "x") }
+		all["discard"] = func(ctx context.Context) error { _, err := o.PurgeListener(ctx, "hook"); return err }
 		all["backlog"] = func(ctx context.Context) error { _, err := o.Backlog(ctx); return err }
 	}
 	if a, ok := s.(store.Archiver); ok {

@@ -59,10 +59,10 @@ func (r *rig) backlog(want ...store.Backlog) {
 	}
 }
 
-// notice has a save tell listeners that keys were written.
-func notice(listeners []string, keys ...string) func(*store.Write) {
+// event has a save tell listeners that keys were written.
+func event(listeners []string, keys ...string) func(*store.Write) {
 	return func(w *store.Write) {
-		w.Notices = append(w.Notices, store.Notice{Kind: store.NoticeSaved, Listeners: listeners, Keys: keys})
+		w.Events = append(w.Events, store.Event{Kind: store.EventSaved, Listeners: listeners, Keys: keys})
 	}
 }
 
@@ -90,7 +90,7 @@ func testOutbox(t *testing.T, r *rig) {
 	}
 	r.backlog()
 	rec := r.record("first")
-	w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: both}}}
+	w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: both}}}
 	if err := r.store.Save(t.Context(), key, w, store.Create()); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func testOutbox(t *testing.T, r *rig) {
 	})
 	t.Run("a save that fails files nothing", func(t *testing.T) {
 		n := store.Write{Record: next(rec, "new")}
-		notice(both, "a")(&n)
+		event(both, "a")(&n)
 		if err := r.store.Save(t.Context(), key, n, store.Create()); !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("got %v", err)
 		}
@@ -132,7 +132,7 @@ func testOutbox(t *testing.T, r *rig) {
 	t.Run("the last data of a session that has ended", func(t *testing.T) {
 		rec = r.save(key, rec, func(w *store.Write) {
 			w.Data, w.Principal = []byte("last"), "alice"
-			notice([]string{"hook"}, "a", "b")(w)
+			event([]string{"hook"}, "a", "b")(w)
 		})
 		r.clock.Advance(time.Second)
 		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Revoked, Listeners: both}); err != nil {
@@ -158,7 +158,7 @@ func testOutbox(t *testing.T, r *rig) {
 		r.create(key, "expired")
 		r.clock.Advance(time.Hour)
 		rec := r.record("new")
-		err := r.store.Save(t.Context(), key, store.Write{Record: rec, TellEnds: []string{"hook"}}, store.Create())
+		err := r.store.Save(t.Context(), key, store.Write{Record: rec, EndListeners: []string{"hook"}}, store.Create())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func testOutbox(t *testing.T, r *rig) {
 		r.create(key, "x")
 		_, err := u.Update(t.Context(), key, func(rec store.Record) (store.Write, error) {
 			w := store.Write{Record: next(rec, "y")}
-			notice(both, "k")(&w)
+			event(both, "k")(&w)
 			return w, nil
 		})
 		if err != nil {
@@ -211,8 +211,8 @@ func testOutboxOrder(t *testing.T, r *rig) {
 	one, two := keyOf("shop", 1), keyOf("shop", 2)
 	a, b := r.create(one, "x"), r.create(two, "y")
 	for _, k := range []string{"k1", "k2", "k3"} {
-		a = r.save(one, a, notice(hook, k))
-		b = r.save(two, b, notice(hook, k))
+		a = r.save(one, a, event(hook, k))
+		b = r.save(two, b, event(hook, k))
 		r.clock.Advance(time.Second)
 	}
 	due := r.due("hook", 10)
@@ -230,7 +230,7 @@ func testOutboxOrder(t *testing.T, r *rig) {
 	if at := r.next("hook"); !at.Equal(later) {
 		t.Fatalf("next at %v, want %v", at, later)
 	}
-	a = r.save(one, a, notice(hook, "k4"))
+	a = r.save(one, a, event(hook, "k4"))
 	r.clock.Advance(time.Minute - time.Millisecond)
 	if at := r.next("hook"); !at.Equal(later) {
 		t.Fatalf("next at %v, want %v", at, later)
@@ -261,7 +261,7 @@ func testDeadLetters(t *testing.T, r *rig) {
 	rec := r.create(key, "x")
 	begun := r.clock.Now()
 	for _, k := range []string{"k1", "k2", "k3"} {
-		rec = r.save(key, rec, notice([]string{"hook"}, k))
+		rec = r.save(key, rec, event([]string{"hook"}, k))
 	}
 	for range 2 {
 		r.settle(store.Settlement{ID: r.due("hook", 1)[0].ID, Dead: true, Error: "refused"})
@@ -281,28 +281,28 @@ func testDeadLetters(t *testing.T, r *rig) {
 	}
 	alive := r.due("hook", 1)[0]
 	for _, id := range []string{alive.ID, "no id", ""} {
-		if err := o.Revive(t.Context(), id); !isGone(err) {
+		if err := o.RetryDeadLetter(t.Context(), id); !isGone(err) {
 			t.Fatalf("reviving what is not dead: %v", err)
 		}
 	}
-	if err := o.Revive(t.Context(), dead[1].ID); err != nil {
+	if err := o.RetryDeadLetter(t.Context(), dead[1].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Revive(t.Context(), dead[1].ID); !isGone(err) {
+	if err := o.RetryDeadLetter(t.Context(), dead[1].ID); !isGone(err) {
 		t.Fatalf("reviving twice: %v", err)
 	}
 	saying(t, r.due("hook", 10), "shop 1 save  k2") // where it was
 	saying(t, r.dead("", 10), "shop 1 save  k1")
 	saying(t, r.dead(dead[0].ID, 10))
 	for _, id := range []string{alive.ID, dead[1].ID, "no id", ""} {
-		if err := o.Bury(t.Context(), id); !isGone(err) {
+		if err := o.DeleteDeadLetter(t.Context(), id); !isGone(err) {
 			t.Fatalf("burying what is not dead: %v", err)
 		}
 	}
-	if err := o.Bury(t.Context(), dead[0].ID); err != nil {
+	if err := o.DeleteDeadLetter(t.Context(), dead[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.Bury(t.Context(), dead[0].ID); !isGone(err) {
+	if err := o.DeleteDeadLetter(t.Context(), dead[0].ID); !isGone(err) {
 		t.Fatalf("burying twice: %v", err)
 	}
 	saying(t, r.dead("", 10))
@@ -324,7 +324,7 @@ func testOutboxReopened(t *testing.T, r *rig) {
 	for i := range byte(3) {
 		key := keyOf("shop", i+1)
 		rec := r.create(key, "x")
-		r.save(key, rec, notice(hook, "k"))
+		r.save(key, rec, event(hook, "k"))
 		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: hook}); err != nil {
 			t.Fatal(err)
 		}

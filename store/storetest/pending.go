@@ -28,12 +28,12 @@ func testLimitPending(t *testing.T, r *rig) {
 	dead := r.dead("", 10)
 	saying(t, dead, "shop 3 delete destroyed", "shop 4 delete destroyed")
 	for _, d := range dead { // nothing of it is lost
-		if d.Error != store.ErrorOverLimit || d.Attempts != 0 || !d.Dead || string(d.Data) != "x" || d.Listener != "hook" {
+		if d.Error != store.ErrorOverflow || d.Attempts != 0 || !d.Dead || string(d.Data) != "x" || d.Listener != "hook" {
 			t.Fatalf("got %+v", d)
 		}
 	}
 	// One that is asked for comes back, whatever the limit is.
-	if err := o.Revive(t.Context(), dead[0].ID); err != nil {
+	if err := o.RetryDeadLetter(t.Context(), dead[0].ID); err != nil {
 		t.Fatal(err)
 	}
 	due := r.due("hook", 10)
@@ -50,7 +50,7 @@ func testLimitPending(t *testing.T, r *rig) {
 	o.LimitPending("hook", 0)
 	ends(9)
 	r.backlog(files(9), store.Backlog{Listener: "hook", Waiting: 4, Dead: 3, Oldest: begun, Overflowed: 4})
-	if n, err := o.Discard(t.Context(), "hook"); n != 7 || err != nil {
+	if n, err := o.PurgeListener(t.Context(), "hook"); n != 7 || err != nil {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
 	r.backlog(files(9), store.Backlog{Listener: "hook", Overflowed: 4})

@@ -23,11 +23,11 @@ func NewAbleStore() *AbleStore {
 
 // Fill stores a session, the n-th of its manager (of at most 5), and returns its
 // id. The later it begins, the earlier it ends.
-func Fill(t *testing.T, st store.Store, manager string, n byte, principal string, notices ...store.Notice) store.ID {
+func Fill(t *testing.T, st store.Store, manager string, n byte, principal string, events ...store.Event) store.ID {
 	t.Helper()
 	id := store.ID{0: n, 15: 0xff}
 	created := Begin.Add(time.Duration(n) * time.Minute)
-	err := st.Save(t.Context(), store.Key{Manager: manager, ID: id}, store.Write{Notices: notices, Record: store.Record{
+	err := st.Save(t.Context(), store.Key{Manager: manager, ID: id}, store.Write{Events: events, Record: store.Record{
 		Data: []byte(`{"secret":"of ` + manager + `"}`), Created: created, Written: created, Accessed: created.Add(30 * time.Second),
 		Idle: 2 * time.Hour, Absolute: Begin.Add(2*time.Hour - time.Duration(n)*10*time.Minute), Principal: principal,
 		Incarnation: 1, Version: store.Version{Counter: 3, Nonce: 5},

@@ -181,7 +181,7 @@ func TestGauges(t *testing.T) {
 	for i := range 4 {
 		now := time.Now().Add(-ago)
 		rec := store.Record{Data: []byte("{}"), Created: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
-		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
 		if err := m.Save(t.Context(), store.Key{Manager: "shop", ID: store.ID{byte(i)}}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
@@ -226,7 +226,7 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 		at := now.Add(time.Duration(-i) * time.Hour) // the second one is behind
 		m := &caddytest.AbleStore{Store: memstore.New(func() time.Time { return at }), Reported: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3, Health: health[i]}}
 		rec := store.Record{Data: []byte("{}"), Created: at, Accessed: at, Idle: time.Hour, Absolute: at.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
-		w := store.Write{Record: rec, Notices: []store.Notice{{Kind: store.NoticeCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
 		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}

@@ -12,10 +12,10 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// notice is what all listeners that are to be told of one thing share. That
+// event is what all listeners that are to be told of one thing share. That
 // of an end keeps the session's last record: it is a tomb.
-type notice struct {
-	kind    store.NoticeKind
+type event struct {
+	kind    store.EventKind
 	reason  store.Reason
 	session sessionRef
 	at      time.Time
@@ -30,15 +30,15 @@ type sessionRef struct {
 	id store.ID
 }
 
-func (n *notice) encode(key []byte) []byte {
+func (n *event) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+256+len(n.rec.Principal)+len(n.rec.Data))
 	b = append(append(b, n.session.n[:]...), n.session.id[:]...)
 	return seal(key, n.append(b))
 }
 
-func decodeNotice(key, b []byte) (n notice, err error) {
+func decodeEvent(key, b []byte) (n event, err error) {
 	if b, err = unseal(key, b); err != nil {
-		return notice{}, err
+		return event{}, err
 	}
 	f := fields{b: b}
 	n.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
@@ -46,7 +46,7 @@ func decodeNotice(key, b []byte) (n notice, err error) {
 }
 
 // append writes everything but the session, which a backup names otherwise.
-func (n *notice) append(b []byte) []byte {
+func (n *event) append(b []byte) []byte {
 	b = appendText(appendText(b, string(n.kind)), string(n.reason))
 	b = appendTime(b, n.at)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(n.keys)))
@@ -57,8 +57,8 @@ func (n *notice) append(b []byte) []byte {
 	return appendRecord(b, &n.rec)
 }
 
-func (n *notice) read(f *fields) (err error) {
-	n.kind, n.reason, n.at = store.NoticeKind(f.text()), store.Reason(f.text()), f.time()
+func (n *event) read(f *fields) (err error) {
+	n.kind, n.reason, n.at = store.EventKind(f.text()), store.Reason(f.text()), f.time()
 	for range f.uint32() {
 		if n.keys = append(n.keys, f.text()); f.failed {
 			return errDamaged
@@ -71,15 +71,15 @@ func (n *notice) read(f *fields) (err error) {
 	return nil
 }
 
-// info returns the metadata of the record that the notice is of.
-func (n *notice) info() store.Info {
+// info returns the metadata of the record that the event is of.
+func (n *event) info() store.Info {
 	info := n.rec.Info(n.session.id)
 	info.Size = n.size
 	return info
 }
 
 // deliveryState is the state of one delivery, as it is stored. It names the
-// session, too, so that the notice need not be read for that.
+// session, too, so that the event need not be read for that.
 type deliveryState struct {
 	tag     uint64
 	session sessionRef
@@ -130,13 +130,13 @@ func (a *deliveryState) read(f *fields) error {
 // listener's name.
 const deliveryCost = 512
 
-// noticeCost is at most what a notice takes of a transaction.
-func noticeCost(r *store.Record, n store.Notice) int {
+// eventCost is at most what an event takes of a transaction.
+func eventCost(r *store.Record, n store.Event) int {
 	if len(n.Listeners) == 0 {
 		return 0
 	}
 	cost := 512 + len(r.Principal)
-	if n.Kind == store.NoticeEnded {
+	if n.Kind == store.EventEnded {
 		cost += len(r.Data)
 	}
 	for _, k := range n.Keys {
@@ -174,13 +174,13 @@ func readDelivery(txn *badger.Txn, raw []byte) (a deliveryState, err error) {
 	return a, err
 }
 
-func readNotice(txn *badger.Txn, seq uint64) (n notice, err error) {
-	raw := noticeKey(seq)
+func readEvent(txn *badger.Txn, seq uint64) (n event, err error) {
+	raw := eventKey(seq)
 	item, err := txn.Get(raw)
 	if err != nil {
 		return n, err
 	}
-	err = item.Value(func(b []byte) (err error) { n, err = decodeNotice(raw, b); return err })
+	err = item.Value(func(b []byte) (err error) { n, err = decodeEvent(raw, b); return err })
 	return n, err
 }
 
