@@ -127,10 +127,11 @@ func parseSession(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	// The block has been read, so the helper would name its last line.
-	if err := s.check(); err != nil {
+	resolved, err := s.resolve()
+	if err != nil {
 		return nil, fmt.Errorf("%w, at %s", err, place)
 	}
-	n, err := s.registration(place)
+	n, err := resolved.registration(place)
 	if err != nil {
 		return nil, fmt.Errorf("%w, at %s", err, place)
 	}

@@ -114,14 +114,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Off {
 		return nil
 	}
-	n, err := h.registration(placeOf(ctx))
+	resolved, err := h.resolve()
+	if err != nil {
+		return err
+	}
+	n, err := resolved.registration(placeOf(ctx))
 	if err != nil {
 		return err
 	}
 	if err := h.app.Registry().Add(n); err != nil {
 		return err
 	}
-	h.setDefaults()
+	h.Policy, h.Ticket = resolved.handler.Policy, resolved.handler.Ticket
 	prepareProxies(ctx, h.HideFromGateways)
 	guardErrorRoutes(ctx)
 	if h.app.OpenEndpoint() == nil {
@@ -151,7 +155,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	return h.build()
+	return h.build(resolved)
 }
 
 // warnOfLogs tells where the server's logs would show tickets: Caddy hides
@@ -172,13 +176,9 @@ func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.Match
 	return into.FromInterface(sets)
 }
 
-// build makes the runtime from the configuration.
-func (h *Handler) build() error {
-	policy, err := h.policy()
-	if err != nil {
-		return err
-	}
-	manager, err := session.NewManager(h.Manager, policy, session.Options{
+// build makes the runtime from what the configuration comes to.
+func (h *Handler) build(s *settings) error {
+	manager, err := session.NewManager(h.Manager, s.policy, session.Options{
 		Backend: h.app.Backend(), Mint: sessionproxy.Mint(h.Manager), Listeners: h.hearers,
 		Trace: runtime.Metrics().Trace(h.Manager, spans(h.Manager)),
 	})
@@ -186,13 +186,9 @@ func (h *Handler) build() error {
 		return err
 	}
 	h.app.Registry().AddBuilt(manager)
-	c, err := h.Ticket.carriage()
-	if err != nil {
-		return err
-	}
-	h.exposed = c.exposed
+	h.exposed = s.carriers.exposed
 	config := sessionproxy.Config{
-		Manager: manager, Ring: h.app.Ring, Carriers: c.carriers,
+		Manager: manager, Ring: h.app.Ring, Carriers: s.carriers.carriers,
 		Secure: h.secure, InlineLimit: int(*h.InlineLimit), CommitAny: h.CommitOn == commitOnAny,
 		Observe: observe, Metrics: runtime.Metrics(),
 		Refused:       h.noteRefusal,
@@ -237,30 +233,13 @@ func (h Handler) InlineData() int64 {
 	return *h.InlineLimit
 }
 
-// Validate refuses what makes no sense together.
-func (h *Handler) Validate() error { return h.check() }
-
-// check needs no Provision, so that a Caddyfile's mistakes are told with their line.
-func (h *Handler) check() error {
-	if h.Off {
-		if h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.ListenersRaw != nil || h.Ticket != nil {
-			return errors.New("session off takes no other option")
-		}
-		return nil
+// Validate refuses options beside off; what they say was checked when they were
+// resolved.
+func (h *Handler) Validate() error {
+	if h.Off && (h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.ListenersRaw != nil || h.Ticket != nil) {
+		return errors.New("session off takes no other option")
 	}
-	full := *h
-	full.setDefaults()
-	policy, err := full.policy()
-	if err != nil {
-		return err
-	}
-	// The domain checks its own policies; this manager opens nothing.
-	options := session.Options{Backend: session.Fixed(nil), Mint: sessionproxy.Mint(h.Manager)}
-	if _, err := session.NewManager(full.Manager, policy, options); err != nil {
-		return err
-	}
-	_, err = full.Ticket.carriage()
-	return err
+	return nil
 }
 
 // SetPlace notes the handler's path in the configuration.

@@ -30,14 +30,11 @@ func TestAssuranceSetsTimeouts(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &Handler{Manager: "shop", Policy: tc.policy}
-			if err := h.check(); err != nil {
-				t.Fatal(err)
-			}
-			h.setDefaults()
-			p, err := h.policy()
+			s, err := h.resolve()
 			if err != nil {
 				t.Fatal(err)
 			}
+			p := s.policy
 			if p.IdleTimeout != tc.idle || p.AbsoluteTimeout != tc.absolute || p.MaxIdle != tc.maxIdle || p.MaxAbsolute != tc.maxAbsolut {
 				t.Errorf("timeouts %v %v, caps %v %v", p.IdleTimeout, p.AbsoluteTimeout, p.MaxIdle, p.MaxAbsolute)
 			}
@@ -67,18 +64,17 @@ func TestRotationAndPrincipalLimit(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &Handler{Manager: "shop", Policy: tc.policy}
-			err := h.check()
+			s, err := h.resolve()
 			if tc.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.err) {
 					t.Fatalf("got %v, want %q", err, tc.err)
 				}
 				return
 			}
-			h.setDefaults()
-			p, err2 := h.policy()
-			if err != nil || err2 != nil {
-				t.Fatal(err, err2)
+			if err != nil {
+				t.Fatal(err)
 			}
+			p := s.policy
 			got := session.Policy{RotateEvery: p.RotateEvery, RotateGrace: p.RotateGrace, MaxPerPrincipal: p.MaxPerPrincipal, EvictOldest: p.EvictOldest}
 			if got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)

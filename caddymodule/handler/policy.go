@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -228,25 +226,4 @@ func (h *Handler) policy() (session.Policy, error) {
 	p.CreateAlways = h.Create == createAlways
 	p.FailOpen = h.OnStoreFailure == failOpen
 	return p, nil
-}
-
-// registration describes the handler's manager. Policies are equal if their
-// JSON is, with all defaults filled in; matchers count by what they say, not
-// by their names.
-func (h *Handler) registration(place string) (app.Registration, error) {
-	if h.Manager == "" {
-		return app.Registration{}, errors.New("a session handler needs the name of its manager in `manager`")
-	}
-	full := *h
-	full.HideFromGateways = false // where a handler stands is no policy
-	full.setDefaults()
-	policy, err := json.Marshal(full)
-	if err != nil {
-		return app.Registration{}, fmt.Errorf("describing session manager %s: %w", h.Manager, err)
-	}
-	c, err := full.Ticket.carriage()
-	if err != nil {
-		return app.Registration{}, err
-	}
-	return app.Registration{Manager: h.Manager, Policy: string(policy), Cookies: c.cookies, Headers: c.headers, Place: place}, nil
 }
