@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -119,6 +120,39 @@ func TestACallerLearnsTheOutcomeAfterTheRepair(t *testing.T) {
 	}
 	if err := f.writable(); err != nil {
 		t.Fatalf("right after the answer: %v", err)
+	}
+}
+
+// TestASyncBesideACommitThatFails leaves no lock of the engine behind: the store
+// closes and opens again.
+func TestASyncBesideACommitThatFails(t *testing.T) {
+	for range 5 {
+		f := openFaulty(t, t.TempDir(), func(o *Options) { o.Durability = Async })
+		next := filepath.Base(f.space.next.path())
+		remove(t, f.dir, next)
+		free := f.block(next)
+		var syncs sync.WaitGroup
+		for range 4 {
+			syncs.Go(func() {
+				for f.broken() == nil {
+					_ = f.whileOpen(f.sync)
+				}
+			})
+		}
+		filled := make(chan error, 1)
+		go func() { _, err := f.fill(); filled <- err }()
+		syncs.Wait()
+		fault := f.fault.Load()
+		free()
+		f.retry <- time.Time{}
+		<-fault.repaired
+		if err := <-filled; !errors.Is(err, store.ErrUnknown) {
+			t.Fatal(err)
+		}
+		if err := f.writable(); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, f.Store)
 	}
 }
 

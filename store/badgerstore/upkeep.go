@@ -27,7 +27,7 @@ func (s *Store) keepUp() {
 			err = s.whileOpen(func() error { return s.flushTouches(false) })
 		case <-syncs.C:
 			if s.opts.Durability == Async && s.writer.unsynced.Swap(false) {
-				err = s.whileOpen(func() error { return s.engage(func() error { return s.db.Sync() }) })
+				err = s.whileOpen(s.sync)
 			}
 		case <-spaces.C:
 			err = guarded(func() error { s.space.look(); return nil })
@@ -38,6 +38,13 @@ func (s *Store) keepUp() {
 			s.log.Error("keeping up session store", zap.String("dir", s.opts.Dir), zap.Error(err))
 		}
 	}
+}
+
+// sync has the writer bring to the disk what was committed. Beside a commit that
+// fails to make its next log the engine would panic with its own lock held, and
+// never close again.
+func (s *Store) sync() error {
+	return s.writer.do(context.Background(), &op{run: func(*batch) error { return s.engage(s.db.Sync) }})
 }
 
 // whileOpen does something with the engine, unless it is not open.
