@@ -30,7 +30,7 @@ func TestAlertsAskForWhatIsExported(t *testing.T) {
 				continue
 			}
 			for _, m := range labels.FindAllStringSubmatch(expr, -1) {
-				for _, label := range strings.Split(m[1]+m[2], ", ") {
+				for label := range strings.SplitSeq(m[1]+m[2], ", ") {
 					if label != "le" && !slices.Contains(has, label) {
 						t.Errorf("%s has no label %s", name, label)
 					}

@@ -63,6 +63,7 @@ func startFPM(t *testing.T) string {
 
 // TestLanguages plays one script against apps that are not Go.
 func TestLanguages(t *testing.T) {
+	t.Parallel()
 	for _, language := range []string{"python", "node", "php", "php-fpm"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()

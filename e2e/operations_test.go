@@ -159,6 +159,7 @@ func checkAcked(t *testing.T, clients []*client, acked []atomic.Int64) {
 // TestKill is kill -9 in the middle of a write load. The operating system
 // keeps what the process has written, so nothing is lost with either durability.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for _, durability := range []string{"sync", "async"} {
 		t.Run(durability, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 // TestAppsOfThePages runs the apps that count visits behind the README's
 // smallest Caddyfile, as they are written, on other ports.
 func TestAppsOfThePages(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ language, file string }{
 		{"python", "app.py"}, {"js", "app.mjs"}, {"php", "app.php"}, {"go", "app.go"},
 	} {
@@ -165,10 +166,11 @@ func TestGoOfThePages(t *testing.T) {
 func TestCurlOfThePages(t *testing.T) {
 	t.Parallel()
 	need(t, "curl")
-	script := ""
+	var lines strings.Builder
 	for _, block := range blocksWith(t, "sh", "$SESSION_ENDPOINT") {
-		script += block.text
+		lines.WriteString(block.text)
 	}
+	script := lines.String()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/look" {
 			_, _ = io.WriteString(w, r.Header.Get("Session-Data"))

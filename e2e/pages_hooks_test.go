@@ -17,6 +17,7 @@ const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 // TestHooksOfThePages runs the pages' receivers of webhooks, and sends them what
 // is genuine and what is not.
 func TestHooksOfThePages(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct{ language, file string }{{"python", "hook.py"}, {"js", "hook.mjs"}} {
 		t.Run(tc.language, func(t *testing.T) {
 			t.Parallel()

@@ -105,6 +105,7 @@ var ours = []string{"HTTP_SESSION_DATA", "HTTP_SESSION_ENDPOINT", "HTTP_SESSION_
 // speaks, and before apps that are not Go, what a client may not say and may
 // not see.
 func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
+	t.Parallel()
 	for _, language := range []string{"python", "node", "php-fpm"} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()

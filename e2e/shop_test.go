@@ -106,17 +106,18 @@ func (c *client) open(path string, header ...string) *stream {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { _ = conn.Close() })
-	request := "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+	var request strings.Builder
+	request.WriteString("GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n")
 	for i := 0; i < len(header); i += 2 {
-		request += header[i] + ": " + header[i+1] + "\r\n"
+		request.WriteString(header[i] + ": " + header[i+1] + "\r\n")
 	}
 	for _, cookie := range c.jarred() {
-		request += "Cookie: " + cookie.Name + "=" + cookie.Value + "\r\n"
+		request.WriteString("Cookie: " + cookie.Name + "=" + cookie.Value + "\r\n")
 	}
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		c.t.Fatal(err)
 	}
-	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+	if _, err := io.WriteString(conn, request.String()+"\r\n"); err != nil {
 		c.t.Fatal(err)
 	}
 	s := &stream{t: c.t, path: path, conn: conn, r: bufio.NewReader(conn)}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -81,9 +82,7 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 
 // serve does what a server does with the handler.
 func (r *rig) serve(w http.ResponseWriter, req *http.Request) {
-	for name, values := range r.outer {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), r.outer)
 	err := r.handler.Serve(w, req, *r.app.Load())
 	var p *sessionproxy.Problem
 	switch {

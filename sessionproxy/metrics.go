@@ -82,5 +82,6 @@ func (m *Metrics) See(e session.Event) {
 		m.ended.WithLabelValues(e.Manager, string(e.Reason)).Inc()
 	case session.EventRotate:
 		m.rotated.WithLabelValues(e.Manager).Inc()
+	case session.EventCreate, session.EventSave, session.EventRollback: // counted by the commit or rollback itself
 	}
 }

@@ -120,7 +120,7 @@ var errAgain = errors.New("the request is made again")
 
 // pause keeps apart requests that have met once.
 func pause(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(rand.N(time.Duration(attempt) * 5 * time.Millisecond))
+	timer := time.NewTimer(rand.N(time.Duration(attempt) * 5 * time.Millisecond)) //nolint:gosec // a pause is no secret
 	defer timer.Stop()
 	select {
 	case <-timer.C:

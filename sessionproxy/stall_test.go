@@ -138,7 +138,7 @@ func TestNoClientStallsTheWriter(t *testing.T) {
 	mine, other := get("/", ""), get("/", "")
 	for range 3 {
 		over.Add(1)
-		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(srv.URL, "https://")) //nolint:gosec // a test's own server
+		conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", strings.TrimPrefix(srv.URL, "https://")) // a test's own server
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -50,9 +51,7 @@ func streamRig(t *testing.T) (h *sessionproxy.Handler, in http.Header) {
 func serve(t *testing.T, h *sessionproxy.Handler, header http.Header, app http.HandlerFunc) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	w := httptest.NewRecorder()
 	if err := h.Serve(w, r, func(w http.ResponseWriter, r *http.Request) error { app(w, r); return nil }); err != nil {
 		t.Fatal(err)

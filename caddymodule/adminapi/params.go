@@ -15,10 +15,12 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
+// Bounds of what a call asks for.
 const (
-	DefaultLimit, MaxLimit = 100, 1000
-	maxCursor              = 1 << 10
-	maxSelection           = 4 << 10 // of a body that names a principal
+	DefaultLimit = 100  // entries of a page, if a call does not say
+	MaxLimit     = 1000 // entries of a page at most
+	maxCursor    = 1 << 10
+	maxSelection = 4 << 10 // of a body that names a principal
 )
 
 // NoSuchManager tells that no manager of that name is configured, nor has left sessions.

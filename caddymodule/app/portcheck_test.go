@@ -17,7 +17,7 @@ func TestListenersOfOtherProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	port := uint64(l.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+	port := uint64(l.Addr().(*net.TCPAddr).Port)
 	ports := map[uint64]bool{port: true}
 	if got := foreignListeners(ports, ownSockets()); len(got) > 0 {
 		t.Errorf("its own socket: %s", got)

@@ -134,7 +134,7 @@ func TestCommandPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := make(map[string]string)
-	for _, c := range strings.Split(string(text), "==========\n") {
+	for c := range strings.SplitSeq(string(text), "==========\n") {
 		line, rest, _ := strings.Cut(c, "\n")
 		want[strings.TrimPrefix(line, "$ sessions ")] = rest
 	}

@@ -50,10 +50,7 @@ func orDash(s string) string {
 
 // period shows a duration by its two largest units.
 func period(d time.Duration) string {
-	d = d.Round(time.Second)
-	if d < 0 {
-		d = 0
-	}
+	d = max(0, d.Round(time.Second))
 	units := []struct {
 		name string
 		of   time.Duration

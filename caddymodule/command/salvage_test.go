@@ -31,7 +31,7 @@ func TestSalvageCommand(t *testing.T) {
 	for i := range 200 {
 		now := time.Now()
 		rec := store.Record{
-			Data: []byte(fmt.Sprintf(`{"fill":%q}`, strings.Repeat("x", 300))), Created: now, Written: now, Accessed: now,
+			Data: fmt.Appendf(nil, `{"fill":%q}`, strings.Repeat("x", 300)), Created: now, Written: now, Accessed: now,
 			Idle: time.Hour, Absolute: now.Add(time.Hour), Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 		}
 		if err := s.Save(t.Context(), store.Key{Manager: "shop", ID: store.ID{byte(i)}}, store.Write{Record: rec}, store.Create()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/sessionproxy/sessionproxy/e2e/internal/product"
 )
@@ -133,8 +134,8 @@ func (f *fleet) startProxy(s spec) (*proxy, error) {
 
 // close ends what was started.
 func (f *fleet) close() {
-	for i := len(f.stops) - 1; i >= 0; i-- {
-		f.stops[i]()
+	for _, stop := range slices.Backward(f.stops) {
+		stop()
 	}
 	if f.dir != "" {
 		_ = os.RemoveAll(f.dir)

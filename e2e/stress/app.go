@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it
+	"crypto/sha1" // RFC 6455 asks for it
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -160,7 +160,7 @@ func (a *app) stream(w http.ResponseWriter, r *http.Request) {
 
 // socket accepts a WebSocket, and sends back what comes, frame or not.
 func (a *app) socket(w http.ResponseWriter, r *http.Request) {
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 asks for it
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455 asks for it
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return

@@ -100,7 +100,7 @@ func parse(args []string) (s settings, err error) {
 	for _, a := range acts {
 		known = append(known, a.name)
 	}
-	for _, name := range strings.Split(strings.Trim(s.Phases+","+s.Skip, ","), ",") {
+	for name := range strings.SplitSeq(strings.Trim(s.Phases+","+s.Skip, ","), ",") {
 		if !slices.Contains(known, name) {
 			return s, fmt.Errorf("reading flags: %q is neither a disturbance nor an act: %s", name, strings.Join(known, ","))
 		}

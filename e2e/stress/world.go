@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,16 +102,17 @@ func (w *world) handOut() {
 // violation ends the run; the first one counts. The description ends with the
 // last events of the session and with what was done to the proxy.
 func (w *world) violation(l *ledger, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	var text strings.Builder
+	fmt.Fprintf(&text, format, args...)
 	if l != nil {
-		text += "\n  " + l.String()
+		text.WriteString("\n  " + l.String())
 	}
 	w.mu.Lock()
 	for _, phase := range w.phases[max(0, len(w.phases)-12):] {
-		text += "\n  done: " + phase
+		text.WriteString("\n  done: " + phase)
 	}
 	w.mu.Unlock()
-	w.cancel(fmt.Errorf("%w: %s", errViolation, text))
+	w.cancel(fmt.Errorf("%w: %s", errViolation, text.String()))
 }
 
 // did notes what was done to the proxy.

@@ -3,6 +3,7 @@ package document
 import (
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -20,10 +21,8 @@ func ParseSelection(path string) (Selection, error) {
 	if len(steps) > MaxDepth {
 		return nil, errSelection
 	}
-	for _, step := range steps {
-		if step == "" {
-			return nil, errSelection
-		}
+	if slices.Contains(steps, "") {
+		return nil, errSelection
 	}
 	return steps, nil
 }

@@ -21,12 +21,12 @@ func TestWhatBeginsASession(t *testing.T) {
 		{"a patch that removes what is absent", patch(t, `{"a":null}`), false},
 		{"replacing by nothing", replace(`{}`), true},
 		{"adding zero", add(t, `{"n":0}`), true},
-		{"signing in", session.Changes{Principal: principal("alice")}, true},
-		{"forgetting who it was", session.Changes{Principal: principal("")}, false},
+		{"signing in", session.Changes{Principal: new("alice")}, true},
+		{"forgetting who it was", session.Changes{Principal: new("")}, false},
 		{"regenerate, touch and timeout", session.Changes{Regenerate: true, Touch: true, Timeout: &session.Timeout{Idle: time.Minute}}, false},
 		{"destroy", session.Changes{Destroy: true}, false},
 		{"a write rolled back", session.Changes{Steps: replace(`{"a":1}`).Steps, Rollback: true}, false},
-		{"a write if there is still none", session.Changes{Steps: replace(`{"a":1}`).Steps, IfVersion: principal("")}, true},
+		{"a write if there is still none", session.Changes{Steps: replace(`{"a":1}`).Steps, IfVersion: new("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, nil)
@@ -85,7 +85,7 @@ func TestDestroy(t *testing.T) {
 	t.Run("wins over other writes of the response", func(t *testing.T) {
 		s := newSite(t, nil)
 		c := s.begin(`{}`)
-		out := s.commit(s.open(c), session.Changes{Destroy: true, Steps: replace(`{"a":1}`).Steps, Principal: principal("alice")})
+		out := s.commit(s.open(c), session.Changes{Destroy: true, Steps: replace(`{"a":1}`).Steps, Principal: new("alice")})
 		if !out.Destroyed || !out.ClearTicket || s.store.Len() != 0 {
 			t.Fatalf("got %+v, %d records", out, s.store.Len())
 		}
@@ -123,7 +123,7 @@ func TestRotation(t *testing.T) {
 	c := s.begin(`{"cart":1}`)
 	late := s.open(c)
 	s.clock.advance(time.Hour / 4)
-	out := s.commit(s.open(c), session.Changes{Principal: principal("alice")})
+	out := s.commit(s.open(c), session.Changes{Principal: new("alice")})
 	if !out.Rotated || out.Ticket.Number != c.Number || out.Ticket.Nonce == c.Nonce {
 		t.Fatalf("got %+v", out)
 	}
@@ -157,7 +157,7 @@ func TestRotation(t *testing.T) {
 		}
 	})
 	t.Run("forgetting rotates too", func(t *testing.T) {
-		next := s.commit(s.open(*out.Ticket), session.Changes{Principal: principal("")})
+		next := s.commit(s.open(*out.Ticket), session.Changes{Principal: new("")})
 		if !next.Rotated || s.open(*next.Ticket).Meta().Principal != "" {
 			t.Fatalf("got %+v", next)
 		}
@@ -185,10 +185,10 @@ func TestTimeouts(t *testing.T) {
 			h := s.open(s.begin(`{}`))
 			c := session.Changes{Timeout: &tc.ask}
 			if tc.signIn {
-				c.Principal = principal("alice")
+				c.Principal = new("alice")
 			}
 			if tc.forget {
-				c.Principal = principal("")
+				c.Principal = new("")
 			}
 			s.commit(h, c)
 			rec, err := s.store.Load(t.Context(), keyOf(h))
@@ -216,8 +216,8 @@ func TestReadOnly(t *testing.T) {
 		{"touch and rollback", session.Changes{Touch: true, Rollback: true}, false},
 		{"a patch", patch(t, `{"a":2}`), true},
 		{"destroy", session.Changes{Destroy: true}, true},
-		{"a principal", session.Changes{Principal: principal("alice")}, true},
-		{"a condition", session.Changes{IfVersion: principal("")}, true},
+		{"a principal", session.Changes{Principal: new("alice")}, true},
+		{"a condition", session.Changes{IfVersion: new("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})

@@ -151,5 +151,3 @@ func add(t *testing.T, text string) session.Changes {
 	}
 	return session.Changes{Steps: []session.Step{session.Add(a)}}
 }
-
-func principal(name string) *string { return &name }

@@ -45,7 +45,7 @@ func takeLease(ctx context.Context, st store.Leaser, key store.Key, wait time.Du
 		if left <= 0 {
 			return nil, fmt.Errorf("%w: %w", ErrLocked, err)
 		}
-		again := time.NewTimer(min(left, leaseAsk/2+rand.N(leaseAsk/2)))
+		again := time.NewTimer(min(left, leaseAsk/2+rand.N(leaseAsk/2))) //nolint:gosec // a pause is no secret
 		select {
 		case <-again.C:
 		case <-ctx.Done():

@@ -26,12 +26,12 @@ func TestWhatMovesTheEnd(t *testing.T) {
 		{"replacing", carrying(replace(`{}`)), false},
 		{"adding", carrying(add(t, `{"n":1}`)), false},
 		{"regenerate", session.Changes{Regenerate: true}, false},
-		{"forgetting who it was", session.Changes{Principal: principal("")}, false},
+		{"forgetting who it was", session.Changes{Principal: new("")}, false},
 		{"another idle timeout", session.Changes{Timeout: &session.Timeout{Idle: time.Hour}}, false},
 		{"a longer absolute timeout", session.Changes{Timeout: &session.Timeout{Absolute: 20 * time.Hour}}, false},
-		{"signing in", session.Changes{Principal: principal("alice")}, true},
-		{"signing in again", session.Changes{Principal: principal("bob")}, true},
-		{"signing in with a longer timeout", session.Changes{Principal: principal("bob"), Timeout: &session.Timeout{Absolute: 13 * time.Hour}}, true},
+		{"signing in", session.Changes{Principal: new("alice")}, true},
+		{"signing in again", session.Changes{Principal: new("bob")}, true},
+		{"signing in with a longer timeout", session.Changes{Principal: new("bob"), Timeout: &session.Timeout{Absolute: 13 * time.Hour}}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, func(p *session.Policy) { rotating(p); p.MaxIdle, p.MaxAbsolute = time.Hour, 24*time.Hour })

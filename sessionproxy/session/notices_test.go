@@ -121,7 +121,7 @@ func TestWhatIsTold(t *testing.T) {
 			{"a replacement", replace(`{"b":1}`), "save b+a+o+gone"},
 			{"a timeout", session.Changes{Timeout: &session.Timeout{Idle: time.Minute}}, ""},
 			{"regenerate", session.Changes{Regenerate: true}, "rotate"},
-			{"a login that writes", session.Changes{Principal: principal("alice"), Steps: patch(t, `{"a":2}`).Steps}, "save a, rotate"},
+			{"a login that writes", session.Changes{Principal: new("alice"), Steps: patch(t, `{"a":2}`).Steps}, "save a, rotate"},
 			{"destroy", session.Changes{Destroy: true, Steps: replace(`{}`).Steps}, "delete destroyed"},
 		} {
 			t.Run(fmt.Sprintf("%s, updater %v", tc.name, updater), func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestEventsHoldNoSecrets(t *testing.T) {
 	s := newHeard(t, false, nil, allKinds...)
 	c := s.begin(`{"a":"sesame"}`)
 	s.commit(s.open(c), patch(t, `{"a":"sesame2"}`))
-	c = *s.commit(s.open(c), session.Changes{Principal: principal("alice")}).Ticket
+	c = *s.commit(s.open(c), session.Changes{Principal: new("alice")}).Ticket
 	s.commit(s.open(c), session.Changes{Destroy: true})
 	for _, e := range s.seen {
 		if e.Manager != "shop" || e.Session != c.ID || e.At.IsZero() || e.Data != nil || strings.Contains(fmt.Sprintf("%+v", e), "sesame") {
@@ -289,7 +289,7 @@ func TestTheLimitOfAPrincipal(t *testing.T) {
 	limit := func(evict bool) func(*session.Policy) {
 		return func(p *session.Policy) { p.MaxPerPrincipal, p.EvictOldest = 2, evict }
 	}
-	signIn := session.Changes{Principal: principal("alice")}
+	signIn := session.Changes{Principal: new("alice")}
 	for _, updater := range []bool{false, true} {
 		t.Run(fmt.Sprintf("refuse, updater %v", updater), func(t *testing.T) {
 			s := newHeard(t, updater, limit(false), allKinds...)
@@ -298,7 +298,7 @@ func TestTheLimitOfAPrincipal(t *testing.T) {
 			s.refused(s.open(), signIn, session.ErrPrincipalLimit)
 			s.refused(s.open(s.begin(`{}`)), signIn, session.ErrPrincipalLimit)
 			first = *s.commit(s.open(first), signIn).Ticket // the same one again is no further session
-			s.commit(s.open(), session.Changes{Principal: principal("bob")})
+			s.commit(s.open(), session.Changes{Principal: new("bob")})
 			s.commit(s.open(first), session.Changes{Destroy: true})
 			s.commit(s.open(), signIn)
 		})

@@ -13,7 +13,7 @@ import (
 
 func (s *site) signIn(name string) session.Credential {
 	s.t.Helper()
-	return *s.commit(s.open(), session.Changes{Principal: principal(name)}).Ticket
+	return *s.commit(s.open(), session.Changes{Principal: new(name)}).Ticket
 }
 
 func (s *site) alive(creds ...session.Credential) (alive string) {

@@ -3,6 +3,7 @@ package session_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
@@ -22,7 +23,7 @@ type race struct {
 var acts = map[string]func(*race) func(){
 	"commit":     func(r *race) func() { return r.request("commit", carrying(add(r.t, `{"n":1}`))) },
 	"destroy":    func(r *race) func() { return r.request("destroy", session.Changes{Destroy: true}) },
-	"login":      func(r *race) func() { return r.request("login", session.Changes{Principal: principal("alice")}) },
+	"login":      func(r *race) func() { return r.request("login", session.Changes{Principal: new("alice")}) },
 	"rotation":   func(r *race) func() { return r.request("rotation", read) },
 	"rotation 2": func(r *race) func() { return r.request("rotation 2", read) },
 	"revoke": func(r *race) func() {
@@ -34,7 +35,7 @@ var acts = map[string]func(*race) func(){
 	"eviction": func(r *race) func() {
 		h := r.open()
 		return func() {
-			_, r.errs["eviction"] = h.Commit(r.t.Context(), session.Changes{Principal: principal("alice")})
+			_, r.errs["eviction"] = h.Commit(r.t.Context(), session.Changes{Principal: new("alice")})
 		}
 	},
 }
@@ -103,7 +104,7 @@ func TestRaces(t *testing.T) {
 					}, session.EventDelete, session.EventRotate), errs: make(map[string]error)}
 					r.c = r.begin(`{"n":0}`)
 					if tc.first == "eviction" || tc.second == "eviction" {
-						r.c = *r.commit(r.open(r.c), session.Changes{Principal: principal("alice")}).Ticket
+						r.c = *r.commit(r.open(r.c), session.Changes{Principal: new("alice")}).Ticket
 					}
 					r.clock.advance(rotateEvery)
 					r.filed()
@@ -147,14 +148,14 @@ func (r *race) check(want outcome) {
 	if data != want.data {
 		r.t.Errorf("it ends with %s, want %s", data, want.data)
 	}
-	ends := ""
+	var ends strings.Builder
 	for _, e := range r.seen {
 		if e.Kind == session.EventDelete && e.Session == r.c.ID {
-			ends += string(e.Reason)
+			ends.WriteString(string(e.Reason))
 		}
 	}
-	if ends != want.end {
-		r.t.Errorf("ended as %q, want %q", ends, want.end)
+	if ends.String() != want.end {
+		r.t.Errorf("ended as %q, want %q", ends.String(), want.end)
 	}
 	if data == "gone" {
 		for _, c := range append(r.tickets, r.c) {

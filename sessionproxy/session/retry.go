@@ -20,7 +20,7 @@ func retryAfter(attempts int) (time.Duration, bool) {
 		return 0, false
 	}
 	d := retries[attempts-1]
-	return d - d/10 + rand.N(d/5), true
+	return d - d/10 + rand.N(d/5), true //nolint:gosec // a pause is no secret
 }
 
 // storeRetry returns how long to wait after that many failures of the store,

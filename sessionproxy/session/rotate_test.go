@@ -133,7 +133,7 @@ func TestThePreviousTicket(t *testing.T) {
 		}},
 		{"a failure of the app", session.Request{}, func(h *session.Session) session.Outcome { h.Rollback(); return h.Current(t.Context()) }},
 		{"a commit that is refused", session.Request{}, func(h *session.Session) session.Outcome {
-			if _, err := h.Commit(t.Context(), session.Changes{IfVersion: principal("1-0000000000000001")}); !errors.Is(err, session.ErrConflict) {
+			if _, err := h.Commit(t.Context(), session.Changes{IfVersion: new("1-0000000000000001")}); !errors.Is(err, session.ErrConflict) {
 				t.Fatal(err)
 			}
 			return h.Current(t.Context())
@@ -169,7 +169,7 @@ func TestThePreviousTicket(t *testing.T) {
 		old := s.due(`{}`)
 		current := *s.commit(s.open(old), read).Ticket
 		other := s.open(old)
-		out := s.commit(s.open(old), session.Changes{Principal: principal("alice")})
+		out := s.commit(s.open(old), session.Changes{Principal: new("alice")})
 		if !out.Rotated || out.Ticket == nil {
 			t.Fatalf("got %+v", out)
 		}
@@ -218,7 +218,7 @@ func TestARequestOutlivesTheGrace(t *testing.T) {
 					s.clock.advance(rotateEvery)
 					c = *s.commit(s.open(c), read).Ticket
 					if login && i == 0 {
-						c = *s.commit(s.open(c), session.Changes{Principal: principal("alice")}).Ticket
+						c = *s.commit(s.open(c), session.Changes{Principal: new("alice")}).Ticket
 					}
 				}
 				s.clock.advance(grace)

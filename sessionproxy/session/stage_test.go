@@ -117,7 +117,7 @@ func TestUnstageAndRefresh(t *testing.T) {
 	s := newSite(t, nil)
 	c := s.begin(`{"a":1}`)
 	h := s.open(c)
-	s.stage(h, session.Changes{Steps: patch(t, `{"b":2}`).Steps, Principal: principal("alice")})
+	s.stage(h, session.Changes{Steps: patch(t, `{"b":2}`).Steps, Principal: new("alice")})
 	_, tag := h.Staged()
 	if err := h.Refresh(t.Context()); !errors.Is(err, session.ErrConflict) {
 		t.Fatalf("refreshing over writes: %v", err)
@@ -183,7 +183,7 @@ func TestAgain(t *testing.T) {
 	t.Run("after a login", func(t *testing.T) {
 		c := s.begin(`{}`)
 		h := s.open(c)
-		s.commit(h, session.Changes{Principal: principal("alice")})
+		s.commit(h, session.Changes{Principal: new("alice")})
 		if n := again(h); n.Meta().Principal != "alice" {
 			t.Fatalf("%+v", n.Meta())
 		}

@@ -16,9 +16,9 @@ const lateWindow = 10 * time.Second
 // TestALostAnswer: the visitor has the ticket from before, and whatever was
 // lost can be done again at once. Other writes are possible after the window.
 func TestALostAnswer(t *testing.T) {
-	signIn := session.Changes{Principal: principal("alice")}
+	signIn := session.Changes{Principal: new("alice")}
 	regenerate := session.Changes{Regenerate: true, Steps: replace(`{"in":true}`).Steps}
-	for name, lost := range map[string]session.Changes{"sign-in": signIn, "sign-out": {Principal: principal("")}, "regenerate": regenerate} {
+	for name, lost := range map[string]session.Changes{"sign-in": signIn, "sign-out": {Principal: new("")}, "regenerate": regenerate} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)
 			old := s.begin(`{"cart":1}`)
@@ -37,7 +37,7 @@ func TestALostAnswer(t *testing.T) {
 					t.Fatalf("the ticket of the repetition is %s", h.State())
 				}
 			}
-			if out := s.commit(s.open(old), session.Changes{Principal: principal("")}); out.Ticket != nil || out.ClearTicket {
+			if out := s.commit(s.open(old), session.Changes{Principal: new("")}); out.Ticket != nil || out.ClearTicket {
 				t.Errorf("a sign-out again: %+v", out)
 			}
 			s.clock.advance(lateWindow - 1)
@@ -60,7 +60,7 @@ func TestADoubleClick(t *testing.T) {
 		for _, updater := range []bool{false, true} {
 			s := newHeard(t, updater, locking(policy))
 			c := s.begin(`{"cart":1}`)
-			signIn := session.Changes{Principal: principal("alice"), Steps: patch(t, `{"in":true}`).Steps}
+			signIn := session.Changes{Principal: new("alice"), Steps: patch(t, `{"in":true}`).Steps}
 			first := s.open(c)
 			var second *session.Session
 			if policy != session.Serialized {
@@ -171,7 +171,7 @@ func (v *visitor) commit(h *session.Session, c session.Changes) session.Outcome 
 }
 
 func (v *visitor) signingIn() session.Changes {
-	return session.Changes{Principal: principal("alice"), Steps: patch(v.site.t, `{"by":"alice"}`).Steps}
+	return session.Changes{Principal: new("alice"), Steps: patch(v.site.t, `{"by":"alice"}`).Steps}
 }
 
 // signIn is a sign-in with whatever ticket the browser has. It is never refused.
@@ -187,7 +187,7 @@ func (v *visitor) signIn() {
 
 func (v *visitor) signOut() {
 	before := v.cookie
-	out := v.commit(v.site.open(before), session.Changes{Principal: principal("")})
+	out := v.commit(v.site.open(before), session.Changes{Principal: new("")})
 	v.former[before] = true
 	if out.Rotated {
 		v.live = nil

@@ -11,7 +11,7 @@ import (
 // longer ones, at their next request; longer ones do not.
 func TestThePolicyOfTodayCounts(t *testing.T) {
 	generous := func(p *session.Policy) { p.MaxIdle, p.MaxAbsolute = 48*time.Hour, 240*time.Hour }
-	asked := session.Changes{Timeout: &session.Timeout{Idle: 40 * time.Hour, Absolute: 200 * time.Hour}, Principal: principal("alice")}
+	asked := session.Changes{Timeout: &session.Timeout{Idle: 40 * time.Hour, Absolute: 200 * time.Hour}, Principal: new("alice")}
 	for _, tc := range []struct {
 		name           string
 		ask            session.Changes

@@ -66,12 +66,7 @@ func Take(dst []string, h http.Header, name string, names Names) []string {
 }
 
 func addOnce(values []string, value string) []string {
-	for _, v := range values {
-		if v == value {
-			return values
-		}
-	}
-	if len(values) == maxValues {
+	if len(values) == maxValues || slices.Contains(values, value) {
 		return values
 	}
 	return append(values, value)

@@ -80,6 +80,7 @@ func TestCrashOutboxChild(t *testing.T) {
 // does not live again, its listener is told if it was not, and what was
 // settled is not told again.
 func TestKillBetweenDoomAndDelivery(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"sync", "async"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -48,6 +48,7 @@ func TestCrashChild(t *testing.T) {
 // torn, and every acknowledged save is there: the operating system still has
 // what the process wrote, with either durability.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"sync", "async"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()

@@ -17,6 +17,7 @@ import (
 )
 
 func TestOpenRefusesDamage(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name   string
 		damage func(t *testing.T, dir string)

@@ -17,9 +17,9 @@ import (
 type Durability int
 
 const (
-	// Sync: what was acknowledged is on disk.
+	// Sync has what was acknowledged on disk.
 	Sync Durability = iota
-	// Async: the last half second before a power cut may be lost.
+	// Async may lose the last half second before a power cut.
 	Async
 )
 

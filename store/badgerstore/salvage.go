@@ -51,7 +51,6 @@ type Salvaged struct {
 	// Faults are what could not be read of the files, one line each.
 	Faults []string
 
-	entries  int
 	complete bool
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/crc32"
 	"math/bits"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4/pb"
 )
@@ -29,7 +30,7 @@ func correct(b []byte, sum uint32) (text []byte, ok bool) {
 	for i := range effects {
 		effects[i] = castagnoli[1<<i]
 	}
-	for at := len(b) - 1; at >= 0; at-- {
+	for at := range slices.Backward(b) {
 		for i, effect := range effects {
 			if effect == change {
 				b = bytes.Clone(b)

@@ -82,7 +82,7 @@ func saved(t *testing.T, s *Store, from, to int) {
 		}
 		if i%5 == 0 {
 			next := rec
-			next.Data, next.Version = []byte(fmt.Sprintf(`{"n":%d,"again":true}`, i)), rec.Version.Next()
+			next.Data, next.Version = fmt.Appendf(nil, `{"n":%d,"again":true}`, i), rec.Version.Next()
 			if err := s.Save(t.Context(), key, store.Write{Record: next}, store.IfVersion(rec.Version)); err != nil {
 				t.Fatal(err)
 			}

@@ -104,7 +104,7 @@ func (j *judge) sessions(txn *badger.Txn) error {
 		if err != nil {
 			j.out.LostSessions++
 			j.remove(raw)
-			return nil
+			return nil //nolint:nilerr // what is damaged is left out, and the rest is looked at
 		}
 		if j.to.isDoubtful(raw, item.Version()) {
 			ended, err := j.hasEnded(txn, n, id, &e.rec)
@@ -168,7 +168,7 @@ func (j *judge) events(txn *badger.Txn) error {
 		}
 		if err != nil {
 			j.remove(raw)
-			return nil
+			return nil //nolint:nilerr // what is damaged is left out, and the rest is looked at
 		}
 		good[seqOf(raw)] = true
 		return nil
@@ -192,7 +192,7 @@ func (j *judge) events(txn *badger.Txn) error {
 			if err != nil || !good[seq] {
 				j.out.LostDeliveries++
 				j.remove(raw)
-				return nil
+				return nil //nolint:nilerr // as above
 			}
 			j.out.Deliveries++
 			return nil

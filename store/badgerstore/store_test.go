@@ -11,6 +11,7 @@ import (
 )
 
 func TestConforms(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*Options){
 		"sync":        func(*Options) {},
 		"async":       func(o *Options) { o.Durability = Async },

@@ -168,6 +168,7 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 					ended++
 				case sweptStuck:
 					stuck = append(stuck, part[done])
+				case sweptAnew: // it lives on, and stands in its new place
 				}
 				done++
 			}

@@ -28,4 +28,5 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler(w, r)
 }
 
+// LetGo opens the gate for good.
 func (g *Gate) LetGo() { g.once.Do(func() { close(g.open) }) }

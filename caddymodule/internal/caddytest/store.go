@@ -119,6 +119,7 @@ func (s *AbleStore) Backup(ctx context.Context, w io.Writer) error {
 // BareStore has no ability at all.
 type BareStore struct{ store.Store }
 
+// Close does nothing.
 func (BareStore) Close() error { return nil }
 
 // newAble returns such a store on a clock.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -155,11 +156,12 @@ func TestCaddyEventsDuringAReload(t *testing.T) {
 func TestNamesOfCaddyEvents(t *testing.T) {
 	s, all := caddytest.NewSite(t), newRecord(t, "all").open()
 	_, line := caddytest.NewMemory(t, time.Now)
-	global := "events {\n"
+	var global strings.Builder
+	global.WriteString("events {\n")
 	for _, name := range runtime.EventNames {
-		global += "on " + name + " record all\n"
+		global.WriteString("on " + name + " record all\n")
 	}
-	s.Load(s.Config(line, global+"}", "respond ok"))
+	s.Load(s.Config(line, global.String()+"}", "respond ok"))
 	e := activeEmitter(t)
 	for kind, name := range map[session.EventKind]string{
 		session.EventCreate: "session_created", session.EventRotate: "session_rotated",
