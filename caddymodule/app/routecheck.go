@@ -8,12 +8,9 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/logging"
 	maphandler "github.com/caddyserver/caddy/v2/modules/caddyhttp/map"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
-
-	"github.com/sessionproxy/sessionproxy/sessionproxy"
 )
 
 // SessionHandler is what the checks of routes need to know of a handler that
@@ -30,13 +27,6 @@ type SessionHandler interface {
 	SetPlace(path string)
 	Place() string
 }
-
-// insertedHandler is a handler that no configuration has.
-type insertedHandler interface{ IsInserted() }
-
-// placeholderProvider is a handler that opens no session, after which the
-// placeholders of the session are known.
-type placeholderProvider interface{ ProvidesPlaceholders() }
 
 // PlaceholderPrefix is before the names of all placeholders of the session.
 const PlaceholderPrefix = "http.session."
@@ -55,14 +45,15 @@ func (a *App) checkRoutes() error {
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		server := app.Servers[name]
 		a.warnOfSecure(name, server)
-		if err := (&routeCheck{}).routes("apps/http/servers/"+name+"/routes", server.Routes, new(passed)); err != nil {
+		c := &routeCheck{server: server, place: "apps/http/servers/" + name, guarded: IsGuarded(server.Routes)}
+		if err := c.routes(c.place+"/routes", server.Routes, new(passed)); err != nil {
 			return err
 		}
 		if server.Errors == nil {
 			continue
 		}
 		// An error route follows any other route, whose session has ended.
-		if err := (&routeCheck{afterError: true}).routes("apps/http/servers/"+name+"/errors/routes", server.Errors.Routes, new(passed)); err != nil {
+		if err := c.ofErrors().routes(c.place+"/errors/routes", server.Errors.Routes, new(passed)); err != nil {
 			return err
 		}
 	}
@@ -76,42 +67,18 @@ func (a *App) checkRoutes() error {
 // guard would take everybody for somebody. A place is the path of a module in
 // the JSON configuration, as the admin endpoint's /config/ knows it.
 type routeCheck struct {
-	afterError bool // these are error routes
+	server     *caddyhttp.Server
+	place      string
+	guarded    bool     // the placeholders are known to each request of the server
+	afterError bool     // these are error routes
+	invoked    []string // the named routes that are being followed
 }
 
-// passed is what requests have met on their way.
-type passed struct {
-	sessions []passedSession
-	known    bool   // the placeholders are known to some requests at least
-	answered string // the handler that has answered each of them, or nothing
-}
-
-// passedSession is a session handler on the way.
-type passedSession struct {
-	handler SessionHandler
-	manager string
-	always  bool // each request that comes this far has met it
-	apart   bool // it is not, and what follows is not for each request either
-}
-
-// way returns what requests have met that take a route. Where not all of them
-// do, the route and what only some have met may be meant for different ones.
-func (p *passed) way(all bool) *passed {
-	w := &passed{slices.Clone(p.sessions), p.known, p.answered}
-	for i := range w.sessions {
-		w.sessions[i].apart = w.sessions[i].apart || !all && !w.sessions[i].always
-	}
-	return w
-}
-
-// add takes over what one of several ways has met.
-func (p *passed) add(way *passed) {
-	p.known = p.known || way.known
-	for _, s := range way.sessions {
-		if !slices.ContainsFunc(p.sessions, func(o passedSession) bool { return o.handler == s.handler }) {
-			p.sessions = append(p.sessions, passedSession{handler: s.handler, manager: s.manager})
-		}
-	}
+// ofErrors returns the check for routes that follow an error.
+func (c *routeCheck) ofErrors() *routeCheck {
+	errors := *c
+	errors.afterError = true
+	return &errors
 }
 
 // routes follows the list of routes at a place, and notes in p what those who leave it have met.
@@ -119,32 +86,25 @@ func (c *routeCheck) routes(place string, list caddyhttp.RouteList, p *passed) e
 	// Of the routes of a group a request takes one: what one of them meets,
 	// no other does.
 	groups := make(map[string]*passed)
+	leave := func() {
+		for _, name := range slices.Sorted(maps.Keys(groups)) {
+			p.add(groups[name])
+		}
+		clear(groups)
+	}
 	ours := 0
 	for i, route := range list {
 		if inserted(route) {
 			ours++
 			continue
 		}
-		at := fmt.Sprintf("%s/%d", place, i-ours)
 		if route.Group == "" {
-			for _, name := range slices.Sorted(maps.Keys(groups)) {
-				p.add(groups[name])
-			}
-			clear(groups)
+			leave()
 		}
-		for _, set := range route.MatcherSets {
-			for _, matcher := range set {
-				if err := c.use(at+"/match", matcher, p); err != nil {
-					return err
-				}
-			}
-		}
-		all := len(route.MatcherSets) == 0 && route.Group == ""
-		way := p.way(all)
-		if err := c.handlers(at+"/handle", route.Handlers, way, len(route.MatcherSets) == 0); err != nil {
-			return err
-		}
+		way, all, err := c.route(fmt.Sprintf("%s/%d", place, i-ours), route, p)
 		switch {
+		case err != nil:
+			return err
 		case route.Group != "":
 			if groups[route.Group] == nil {
 				groups[route.Group] = new(passed)
@@ -156,25 +116,39 @@ func (c *routeCheck) routes(place string, list caddyhttp.RouteList, p *passed) e
 			p.add(way)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		p.add(groups[name])
-	}
+	leave()
 	return nil
 }
 
-// inserted reports whether the configuration does not have the route, but a
-// session handler has added it.
-func inserted(route caddyhttp.Route) bool {
-	if len(route.Handlers) != 1 {
-		return false
+// route follows one route at a place, and returns what those have met that
+// leave it, and whether that is each request that comes to it.
+func (c *routeCheck) route(place string, route caddyhttp.Route, p *passed) (way *passed, all bool, err error) {
+	for _, set := range route.MatcherSets {
+		if err := c.matchers(place+"/match", set, p); err != nil {
+			return nil, false, err
+		}
 	}
-	switch h := route.Handlers[0].(type) {
-	case insertedHandler:
-		return true
-	case *reverseproxy.CopyResponseHeadersHandler:
-		return slices.Equal(h.Include, sessionproxy.WriteHeaders())
+	always := len(route.MatcherSets) == 0 || len(route.MatcherSets) == 1 && isInserted(route.MatcherSets[0])
+	all = always && route.Group == ""
+	way = p.way(all)
+	return way, all, c.handlers(place+"/handle", route.Handlers, way, always)
+}
+
+// matchers checks a set of matchers. Those that are negated have no text of their own.
+func (c *routeCheck) matchers(place string, set caddyhttp.MatcherSet, p *passed) error {
+	for _, matcher := range set {
+		if not, ok := matcher.(*caddyhttp.MatchNot); ok {
+			for _, negated := range not.MatcherSets {
+				if err := c.matchers(place, negated, p); err != nil {
+					return err
+				}
+			}
+		}
+		if err := c.use(place, matcher, p); err != nil {
+			return err
+		}
 	}
-	return false
+	return nil
 }
 
 // handlers follows the handlers of one route; always says that each request
@@ -186,25 +160,19 @@ func (c *routeCheck) handlers(place string, list []caddyhttp.MiddlewareHandler, 
 		switch h := handler.(type) {
 		case SessionHandler:
 			err = c.session(at, h, p, always)
-		case placeholderProvider:
-			p.known = true
 		case *maphandler.Handler, *logging.LogAppend:
 			// These look up their values after the session was opened.
 		case *caddyhttp.Subroute:
-			if err = c.routes(at+"/routes", h.Routes, p); err == nil && h.Errors != nil {
-				failed := p.way(false)
-				failed.answered = ""
-				err = (&routeCheck{afterError: true}).routes(at+"/errors/routes", h.Errors.Routes, failed)
-			}
+			err = c.subroute(at, h, p)
+		case *caddyhttp.Invoke:
+			err = c.invoke(h.Name, p)
 		case *reverseproxy.Handler:
-			err = c.responses(at, h, h.HandleResponse, p)
+			err = c.nested(at, h, p)
 			if len(h.HandleResponse) == 0 {
 				p.answered = "reverse_proxy"
 			}
-		case *intercept.Intercept:
-			err = c.responses(at, h, h.HandleResponse, p)
 		default:
-			err = c.use(at, handler, p)
+			err = c.nested(at, h, p)
 		}
 		if err != nil {
 			return err
@@ -213,13 +181,44 @@ func (c *routeCheck) handlers(place string, list []caddyhttp.MiddlewareHandler, 
 	return nil
 }
 
-// responses follows what is done with the responses of a handler.
-func (c *routeCheck) responses(place string, of any, list []caddyhttp.ResponseHandler, p *passed) error {
-	if err := c.use(place, of, p); err != nil {
+// subroute follows the routes of a handler, and those for their errors.
+func (c *routeCheck) subroute(place string, h *caddyhttp.Subroute, p *passed) error {
+	sure := p.sure
+	if err := c.routes(place+"/routes", h.Routes, p); err != nil || h.Errors == nil {
 		return err
 	}
-	for i, r := range list {
-		if err := c.routes(fmt.Sprintf("%s/handle_response/%d/routes", place, i), r.Routes, p.way(false)); err != nil {
+	failed := p.way(false)
+	failed.answered, failed.sure = "", sure // it may have failed before the session
+	return c.ofErrors().routes(place+"/errors/routes", h.Errors.Routes, failed)
+}
+
+// invoke follows a named route. One that invokes itself meets nothing new.
+func (c *routeCheck) invoke(name string, p *passed) error {
+	route, ok := c.server.NamedRoutes[name]
+	if !ok || slices.Contains(c.invoked, name) {
+		return nil
+	}
+	inner := *c
+	inner.invoked = append(slices.Clip(c.invoked), name)
+	way, all, err := inner.route(c.place+"/named_routes/"+name, *route, p)
+	switch {
+	case err != nil:
+		return err
+	case all:
+		*p = *way
+	default:
+		p.add(way)
+	}
+	return nil
+}
+
+// nested follows what a handler does in routes of its own, with responses for instance.
+func (c *routeCheck) nested(place string, h any, p *passed) error {
+	if err := c.use(place, h, p); err != nil {
+		return err
+	}
+	for _, nested := range RoutesIn(h) {
+		if err := c.routes(place+"/"+nested.Path, nested.Routes, p.way(false)); err != nil {
 			return err
 		}
 	}
@@ -238,18 +237,20 @@ func (c *routeCheck) session(place string, h SessionHandler, p *passed, always b
 		return fmt.Errorf("session %s stands after %s, at %s, and gets no request: that one has answered each; put `session` before it", manager, p.answered, place)
 	}
 	for _, s := range p.sessions {
-		if s.handler != h && (s.always || always && !s.apart) {
+		if s.always || always && !s.apart {
 			return fmt.Errorf("%w; they stand at %s and at %s", ErrTwoSessions(s.manager, manager), s.handler.Place(), place)
 		}
 	}
 	p.sessions, p.known = append(p.sessions, passedSession{handler: h, manager: manager, always: always}), true
+	p.sure = true
 	return nil
 }
 
 // use refuses a matcher or handler that reads the session before there can be
-// one: its placeholders are not known there.
+// one, or where its placeholders are not known to some requests.
 func (c *routeCheck) use(place string, module any, p *passed) error {
-	if p.known || c.afterError {
+	// A named route may be for requests with a session and for others.
+	if p.sure || c.guarded && (p.known || c.afterError || len(c.invoked) > 0) {
 		return nil
 	}
 	text, _ := json.Marshal(module) // one that fails was not configured by text
@@ -258,6 +259,10 @@ func (c *routeCheck) use(place string, module any, p *passed) error {
 		return nil
 	}
 	name, _, _ := strings.Cut(rest, "}")
+	if p.known || c.afterError {
+		return fmt.Errorf("{%s%s} is used at %s, where requests come that met no session handler: it would be unknown to them; put `session` before it, into the site's own routes and not only into a named route or error route",
+			PlaceholderPrefix, name, place)
+	}
 	return fmt.Errorf("{%s%s} is used before any session handler, at %s: it would never have a value; put `session` before it, or remove it",
 		PlaceholderPrefix, name, place)
 }

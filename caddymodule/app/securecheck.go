@@ -3,6 +3,7 @@ package app
 import (
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -20,7 +21,7 @@ func (a *App) warnOfSecure(name string, server *caddyhttp.Server) {
 		if onlyLocal(route) {
 			continue
 		}
-		for _, h := range sessionHandlers(caddyhttp.RouteList{route}) {
+		for _, h := range sessionHandlers(server, route) {
 			if manager, ok := h.Opens(); ok && h.SecureAlways() {
 				a.logger.Warn("browsers drop the session cookie: it is `secure always`, and this server speaks clear HTTP; "+
 					"serve the site by HTTPS, set trusted_proxies if a proxy before it does, or remove `secure always`",
@@ -63,15 +64,21 @@ func isLocal(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// sessionHandlers returns those in the routes, at any depth.
-func sessionHandlers(routes caddyhttp.RouteList) (found []SessionHandler) {
-	for _, route := range routes {
-		for _, handler := range route.Handlers {
-			switch h := handler.(type) {
-			case SessionHandler:
-				found = append(found, h)
-			case *caddyhttp.Subroute:
-				found = append(found, sessionHandlers(h.Routes)...)
+// sessionHandlers returns those that requests of a route meet, at any depth.
+func sessionHandlers(server *caddyhttp.Server, route caddyhttp.Route, invoked ...string) (found []SessionHandler) {
+	for _, handler := range route.Handlers {
+		switch h := handler.(type) {
+		case SessionHandler:
+			found = append(found, h)
+		case *caddyhttp.Invoke:
+			if named, ok := server.NamedRoutes[h.Name]; ok && !slices.Contains(invoked, h.Name) {
+				found = append(found, sessionHandlers(server, *named, append(slices.Clip(invoked), h.Name)...)...)
+			}
+		default:
+			for _, nested := range RoutesIn(h) {
+				for _, inner := range nested.Routes {
+					found = append(found, sessionHandlers(server, inner, invoked...)...)
+				}
 			}
 		}
 	}

@@ -28,10 +28,7 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder(directive, httpcaddyfile.Before, "header")
 }
 
-// parseDirective makes the routes of the directive. Where a matcher keeps
-// requests from the session, they still get its placeholders, which are empty
-// then: an unknown one would let a guard such as `{http.session.principal} ==
-// ""` look like somebody.
+// parseDirective makes the route of the directive.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // the directive's name
 	state, words := sessionsOf(h), siteWords(h)
@@ -48,15 +45,10 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := handler.(*Handler)
-	if ok && !s.Off {
+	if s, ok := handler.(*Handler); ok && !s.Off {
 		s.HideFromGateways = sortedBeforeGateways(words, place)
 	}
-	routes := h.NewRoute(matchers, handler)
-	if ok && matchers != nil && !s.Off {
-		routes = append(routes, h.NewRoute(nil, new(Placeholders))...)
-	}
-	return routes, nil
+	return h.NewRoute(matchers, handler), nil
 }
 
 // parseSession reads the directive:

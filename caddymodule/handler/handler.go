@@ -58,7 +58,8 @@ type Handler struct {
 
 	// HideFromGateways keeps the session's request headers from the gateways
 	// that `forward_auth` asks after this handler, unless their configuration
-	// sets one of these headers. The Caddyfile adapter sets it where Caddy
+	// sets one of these headers; each named route of the server counts as
+	// after it. The Caddyfile adapter sets it where Caddy
 	// sorts the directives, and not in a `route` block, where forward_auth
 	// stands after session on purpose. Default: false.
 	HideFromGateways bool `json:"hide_from_gateways,omitempty"`
@@ -126,8 +127,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.Policy, h.Ticket = resolved.handler.Policy, resolved.handler.Ticket
-	prepareProxies(ctx, h.HideFromGateways)
-	guardErrorRoutes(ctx)
+	if err := prepareProxies(ctx, h.HideFromGateways); err != nil {
+		return fmt.Errorf("preparing proxies of named routes: %w", err)
+	}
+	guardServer(ctx)
 	if h.app.OpenEndpoint() == nil {
 		if err := h.checkEndpoint(); err != nil {
 			return err

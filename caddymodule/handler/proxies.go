@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 )
 
@@ -22,20 +23,35 @@ import (
 //     unless its configuration sets one.
 //
 // Caddy provisions the handlers of a server in their order, so what follows is
-// still text.
-func prepareProxies(ctx caddy.Context, hide bool) {
+// still text: the routes of the server, or else its error routes, and those of
+// the handlers around. Named routes come last, in any order; which of them a
+// request invokes after the session is not known, so all are changed.
+func prepareProxies(ctx caddy.Context, hide bool) error {
 	p := proxyPreparer{hide}
-	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
-		p.routes(server.Routes)
-	}
 	for _, parent := range ctx.Modules() {
-		if sub, ok := parent.(*caddyhttp.Subroute); ok {
-			p.routes(sub.Routes)
+		for _, nested := range app.RoutesIn(parent) {
+			p.routes(nested.Routes)
 		}
 	}
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	switch {
+	case !ok:
+		return nil
+	case isPending(server.Routes):
+		p.routes(server.Routes)
+	case server.Errors != nil:
+		p.routes(server.Errors.Routes)
+	}
+	for _, route := range server.NamedRoutes {
+		p.texts(route.HandlersRaw)
+		if err := p.provisioned(ctx, route.Handlers); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// proxyPreparer changes configurations that are still text.
+// proxyPreparer changes configurations.
 type proxyPreparer struct {
 	hide bool // the session from gateways
 }
@@ -47,13 +63,18 @@ func (p proxyPreparer) routes(routes caddyhttp.RouteList) {
 		if len(route.HandlersRaw) == 0 {
 			continue
 		}
-		for i, raw := range route.HandlersRaw {
-			if changed, ok := p.handler(raw); ok {
-				route.HandlersRaw[i] = changed
-			}
-		}
+		p.texts(route.HandlersRaw)
 		if route.Terminal {
 			return
+		}
+	}
+}
+
+// texts changes handlers that are still text.
+func (p proxyPreparer) texts(handlers []json.RawMessage) {
+	for i, raw := range handlers {
+		if changed, ok := p.handler(raw); ok {
+			handlers[i] = changed
 		}
 	}
 }
@@ -109,7 +130,10 @@ func isGateway(handler map[string]any) bool {
 	})
 }
 
-const sessionHeaders = "Session-*"
+const (
+	sessionHeaders = "Session-*"
+	copiedStatus   = "{http.reverse_proxy.status_code} < 500"
+)
 
 // deleteSession adds the session's headers to those that a gateway does not get.
 func deleteSession(handler map[string]any) bool {
@@ -147,7 +171,7 @@ func copyWrites(handler map[string]any) (changed bool) {
 			continue
 		}
 		first := map[string]any{
-			"match":  []any{map[string]any{"expression": "{http.reverse_proxy.status_code} < 500"}},
+			"match":  []any{map[string]any{"expression": copiedStatus}},
 			"handle": []any{map[string]any{"handler": "copy_response_headers", "include": sessionproxy.WriteHeaders()}},
 		}
 		response["routes"] = append([]any{first}, routes...)

@@ -8,6 +8,9 @@ import (
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
 
+// inErrorRoutes takes the subroute away that the adapter makes of handle_errors.
+var inErrorRoutes = strings.NewReplacer(`"errors":{"routes":[{"handle":[{"handler":"subroute","routes":[`, `"errors":{"routes":[`, `]}]}]},"automatic_https"`, `]},"automatic_https"`)
+
 // TestWritesInHandledResponsesAreStored has handle_response, and a gateway that
 // shares the session, take responses away in which an app writes.
 func TestWritesInHandledResponsesAreStored(t *testing.T) {
@@ -22,6 +25,10 @@ func TestWritesInHandledResponsesAreStored(t *testing.T) {
 		"without our headers":   {site + "reverse_proxy APP {\nhandle_response {\ncopy_response_headers {\nexclude Session-Add\n}\nrespond file\n}\n}", `{}`},
 		"of a gateway":          {"route {\nsession shop\nreverse_proxy /see SEE\nforward_auth APP {\nuri /\n}\nreverse_proxy APP\n}", `{"n":2}`},
 		"of a gateway it hides": {site + "forward_auth APP {\nuri /\n}\nreverse_proxy APP", `{"n":1}`},
+		"in a named route":      {site + "handle {\ninvoke up\n}", `{"n":1}`},
+		"in a named one's":      {"handle /see {\nsession shop\nreverse_proxy SEE\n}\nhandle {\ninvoke named\n}", `{"n":1}`},
+		"on an error route":     {site[:len("session shop\n")] + "handle /see {\nreverse_proxy SEE\n}\nhandle {\nerror 404\n}\nhandle_errors {\nsession shop\nreverse_proxy APP {\nhandle_response {\nrespond file\n}\n}\n}", `{"n":1}`},
+		"in another's response": {"handle /see {\nsession shop\nreverse_proxy SEE\n}\nhandle {\nreverse_proxy SEE {\nhandle_response {\nroute {\nsession shop\nroute {\nreverse_proxy APP {\nhandle_response {\nrespond file\n}\n}\n}\n}\n}\n}\n}", `{"n":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := caddytest.NewSite(t)
@@ -35,7 +42,21 @@ func TestWritesInHandledResponsesAreStored(t *testing.T) {
 					w.WriteHeader(http.StatusInternalServerError)
 				}
 			})
-			s.Load(s.Config("", "", strings.NewReplacer("APP", write, "SEE", caddytest.App(t, caddytest.Echo)).Replace(tc.routes)))
+			apps := strings.NewReplacer("APP", write, "SEE", caddytest.App(t, caddytest.Echo))
+			s.Named = apps.Replace("&(up) {\nreverse_proxy APP {\nhandle_response {\nrespond file\n}\n}\n}\n&(named) {\nhandle {\nsession shop\ninvoke up\n}\n}")
+			config := s.Config("", "", apps.Replace(tc.routes))
+			if name == "on an error route" {
+				config = []byte(inErrorRoutes.Replace(string(config)))
+			}
+			s.Load(config)
+			if name == "in a named one's" { // which of the two is provisioned first depends on chance
+				for range 9 {
+					v := s.Visitor()
+					v.Fetch("/file")
+					v.Expect("/see", http.StatusOK, tc.want)
+					s.Load(config)
+				}
+			}
 			v := s.Visitor()
 			resp, _ := v.Fetch("/file")
 			for header := range resp.Header {

@@ -8,13 +8,55 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 )
+
+// namedRoutes are those that the routes of TestRoutesThatCannotWorkAreRefused invoke.
+const namedRoutes = `
+&(named-b) {
+	session b
+	respond /b b
+}
+&(guard) {
+	@anon expression {http.session.principal} == ""
+	redir @anon /login
+}
+&(endless) {
+	respond /x x
+	invoke endless
+}
+&(endless-b) {
+	session /b b
+	invoke endless-b
+	invoke named-b
+}
+`
+
+// wrapper is another module's handler that has routes.
+type wrapper struct {
+	Wrapped caddyhttp.RouteList `json:"wrapped,omitempty"`
+}
+
+func init() { caddy.RegisterModule(new(wrapper)) }
+
+func (*wrapper) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.wrapper", New: func() caddy.Module { return new(wrapper) }}
+}
+
+func (h *wrapper) Provision(ctx caddy.Context) error { return h.Wrapped.Provision(ctx) }
+
+func (h *wrapper) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	return h.Wrapped.Compile(next).ServeHTTP(w, r)
+}
 
 // TestRoutesThatCannotWorkAreRefused loads configurations in which each
 // request of a kind would fail, and their neighbours, in which none has to.
 func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 	const two, early, late = "two session handlers on one request", "is used before any session handler", "session a stands after reverse_proxy"
+	const unmet = "where requests come that met no session handler"
 	for name, tc := range map[string]struct{ routes, refusal string }{
 		"two in a row":               {"route {\nsession a\nrespond session-b\nrespond ok\n}", two},
 		"one below the other":        {"route {\nsession a\nroute /admin/* {\nrespond session-b\nrespond admin\n}\nrespond ok\n}", two},
@@ -40,15 +82,31 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 		"a guard after it":              {"session a\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok", ""},
 		"after one with a matcher":      {"session /app/* a\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok", ""},
 		"on an error route, after all":  {"session a\nhandle_errors {\nrespond {http.session.problem}\n}\nrespond ok", ""},
+		"a negated guard":               {"@in not expression `{http.session.principal} == \"\"`\nrespond @in in\nrespond out", early},
+		"in another module's routes":    {"respond wrapped-guard", early},
+
+		"one invoked below another":         {"session a\nroute {\ninvoke named-b\nrespond ok\n}", two},
+		"one invoked twice":                 {"route {\ninvoke named-b\ninvoke named-b\nrespond ok\n}", two},
+		"invoked side by side":              {"handle /a/* {\ninvoke named-b\n}\nhandle {\ninvoke named-b\n}", ""},
+		"invoked behind the app":            {"route {\nreverse_proxy 127.0.0.1:1\ninvoke named-b\n}", "session b stands after reverse_proxy"},
+		"invoked without end":               {"invoke endless\nrespond ok", ""},
+		"invoked below itself":              {"session a\ninvoke endless-b\nrespond ok", two},
+		"an invoked guard":                  {"invoke guard\nrespond ok", early},
+		"an invoked guard after it":         {"session a\ninvoke guard\nrespond ok", ""},
+		"a guard after an invoked one":      {"route {\ninvoke named-b\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok\n}", ""},
+		"a guard that only some invoke for": {"route {\nroute /app/* {\ninvoke named-b\n}\n@anon expression {http.session.principal} == \"\"\nredir @anon /login\nrespond ok\n}", unmet},
+		"invoked, and on an error route":    {"invoke named-b\nhandle_errors {\nrespond {http.session.principal}\n}\nrespond ok", unmet},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := caddytest.NewSite(t)
+			s.Named = namedRoutes
 			routes := tc.routes
 			if strings.Contains(name, "without one") { // the app is there for another site
 				routes += "\nhandle /other {\nsession other\n}"
 			}
 			// In text two sessions are refused before they are loaded.
 			config := strings.ReplaceAll(string(s.Config("", "", routes)), `{"body":"session-b","handler":"static_response"}`, `{"handler":"session","manager":"b"}`)
+			config = strings.ReplaceAll(config, `{"body":"wrapped-guard","handler":"static_response"}`, `{"handler":"wrapper","wrapped":[{"match":[{"expression":"{http.session.new} == true"}]}]}`)
 			err := caddytest.Load([]byte(config))
 			switch {
 			case tc.refusal == "" && err != nil:
@@ -65,7 +123,7 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 // standsInConfig follows each path that an error names, down from the top of a configuration.
 func standsInConfig(s *caddytest.Site, config, text string, places int) {
 	s.T.Helper()
-	found := regexp.MustCompile(`apps/http/[\w/]+`).FindAllString(text, -1)
+	found := regexp.MustCompile(`apps/http/[\w/-]+`).FindAllString(text, -1)
 	if len(found) != places {
 		s.T.Errorf("%d places, want %d: %s", len(found), places, text)
 	}
@@ -88,106 +146,5 @@ func standsInConfig(s *caddytest.Site, config, text string, places int) {
 		if at == nil {
 			s.T.Errorf("nothing is at %s", path)
 		}
-	}
-}
-
-// TestGuardsTakeStrangersForStrangers sends the requests of a visitor who is
-// not signed in, and of one who is, through guards of the usual kinds.
-func TestGuardsTakeStrangersForStrangers(t *testing.T) {
-	s := caddytest.NewSite(t)
-	s.Load(s.Config("", "", `
-	@app not path /public/*
-	session @app shop
-	@anon {
-		not path /login /public/*
-		expression {http.session.principal} == ""
-	}
-	redir @anon /login
-	request_header X-User {http.session.principal}
-	header X-Who "[{http.session.principal}]"
-	handle /login {
-		reverse_proxy `+caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Session-Principal", `"alice"`)
-		w.Header().Set("Session-Data", `{"age":18,"admin":true,"plan":"gold","score":2.5}`)
-	})+`
-	}
-	@adult expression {http.session.data.age} >= 18 && {http.session.data.score} < 3.0
-	@admin expression {http.session.data.admin} == true
-	@staff expression {http.session.data.role} == "staff"
-	@fresh expression {http.session.new} == true && {http.session.state} == "new"
-	handle /adult {
-		respond @adult yes
-		respond no 403
-	}
-	handle /admin {
-		respond @admin yes
-		respond no 403
-	}
-	handle /staff {
-		respond @staff yes
-		respond no 403
-	}
-	handle /public/* {
-		respond @fresh "stranger{http.session.principal}{http.session.data.age}"
-		respond "somebody" 403
-	}
-	reverse_proxy `+caddytest.App(t, func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(r.Header.Get("X-User"))) })))
-	v := s.Visitor()
-	v.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if resp, body := v.Fetch("/account", "X-User", "mallory"); resp.StatusCode != http.StatusFound || resp.Header.Get("Location") != "/login" {
-		t.Fatalf("a stranger got %d %s", resp.StatusCode, body)
-	}
-	v.Expect("/public/x", http.StatusOK, "stranger")
-	v.Fetch("/login")
-	if resp := v.Expect("/account", http.StatusOK, "alice"); resp.Header.Get("X-Who") != "[alice]" {
-		t.Errorf("X-Who: %q", resp.Header.Get("X-Who"))
-	}
-	v.Expect("/adult", http.StatusOK, "yes")
-	v.Expect("/admin", http.StatusOK, "yes")
-	v.Expect("/staff", http.StatusForbidden, "no")
-	v.Expect("/public/x", http.StatusOK, "stranger")
-}
-
-// TestGatewaysGetNoSession puts forward_auth after the session, at the same
-// level, in a block and above the session's block. The gateway sees none of the
-// session's headers, and the app behind it sees all of them.
-func TestGatewaysGetNoSession(t *testing.T) {
-	names := func(h http.Header) (all []string) {
-		for name := range h {
-			if strings.HasPrefix(name, "Session-") {
-				all = append(all, name)
-			}
-		}
-		return all
-	}
-	for name, tc := range map[string]struct {
-		routes string
-		seen   bool
-	}{
-		"at one level":   {"session a\nforward_auth GATE {\nuri /auth\ncopy_headers X-User\n}\nreverse_proxy APP", false},
-		"in a block":     {"session a\nhandle {\nforward_auth GATE {\nuri /auth\n}\nreverse_proxy APP\n}", false},
-		"with a matcher": {"session /x/* a\nforward_auth /x/* GATE {\nuri /auth\n}\nreverse_proxy APP", false},
-		"in a route":     {"route {\nsession a\nforward_auth GATE {\nuri /auth\n}\nreverse_proxy APP\n}", true},
-		"on purpose":     {"session a\nforward_auth GATE {\nuri /auth\nheader_up Session-Id {http.session.id}\n}\nreverse_proxy APP", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := caddytest.NewSite(t)
-			asked := 0
-			gate := caddytest.App(t, func(_ http.ResponseWriter, r *http.Request) {
-				asked++
-				if got := names(r.Header); (len(got) > 0) != tc.seen {
-					t.Errorf("the gateway got %v", got)
-				}
-			})
-			behind := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
-				if len(names(r.Header)) != 4 {
-					t.Errorf("the app got %v", names(r.Header))
-				}
-			})
-			s.Load(s.Config("", "", strings.NewReplacer("GATE", gate, "APP", behind).Replace(tc.routes)))
-			if resp, _ := s.Visitor().Fetch("/x/y"); resp.StatusCode != http.StatusOK || asked != 1 {
-				t.Fatalf("%d, the gateway was asked %d times", resp.StatusCode, asked)
-			}
-		})
 	}
 }

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -52,7 +53,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	switch {
 	case errors.As(err, &p):
 		return h.answer(w, r, info, p)
-	case errors.Is(err, sessionproxy.ErrRequestBody) && r.Context().Err() == nil:
+	case errors.Is(err, sessionproxy.ErrRequestBody) && (errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() == nil):
+		// A client that ends its body early and waits for the answer looks
+		// like one that has left: net/http ends the context of both.
 		return bodyError(err)
 	case info.view == nil:
 		return caddyhttp.Error(statusClientGone, err) // it left before its session was open

@@ -99,9 +99,10 @@ func writtenSessions(words []word) (found []written) {
 }
 
 // sortedBeforeGateways reports whether Caddy's order alone puts the session at a
-// place before the gateways of the site, if it has any. Without words, it does.
+// place before the gateways of the site, if it has any; a named route that it
+// invokes may have one. Without words, it does.
 func sortedBeforeGateways(words []word, place string) bool {
-	if len(words) > 0 && !slices.ContainsFunc(words, func(w word) bool { return w.text == "forward_auth" }) {
+	if len(words) > 0 && !slices.ContainsFunc(words, func(w word) bool { return w.text == "forward_auth" || w.text == "invoke" }) {
 		return false
 	}
 	return !slices.ContainsFunc(writtenSessions(words), func(s written) bool { return s.place == place && s.literal })

@@ -28,6 +28,7 @@ type Site struct {
 	Address string
 	Dir     string // of the database
 	Storage string
+	Named   string // routes, as they stand in a Caddyfile
 }
 
 // NewSite returns a site with a free address. At the end of the test its Caddy
@@ -85,11 +86,12 @@ func (s *Site) Config(sessions, global, routes string) []byte {
 	}
 	%s
 }
+%s
 http://:%s {
 	bind 127.0.0.1
 	%s
 }
-`, s.Storage, sessions, global, port, routes))
+`, s.Storage, sessions, global, s.Named, port, routes))
 }
 
 // Store returns the line of a badger store in a directory.
