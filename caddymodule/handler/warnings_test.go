@@ -23,12 +23,17 @@ func TestASecureCookieOnClearHTTPIsWarnedOf(t *testing.T) {
 		"localhost":            {"", "localhost", "always", false},
 		"below localhost":      {"", "shop.localhost", "always", false},
 		"auto":                 {"", "shop.example", "auto", false},
+		"in a named route":     {"", "", "always", true},
 		"behind another proxy": {"servers {\ntrusted_proxies static 127.0.0.1\n}", "shop.example", "always", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := caddytest.NewSite(t)
 			logs := filepath.Join(t.TempDir(), "log")
-			config := string(s.Config("", tc.global+"\nlog {\n output file "+logs+"\n}", "session shop {\nticket cookie {\nsecure "+tc.secure+"\n}\n}\nrespond ok"))
+			routes := "session shop {\nticket cookie {\nsecure " + tc.secure + "\n}\n}\nrespond ok"
+			if name == "in a named route" {
+				s.Named, routes = "&(named) {\nroute {\n"+routes+"\n}\n}", "invoke named"
+			}
+			config := string(s.Config("", tc.global+"\nlog {\n output file "+logs+"\n}", routes))
 			if tc.host != "" {
 				config = strings.Replace(config, `"routes":[{"handle"`, `"routes":[{"match":[{"host":["`+tc.host+`"]}],"handle"`, 1)
 				if !strings.Contains(config, tc.host) {
