@@ -217,7 +217,7 @@ func (e ended) String() string {
 
 func someoneWaits() (waits bool) {
 	for _, db := range runtime.OpenStores() {
-		for _, l := range db.Local.Locks.All() {
+		for _, l := range db.Node.Locks.All() {
 			waits = waits || l.Waiting > 0
 		}
 	}

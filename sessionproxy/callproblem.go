@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -19,7 +20,7 @@ var (
 func malformed(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.Is(err, document.ErrTooLarge) || errors.As(err, &tooLarge) {
-		return fmt.Errorf("%w: %w", session.ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", change.ErrTooLarge, err)
 	}
 	return fmt.Errorf("%w: %w", errBadWrite, err)
 }
@@ -33,14 +34,14 @@ var callProblems = []struct {
 	title  string
 }{
 	{errPrecondition, http.StatusPreconditionFailed, TypeConflict, "the session's data is not what the call demands"},
-	{session.ErrIfVersion, http.StatusPreconditionFailed, TypeConflict, "the session's data is not what the call demands"},
+	{change.ErrIfVersion, http.StatusPreconditionFailed, TypeConflict, "the session's data is not what the call demands"},
 	{errMediaType, http.StatusUnsupportedMediaType, TypeMisplaced, "the call does not take a body of that kind"},
-	{session.ErrTooLarge, http.StatusRequestEntityTooLarge, TypeTooLarge, "the session data is too large"},
+	{change.ErrTooLarge, http.StatusRequestEntityTooLarge, TypeTooLarge, "the session data is too large"},
 	{errBadWrite, http.StatusBadRequest, TypeBadWrite, "the call is malformed"},
-	{session.ErrBadWrite, http.StatusBadRequest, TypeBadWrite, "the write does not fit the data"},
+	{change.ErrBadWrite, http.StatusBadRequest, TypeBadWrite, "the write does not fit the data"},
 	{document.ErrNoPath, http.StatusNotFound, TypeMisplaced, "there is no such place in the data"},
 	{session.ErrReadOnly, http.StatusForbidden, TypeReadOnly, "the session is read-only for this request"},
-	{session.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request, or the call comes too late"},
+	{change.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request, or the call comes too late"},
 	{session.ErrReplaced, http.StatusConflict, TypeGone, "the ticket of the request was replaced"},
 	{session.ErrGone, http.StatusGone, TypeGone, "the session has ended"},
 	{session.ErrObsolete, http.StatusGone, TypeGone, "the request of this endpoint has ended"},

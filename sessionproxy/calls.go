@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -34,8 +35,8 @@ var (
 		"add":        {http.MethodPost: (*call).add},
 		"commit":     {http.MethodPost: (*call).commit},
 		"rollback":   {http.MethodPost: (*call).rollback},
-		"touch":      {http.MethodPost: verb(session.Changes{Touch: true})},
-		"regenerate": {http.MethodPost: verb(session.Changes{Regenerate: true})},
+		"touch":      {http.MethodPost: verb(change.Changes{Touch: true})},
+		"regenerate": {http.MethodPost: verb(change.Changes{Regenerate: true})},
 		"refresh":    {http.MethodPost: (*call).refresh},
 		"principal":  {http.MethodPut: (*call).principal},
 		"timeout":    {http.MethodPut: (*call).timeout},
@@ -120,7 +121,7 @@ func (k *call) add() error {
 	if err != nil {
 		return err
 	}
-	data, tag, err := k.stage(session.Changes{Steps: []session.Step{session.Add(additions)}})
+	data, tag, err := k.stage(change.Changes{Ops: []change.Op{change.Add(additions)}})
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (k *call) refresh() error {
 }
 
 // verb is a call without a body.
-func verb(c session.Changes) func(*call) error {
+func verb(c change.Changes) func(*call) error {
 	return func(k *call) error {
 		if _, _, err := k.stage(c); err != nil {
 			return err
@@ -169,18 +170,18 @@ func verb(c session.Changes) func(*call) error {
 	}
 }
 
-func (k *call) destroy() error { return verb(session.Changes{Destroy: true})(k) }
+func (k *call) destroy() error { return verb(change.Changes{Destroy: true})(k) }
 
 func (k *call) principal() error { return k.member(readPrincipal) }
 func (k *call) timeout() error   { return k.member(readTimeout) }
 
 // member stages what a header of that name would.
-func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
+func (k *call) member(read func(*change.Changes, [][]byte, int) error) error {
 	value, err := k.json(document.ParseValue)
 	if err != nil {
 		return err
 	}
-	var c session.Changes
+	var c change.Changes
 	if err := read(&c, [][]byte{value}, len(value)); err != nil {
 		return malformed(err)
 	}
@@ -188,7 +189,7 @@ func (k *call) member(read func(*session.Changes, [][]byte, int) error) error {
 }
 
 // stage adds changes if the conditions of the call hold.
-func (k *call) stage(c session.Changes) (data []byte, tag string, err error) {
+func (k *call) stage(c change.Changes) (data []byte, tag string, err error) {
 	k.patient()
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
 	return k.x.stage(k.r.Context(), c, conditional, k.allowed)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -61,9 +62,9 @@ func (k *call) putData() error {
 		if value, err = document.Parse(value, 0); err != nil {
 			return malformed(err)
 		}
-		return k.write(session.Replace(value))
+		return k.write(change.Replace(value))
 	}
-	return k.write(session.Set(k.at, value))
+	return k.write(change.Set(k.at, value))
 }
 
 func (k *call) patchData() error {
@@ -81,33 +82,33 @@ func (k *call) patchData() error {
 			if err != nil {
 				return err
 			}
-			return k.write(session.Patch(patch))
+			return k.write(change.MergePatch(patch))
 		}
 		value, err := k.json(document.ParseValue)
 		if err != nil {
 			return err
 		}
-		return k.write(session.PatchAt(k.at, value))
+		return k.write(change.MergePatchAt(k.at, value))
 	case "application/json-patch+json":
 		patch, err := parse(k, document.ParseJSONPatch)
 		if err != nil {
 			return err
 		}
-		return k.write(session.JSONPatch(patch.Within(k.at)))
+		return k.write(change.JSONPatch(patch.Within(k.at)))
 	}
 	return errMediaType
 }
 
 func (k *call) deleteData() error {
-	if _, _, err := k.stage(session.Changes{Steps: []session.Step{session.Remove(k.at)}}); err != nil {
+	if _, _, err := k.stage(change.Changes{Ops: []change.Op{change.Remove(k.at)}}); err != nil {
 		return err
 	}
 	return k.done()
 }
 
 // write stages steps and answers with the value at the call's path.
-func (k *call) write(steps ...session.Step) error {
-	data, tag, err := k.stage(session.Changes{Steps: steps})
+func (k *call) write(steps ...change.Op) error {
+	data, tag, err := k.stage(change.Changes{Ops: steps})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
@@ -59,7 +60,7 @@ func (h *Handler) commits(status int) bool {
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if !writes && !w.h.createAlways {
-		return w.x.commit(w.r.Context(), session.Changes{Carries: w.carries()}) // writes nothing
+		return w.x.commit(w.r.Context(), change.Changes{CanSetTicket: w.carries()}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
@@ -74,7 +75,7 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 			w.h.EndsAndWrites()
 		}
 	}
-	changes.Carries = w.r.Context().Err() == nil
+	changes.CanSetTicket = w.r.Context().Err() == nil
 	ctx, cancel := w.h.commitContext(w.r)
 	defer cancel()
 	return w.x.commit(ctx, changes)

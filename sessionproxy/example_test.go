@@ -49,8 +49,8 @@ func Example() {
 // middleware gives the requests to an app a session, kept in memory.
 func middleware(app http.Handler) (http.Handler, error) {
 	manager, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{
-		Backend: session.Fixed(memstore.New(time.Now)),
-		Mint:    sessionproxy.Mint("shop"),
+		Provider:      session.Fixed(memstore.New(time.Now)),
+		NewCredential: sessionproxy.Mint("shop"),
 	})
 	if err != nil {
 		return nil, err

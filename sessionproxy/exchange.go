@@ -7,11 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
 // errNoBrowser refuses what would need a new ticket after the headers have gone.
-var errNoBrowser = fmt.Errorf("%w: the response headers have gone, and no ticket can follow", session.ErrConflict)
+var errNoBrowser = fmt.Errorf("%w: the response headers have gone, and no ticket can follow", change.ErrConflict)
 
 // exchange is one request's use of its session. The response headers and the
 // endpoint are two views of it: what the endpoint writes is staged, and
@@ -62,7 +63,7 @@ func (x *exchange) use(ctx context.Context, write bool, f func(*session.Session)
 // It returns the data afterwards, and its tag.
 // conditional says that the answer of allowed depends on the data: after the
 // headers the commit then holds it to that very version.
-func (x *exchange) stage(ctx context.Context, c session.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
+func (x *exchange) stage(ctx context.Context, c change.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
 	committed := false
 	err = x.use(ctx, c.Writes(), func(s *session.Session) error {
 		if err := allowed(s); err != nil {
@@ -102,7 +103,7 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 	case !x.open || x.sent: // nothing is staged
 		return nil
 	}
-	out, err := x.s.Commit(ctx, session.Changes{})
+	out, err := x.s.Commit(ctx, change.Changes{})
 	x.s, x.open = x.s.Successor(), false
 	if err != nil {
 		x.metrics.countRefused(err)
@@ -115,7 +116,7 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 
 // commit commits what is staged and the changes of the response headers. It
 // returns what the browser has to learn, of earlier commits too.
-func (x *exchange) commit(ctx context.Context, c session.Changes) (session.Outcome, error) {
+func (x *exchange) commit(ctx context.Context, c change.Changes) (session.Outcome, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent = true
@@ -156,7 +157,7 @@ func (x *exchange) rollBack(ctx context.Context, more bool) session.Outcome {
 // drop drops what is not committed. Called with mu held.
 func (x *exchange) drop(more bool) {
 	if more {
-		x.s.Discard()
+		x.s.RollbackAll()
 	} else {
 		x.s.Rollback()
 	}
@@ -221,5 +222,5 @@ func (x *exchange) alive(ctx context.Context, active bool) (time.Duration, error
 	if x.ended {
 		return 0, session.ErrObsolete
 	}
-	return x.s.Alive(ctx, active)
+	return x.s.KeepAlive(ctx, active)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -69,10 +70,10 @@ func FuzzStripReserved(f *testing.F) {
 }
 
 // applied returns the data after the steps, each if it fits.
-func applied(t *testing.T, c session.Changes, data string) []byte {
+func applied(t *testing.T, c change.Changes, data string) []byte {
 	t.Helper()
 	m, err := session.NewManager("fuzz", session.DefaultPolicy(), session.Options{
-		Backend: session.Fixed(memstore.New(time.Now)), Mint: Mint("fuzz"),
+		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: Mint("fuzz"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -82,11 +83,11 @@ func applied(t *testing.T, c session.Changes, data string) []byte {
 		t.Fatal(err)
 	}
 	defer s.Rollback()
-	if err := s.Stage(session.Changes{Steps: []session.Step{session.Replace([]byte(data))}}); err != nil {
+	if err := s.Stage(change.Changes{Ops: []change.Op{change.Replace([]byte(data))}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range c.Steps {
-		_ = s.Stage(session.Changes{Steps: []session.Step{step}})
+	for _, step := range c.Ops {
+		_ = s.Stage(change.Changes{Ops: []change.Op{step}})
 	}
 	after, _ := s.Staged()
 	return after

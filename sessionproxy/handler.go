@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -145,7 +146,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	o.request.ReadOnly = h.ReadOnly != nil && h.ReadOnly(r)
 	o.request.Passive = h.Passive != nil && h.Passive(r)
 	o.request.LockLate = isBeside(r)
-	o.request.Holder = session.Holder{Method: r.Method, Path: r.URL.Path}
+	o.request.Holder = lock.Holder{Method: r.Method, Path: r.URL.Path}
 	switch {
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
 		return h.serveRestarting(w, r, next, o)

@@ -30,7 +30,7 @@ type rig struct {
 	t       *testing.T
 	store   *memstore.Store
 	handler *sessionproxy.Handler
-	local   *session.Local
+	local   *session.Node
 	metrics *prometheus.Registry
 	ring    *ticket.Ring
 	server  *httptest.Server
@@ -63,11 +63,11 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 		change(&config, &policy)
 	}
 	backend := session.Fixed(r.store)
-	if _, r.local, err = backend.Borrow(); err != nil {
+	if _, r.local, err = backend.Acquire(); err != nil {
 		t.Fatal(err)
 	}
 	config.Manager, err = session.NewManager("shop", policy, session.Options{
-		Backend: backend, Mint: sessionproxy.Mint("shop"), Now: func() time.Time { return r.now },
+		Provider: backend, NewCredential: sessionproxy.Mint("shop"), Now: func() time.Time { return r.now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -13,7 +14,7 @@ import (
 // request's sign-in has replaced the ticket since then, a write is that of a
 // late tab: a sign-in begins a fresh session. Called with mu held.
 func (x *exchange) reopen(ctx context.Context, write bool) (*session.Session, error) {
-	s, err := x.s.Again(ctx)
+	s, err := x.s.Reopen(ctx)
 	if write && errors.Is(err, session.ErrReplaced) {
 		return x.s.Late()
 	}
@@ -31,7 +32,7 @@ func (x *exchange) useLate(ctx context.Context, write bool, f func(*session.Sess
 	if err := f(s); err != nil {
 		return err
 	}
-	out, err := s.Commit(ctx, session.Changes{})
+	out, err := s.Commit(ctx, change.Changes{})
 	if err != nil {
 		x.metrics.countRefused(err)
 		return err
@@ -45,8 +46,8 @@ func (x *exchange) useLate(ctx context.Context, write bool, f func(*session.Sess
 // ends the request, does not wait for it: mu is free meanwhile. Called with mu held.
 func (x *exchange) again(ctx context.Context, write bool) (*session.Session, error) {
 	last := x.s
-	if !write || !last.Queues() {
-		return last.Again(ctx)
+	if !write || !last.LocksWrites() {
+		return last.Reopen(ctx)
 	}
 	if x.life == nil {
 		x.life, x.endLife = context.WithCancelCause(context.Background())
@@ -55,7 +56,7 @@ func (x *exchange) again(ctx context.Context, write bool) (*session.Session, err
 	defer cancel(nil)
 	defer context.AfterFunc(x.life, func() { cancel(session.ErrObsolete) })() //nolint:contextcheck // two lives end it: the call's, and the request's
 	x.mu.Unlock()
-	s, err := last.AgainLocked(ctx)
+	s, err := last.ReopenLocked(ctx)
 	x.mu.Lock()
 	if err == nil && x.ended {
 		s.Rollback()

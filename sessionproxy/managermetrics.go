@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -131,9 +132,9 @@ func (m *managerMetrics) count(out session.Outcome) {
 // countRefused counts a commit that failed, if it was for a conflict.
 func (m *managerMetrics) countRefused(err error) {
 	switch {
-	case errors.Is(err, session.ErrTooMuchRework):
+	case errors.Is(err, change.ErrTooMuchRework):
 		m.tooMuch.Inc()
-	case errors.Is(err, session.ErrConflict):
+	case errors.Is(err, change.ErrConflict):
 		m.conflictEnd.Inc()
 	}
 }

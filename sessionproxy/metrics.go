@@ -3,7 +3,7 @@ package sessionproxy
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // Metrics are the counters of all handlers of a process. Make them once and
@@ -75,13 +75,13 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 	}
 }
 
-// See counts an event of a session; it is for session.Local.Watch.
-func (m *Metrics) See(e session.Event) {
+// See counts an event of a session; it is for event.Feed.Subscribe.
+func (m *Metrics) See(e event.Event) {
 	switch e.Kind {
-	case session.EventDelete:
+	case event.Delete:
 		m.ended.WithLabelValues(e.Manager, string(e.Reason)).Inc()
-	case session.EventRotate:
+	case event.Rotate:
 		m.rotated.WithLabelValues(e.Manager).Inc()
-	case session.EventCreate, session.EventSave, session.EventRollback: // counted by the commit or rollback itself
+	case event.Create, event.Save, event.Rollback: // counted by the commit or rollback itself
 	}
 }

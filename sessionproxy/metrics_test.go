@@ -12,6 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -131,8 +135,8 @@ func TestEventsAreCounted(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics.Collectors()...)
 	memory := memstore.New(time.Now)
-	local := session.NewLocal(memory)
-	local.Watch(metrics.See)
+	local := session.NewNode(memory)
+	local.Events.Subscribe(metrics.See)
 	for i, reason := range store.Reasons() {
 		key := store.Key{Manager: "shop", ID: store.ID{byte(i)}}
 		rec := store.Record{Data: []byte("{}"), Accessed: time.Now(), Idle: time.Hour, Absolute: time.Now().Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
@@ -146,8 +150,8 @@ func TestEventsAreCounted(t *testing.T) {
 			t.Errorf("%v ends are counted as %s", n, reason)
 		}
 	}
-	for _, kind := range []session.EventKind{session.EventCreate, session.EventSave, session.EventRotate, session.EventRollback} {
-		metrics.See(session.Event{Kind: kind, Manager: "shop"})
+	for _, kind := range []event.Kind{event.Create, event.Save, event.Rotate, event.Rollback} {
+		metrics.See(event.Event{Kind: kind, Manager: "shop"})
 	}
 	if n := sampled(t, registry, "caddy_sessions_rotated_total", "manager", "shop"); n != 1 {
 		t.Errorf("%v rotations are counted", n)
@@ -158,9 +162,9 @@ func TestDeliveriesAreCounted(t *testing.T) {
 	metrics := sessionproxy.NewMetrics()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(metrics.Collectors()...)
-	outcomes := []session.Result{session.Delivered, session.Retried, session.Dead, session.Dropped, "lost"}
+	outcomes := []delivery.Result{delivery.Delivered, delivery.Retried, delivery.Dead, delivery.Dropped, "lost"}
 	for _, result := range outcomes[:4] {
-		metrics.Told(session.Telling{Listener: "shop/webhook/1", Result: result, Err: errors.New("status 500 of https://secret.example")})
+		metrics.Told(delivery.Attempt{Listener: "shop/webhook/1", Result: result, Err: errors.New("status 500 of https://secret.example")})
 	}
 	metrics.Lost("shop/webhook/1")
 	for _, outcome := range outcomes {
@@ -179,7 +183,7 @@ func TestLockWaits(t *testing.T) {
 	policy.Locking, policy.Wait = session.Serialized, 0
 	var followed []session.TraceStep
 	m, err := session.NewManager("shop", policy, session.Options{
-		Backend: session.Fixed(memstore.New(time.Now)), Mint: sessionproxy.Mint("shop"),
+		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.Mint("shop"),
 		Trace: metrics.Trace("shop", func(ctx context.Context, step session.TraceStep) (context.Context, func(session.Traced)) {
 			followed = append(followed, step)
 			return ctx, func(session.Traced) { followed = append(followed, "end of "+step) }
@@ -192,7 +196,7 @@ func TestLockWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := s.Commit(t.Context(), session.Changes{Steps: []session.Step{session.Replace([]byte(`{"a":1}`))}})
+	out, err := s.Commit(t.Context(), change.Changes{Ops: []change.Op{change.Replace([]byte(`{"a":1}`))}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +209,7 @@ func TestLockWaits(t *testing.T) {
 		t.Errorf("%v waits are counted, and the lock was free", n)
 	}
 	followed = nil
-	if _, err := m.Open(t.Context(), request); !errors.Is(err, session.ErrLocked) {
+	if _, err := m.Open(t.Context(), request); !errors.Is(err, lock.ErrLocked) {
 		t.Fatalf("the lock was to be had: %v", err)
 	}
 	if n := sampled(t, registry, "caddy_sessions_lock_wait_seconds", "manager", "shop"); n != 1 {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -123,13 +125,13 @@ var problems = []struct {
 	retry  time.Duration
 }{
 	{errBadWrite, http.StatusBadGateway, TypeBadWrite, "the app's session write is malformed", 0},
-	{session.ErrBadWrite, http.StatusBadGateway, TypeBadWrite, "the app's session write does not fit the data", 0},
-	{session.ErrTooLarge, http.StatusBadGateway, TypeTooLarge, "the app's session data is too large", 0},
+	{change.ErrBadWrite, http.StatusBadGateway, TypeBadWrite, "the app's session write does not fit the data", 0},
+	{change.ErrTooLarge, http.StatusBadGateway, TypeTooLarge, "the app's session data is too large", 0},
 	{session.ErrReadOnly, http.StatusBadGateway, TypeReadOnly, "the app wrote to a session that is read-only here", 0},
-	{session.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request", 0},
+	{change.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request", 0},
 	{session.ErrGone, http.StatusConflict, TypeGone, "the session ended while the request ran", 0},
 	{session.ErrPrincipalLimit, http.StatusConflict, TypeLimit, "who signs in has too many sessions already", 0},
-	{session.ErrLocked, http.StatusServiceUnavailable, TypeLocked, "the session is busy with other requests", time.Second},
+	{lock.ErrLocked, http.StatusServiceUnavailable, TypeLocked, "the session is busy with other requests", time.Second},
 	{session.ErrUnavailable, http.StatusServiceUnavailable, TypeUnavailable, "the session store is unavailable", 5 * time.Second},
 }
 

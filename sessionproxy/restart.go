@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 )
 
 // Restart says when a request whose commit met a conflict is made again.
@@ -133,8 +133,8 @@ func pause(ctx context.Context, attempt int) error {
 // mayRestart reports whether a failed commit is answered by another attempt:
 // nothing may be with the client, or be committed.
 func (w *writer) mayRestart(err error) bool {
-	return w.restarts && !w.informed && errors.Is(err, session.ErrConflict) &&
-		!errors.Is(err, session.ErrIfVersion) && !w.x.committedEarly()
+	return w.restarts && !w.informed && errors.Is(err, change.ErrConflict) &&
+		!errors.Is(err, change.ErrIfVersion) && !w.x.committedEarly()
 }
 
 // restart drops the app's response. A body that ends soon is taken in, so that

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
@@ -266,8 +267,8 @@ func TestRollbacksAreShown(t *testing.T) {
 			e := newEndpointRig(t, nil)
 			in := e.begin(`{"a":1}`)
 			var shown atomic.Int64
-			defer e.local.Watch(func(event session.Event) {
-				if event.Kind == session.EventRollback && event.Manager == "shop" {
+			defer e.local.Events.Subscribe(func(ev event.Event) {
+				if ev.Kind == event.Rollback && ev.Manager == "shop" {
 					shown.Add(1)
 				}
 			})()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -26,7 +27,7 @@ type turnRig struct {
 	t       *testing.T
 	handler *sessionproxy.Handler
 	store   *memstore.Store
-	locks   *session.Locks
+	locks   *lock.Locks
 	client  *http.Client
 	in      http.Header
 }
@@ -65,9 +66,9 @@ func inTurn(t *testing.T, wait time.Duration, queue int, test func(*testing.T, *
 		policy := session.DefaultPolicy()
 		policy.Locking, policy.Wait, policy.Queue = session.Serialized, wait, queue
 		backend := session.Fixed(c.store)
-		_, local, _ := backend.Borrow()
+		_, local, _ := backend.Acquire()
 		c.locks = local.Locks
-		m, err := session.NewManager("shop", policy, session.Options{Backend: backend, Mint: sessionproxy.Mint("shop")})
+		m, err := session.NewManager("shop", policy, session.Options{Provider: backend, NewCredential: sessionproxy.Mint("shop")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +260,7 @@ func TestAWriteInAStreamHoldsTheLock(t *testing.T) {
 		}
 		write := c.call(t.Context(), "POST", ep+"/add", `{"n":1}`)
 		<-reached
-		if all := c.locks.All(); len(all) != 1 || all[0].Holder != (session.Holder{Method: "GET", Path: "/stream"}) {
+		if all := c.locks.All(); len(all) != 1 || all[0].Holder != (lock.Holder{Method: "GET", Path: "/stream"}) {
 			t.Errorf("locks %+v", all)
 		}
 		release, other := c.hold("/other", "9")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -31,8 +32,8 @@ func (m *Metrics) Trace(manager string, next session.Trace) session.Trace {
 }
 
 // Told counts an attempt to tell a listener of an event; it is for
-// session.Reports. Configuration bounds the names of listeners.
-func (m *Metrics) Told(t session.Telling) {
+// delivery.Observer. Configuration bounds the names of listeners.
+func (m *Metrics) Told(t delivery.Attempt) {
 	m.deliveries.WithLabelValues(t.Listener, string(t.Result)).Inc()
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
@@ -36,7 +37,7 @@ func tooLarge(header string, values [][]byte, maxSize int) error {
 		size = max(size, len(v)) // each is limited by itself
 	}
 	return fmt.Errorf("%s: %w: a value of %d bytes, and max_size is %d; raise it, and inline_limit with it unless the app reads the endpoint",
-		header, session.ErrTooLarge, size, maxSize)
+		header, change.ErrTooLarge, size, maxSize)
 }
 
 // errTimes tells how often a header came that has to come once.
@@ -73,11 +74,11 @@ const maxSteps = 256
 
 // readWrites turns the write headers of a response into changes. maxSize
 // limits each document, in bytes of its compact form.
-func readWrites(h http.Header, maxSize int) (session.Changes, error) {
-	var c session.Changes
+func readWrites(h http.Header, maxSize int) (change.Changes, error) {
+	var c change.Changes
 	for _, read := range []struct {
 		header string
-		into   func(*session.Changes, [][]byte, int) error
+		into   func(*change.Changes, [][]byte, int) error
 		list   bool
 	}{
 		{HeaderData, readData, false},
@@ -93,35 +94,35 @@ func readWrites(h http.Header, maxSize int) (session.Changes, error) {
 		}
 		values, err := document.Values(lines)
 		if err != nil {
-			return session.Changes{}, &writeError{read.header, err}
+			return change.Changes{}, &writeError{read.header, err}
 		}
 		switch n := len(values); {
 		case n == 0 || n > 1 && !read.list:
-			return session.Changes{}, &writeError{read.header, errTimes(n)}
+			return change.Changes{}, &writeError{read.header, errTimes(n)}
 		case n > maxSteps:
-			return session.Changes{}, &writeError{read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps)}
+			return change.Changes{}, &writeError{read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps)}
 		}
 		switch err := read.into(&c, values, maxSize); {
 		case errors.Is(err, document.ErrTooLarge):
-			return session.Changes{}, tooLarge(read.header, values, maxSize)
+			return change.Changes{}, tooLarge(read.header, values, maxSize)
 		case err != nil:
-			return session.Changes{}, &writeError{read.header, err}
+			return change.Changes{}, &writeError{read.header, err}
 		}
 	}
 	if lines, ok := h[HeaderAction]; ok {
 		if err := readActions(&c, lines); err != nil {
-			return session.Changes{}, &writeError{HeaderAction, err}
+			return change.Changes{}, &writeError{HeaderAction, err}
 		}
 	}
 	return c, nil
 }
 
-func readData(c *session.Changes, values [][]byte, maxSize int) error {
+func readData(c *change.Changes, values [][]byte, maxSize int) error {
 	if isEmptyArray(values[0]) { // PHP writes an empty array so
 		values[0] = []byte("{}")
 	}
 	data, err := document.Parse(values[0], maxSize)
-	c.Steps = append(c.Steps, session.Replace(data))
+	c.Ops = append(c.Ops, change.Replace(data))
 	return err
 }
 
@@ -130,29 +131,29 @@ func isEmptyArray(value []byte) bool {
 	return array && string(bytes.TrimSpace(inner)) == "]"
 }
 
-func readPatches(c *session.Changes, values [][]byte, maxSize int) error {
+func readPatches(c *change.Changes, values [][]byte, maxSize int) error {
 	for _, v := range values {
 		p, err := document.ParsePatch(v, maxSize)
 		if err != nil {
 			return err
 		}
-		c.Steps = append(c.Steps, session.Patch(p))
+		c.Ops = append(c.Ops, change.MergePatch(p))
 	}
 	return nil
 }
 
-func readAdditions(c *session.Changes, values [][]byte, maxSize int) error {
+func readAdditions(c *change.Changes, values [][]byte, maxSize int) error {
 	for _, v := range values {
 		a, err := document.ParseAdditions(v, maxSize)
 		if err != nil {
 			return err
 		}
-		c.Steps = append(c.Steps, session.Add(a))
+		c.Ops = append(c.Ops, change.Add(a))
 	}
 	return nil
 }
 
-func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
+func readPrincipal(c *change.Changes, values [][]byte, _ int) error {
 	var name string
 	if string(values[0]) != "null" {
 		var err error
@@ -173,7 +174,7 @@ func readPrincipal(c *session.Changes, values [][]byte, _ int) error {
 // maxTimeoutText is far beyond what two numbers take.
 const maxTimeoutText = 1 << 10
 
-func readTimeout(c *session.Changes, values [][]byte, _ int) error {
+func readTimeout(c *change.Changes, values [][]byte, _ int) error {
 	compact, err := document.Parse(values[0], maxTimeoutText)
 	switch {
 	case errors.Is(err, document.ErrTooLarge): // max_size has no part in it
@@ -186,7 +187,7 @@ func readTimeout(c *session.Changes, values [][]byte, _ int) error {
 	if err := json.Unmarshal(compact, &members); err != nil {
 		return err
 	}
-	var t session.Timeout
+	var t change.Timeout
 	for name, raw := range members {
 		into := map[string]*time.Duration{"idle": &t.Idle, "absolute": &t.Absolute}[name]
 		if into == nil {
@@ -222,13 +223,13 @@ func readSeconds(raw []byte) (time.Duration, error) {
 	return time.Duration(min(n, century)) * time.Second, nil
 }
 
-func readIfVersion(c *session.Changes, values [][]byte, _ int) error {
+func readIfVersion(c *change.Changes, values [][]byte, _ int) error {
 	v, err := document.ParseString(values[0])
 	c.IfVersion = &v
 	return err
 }
 
-func readActions(c *session.Changes, lines []string) error {
+func readActions(c *change.Changes, lines []string) error {
 	known := 0
 	for _, line := range lines {
 		for word := range strings.SplitSeq(line, ",") {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -274,11 +274,11 @@ func TestAdminStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Borrow()
+	_, local, err := app.Backend().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Return()
+	defer app.Backend().Release()
 	defer local.Streams.Watch(store.Key{Manager: "shop", ID: at}, func() {}).Done()
 	var got StatsView
 	w := caddytest.Ask(http.MethodGet, "/sessions/stats", "")
@@ -325,22 +325,22 @@ func TestAdminDeadLetters(t *testing.T) {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Borrow()
+	_, local, err := app.Backend().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Return()
-	heard := make(chan session.Event, 1)
-	defer local.Listeners.Use(map[string][]session.Subscription{"shop": {{
-		Name: "audit", Kinds: []session.EventKind{session.EventSave},
-		Listener: hearing(func(e session.Event) { heard <- e }),
+	defer app.Backend().Release()
+	heard := make(chan event.Event, 1)
+	defer local.Subscriptions.Add(map[string][]event.Subscription{"shop": {{
+		Name: "audit", Kinds: []event.Kind{event.Save},
+		Listener: hearing(func(e event.Event) { heard <- e }),
 	}}})()
 	if w := caddytest.Ask(http.MethodPost, "/sessions/dead-letters/00000002/retry", ""); w.Code != http.StatusOK || w.Body.String() != "{\"id\":\"00000002\"}\n" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	select {
 	case e := <-heard:
-		if e.Session != id || e.Kind != session.EventSave {
+		if e.Session != id || e.Kind != event.Save {
 			t.Errorf("told of %+v", e)
 		}
 	case <-time.After(30 * time.Second):
@@ -363,18 +363,18 @@ func TestAdminDiscards(t *testing.T) {
 		}
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Borrow()
+	_, local, err := app.Backend().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Return()
+	defer app.Backend().Release()
 	answers := func(method, path string, status int, want string) {
 		t.Helper()
 		if w := caddytest.Ask(method, path, ""); w.Code != status || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s %s: %d %s, want %d %s", method, path, w.Code, w.Body, status, want)
 		}
 	}
-	done := local.Listeners.Use(map[string][]session.Subscription{"shop": {{Name: "mail", Kinds: []session.EventKind{session.EventSave}, Listener: silent{}}}})
+	done := local.Subscriptions.Add(map[string][]event.Subscription{"shop": {{Name: "mail", Kinds: []event.Kind{event.Save}, Listener: silent{}}}})
 	answers("DELETE", "/sessions/dead-letters/00000002", 200, `{"id":"00000002"}`)
 	answers("DELETE", "/sessions/dead-letters/00000002", 404, "no such dead letter")
 	answers("DELETE", "/sessions/backlog?listener=mail", 409, "remove it from the configuration first")
@@ -389,15 +389,15 @@ func TestAdminDiscards(t *testing.T) {
 // silent is a listener that never answers.
 type silent struct{}
 
-func (silent) Hear(ctx context.Context, _ session.Event) error {
+func (silent) Handle(ctx context.Context, _ event.Event) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 // hearing is a listener that has heard everything.
-type hearing func(session.Event)
+type hearing func(event.Event)
 
-func (h hearing) Hear(_ context.Context, e session.Event) error { h(e); return nil }
+func (h hearing) Handle(_ context.Context, e event.Event) error { h(e); return nil }
 
 // TestAdminWithABareStore: what a store cannot do is said so.
 func TestAdminWithABareStore(t *testing.T) {

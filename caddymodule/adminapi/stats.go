@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -27,11 +27,11 @@ func listLocks(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.RawQuery != "" {
 		return badRequest("there are no parameters here")
 	}
-	var held []session.Lock
+	var held []lock.Lock
 	for _, db := range runtime.OpenStores() {
-		held = append(held, db.Local.Locks.All()...)
+		held = append(held, db.Node.Locks.All()...)
 	}
-	slices.SortFunc(held, func(a, b session.Lock) int { return a.Since.Compare(b.Since) })
+	slices.SortFunc(held, func(a, b lock.Lock) int { return a.Since.Compare(b.Since) })
 	views := make([]LockView, 0, len(held))
 	for _, l := range held {
 		views = append(views, LockView{
@@ -112,7 +112,7 @@ func showStats(c *adminCall) error {
 		if err != nil {
 			return err
 		}
-		configured := c.local.Listeners.All()
+		configured := c.local.Subscriptions.All()
 		for _, b := range backlog {
 			_, ok := configured[b.Listener]
 			view.Listeners = append(view.Listeners, BacklogView{

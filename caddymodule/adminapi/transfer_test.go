@@ -329,7 +329,7 @@ func TestAdminWithoutSessions(t *testing.T) {
 	caddytest.Fill(t, st, "shop", 1, "")
 	line := caddytest.Prepare(t, st)
 	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, zap.NewNop())
-	if _, _, err := b.Borrow(); err != nil {
+	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}
 	if w := caddytest.Ask(http.MethodGet, "/sessions/managers", ""); w.Body.String() != "{\"managers\":[{\"id\":\"shop\",\"sessions\":1,\"configured\":false}]}\n" {
@@ -351,8 +351,8 @@ func TestAdminWithoutSessions(t *testing.T) {
 	if err := runtime.ReleaseStore(other); err != nil {
 		t.Fatal(err)
 	}
-	b.Return()
-	if err := b.Release(); err != nil {
+	b.Release()
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := problem(); !strings.Contains(got, "0 session stores are open") {

@@ -249,7 +249,7 @@ func (a *App) Cleanup() error {
 	if a.backend == nil {
 		return nil
 	}
-	return a.backend.Release()
+	return a.backend.Close()
 }
 
 // Interface guards.
@@ -257,5 +257,5 @@ var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
-	_ session.Backend    = (*runtime.Backend)(nil)
+	_ session.Provider   = (*runtime.Backend)(nil)
 )

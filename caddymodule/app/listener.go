@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 const (
@@ -26,13 +26,13 @@ const (
 // what waits to the changed listener; changing the order of two of one name
 // swaps what waits for them.
 //
-// Hear may be called before the configuration has started and, for a moment,
-// after its Cleanup: see [session.Listener].
+// Handle may be called before the configuration has started and, for a moment,
+// after its Cleanup: see [event.Listener].
 type Listener interface {
-	session.Listener
-	// Hears returns the kinds of events that the module is told of. It is
+	event.Listener
+	// EventKinds returns the kinds of events that the module is told of. It is
 	// asked once, after Provision and Validate.
-	Hears() []session.EventKind
+	EventKinds() []event.Kind
 }
 
 // PendingLimiter is what a listener implements besides, if its configuration
@@ -66,6 +66,6 @@ func ParseMaxPending(d *caddyfile.Dispenser, into *int) error {
 }
 
 // EventKinds are all kinds of events.
-var EventKinds = []session.EventKind{
-	session.EventCreate, session.EventSave, session.EventRotate, session.EventDelete, session.EventRollback,
+var EventKinds = []event.Kind{
+	event.Create, event.Save, event.Rotate, event.Delete, event.Rollback,
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -20,7 +21,7 @@ type Registry struct {
 	managers map[string]Registration                 // by id
 	cookies  map[string]Registration                 // by each name that a ticket cookie can have, in lower case: some apps ignore case
 	headers  map[string]Registration                 // by each name of a header that carries a ticket, in canonical form
-	hearers  map[string][]session.Subscription       // by manager, of those whose listeners are loaded
+	hearers  map[string][]event.Subscription         // by manager, of those whose listeners are loaded
 	built    map[string]*session.Manager             // by id
 	carrying atomic.Pointer[map[string]Registration] // headers, as of the last add
 }
@@ -38,7 +39,7 @@ type Registration struct {
 func NewRegistry() *Registry {
 	r := &Registry{
 		managers: make(map[string]Registration), cookies: make(map[string]Registration), headers: make(map[string]Registration),
-		hearers: make(map[string][]session.Subscription), built: make(map[string]*session.Manager),
+		hearers: make(map[string][]event.Subscription), built: make(map[string]*session.Manager),
 	}
 	r.carrying.Store(&map[string]Registration{})
 	return r
@@ -83,7 +84,7 @@ func (r *Registry) Add(n Registration) error {
 
 // Subscribe returns the subscriptions of a manager. The first call for it
 // loads them.
-func (r *Registry) Subscribe(manager string, load func() ([]session.Subscription, error)) ([]session.Subscription, error) {
+func (r *Registry) Subscribe(manager string, load func() ([]event.Subscription, error)) ([]event.Subscription, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if subs, ok := r.hearers[manager]; ok {
@@ -98,7 +99,7 @@ func (r *Registry) Subscribe(manager string, load func() ([]session.Subscription
 }
 
 // subscriptions returns those of all managers, by manager.
-func (r *Registry) subscriptions() map[string][]session.Subscription {
+func (r *Registry) subscriptions() map[string][]event.Subscription {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.hearers)
@@ -116,7 +117,7 @@ func (r *Registry) checkStore(st store.Store) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(r.built)) {
-		if err := r.built[id].Suits(st); err != nil {
+		if err := r.built[id].CheckStore(st); err != nil {
 			return fmt.Errorf("%w, at %s; remove the option, or take another store", err, r.managers[id].Place)
 		}
 	}

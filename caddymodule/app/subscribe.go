@@ -13,8 +13,8 @@ func (a *App) subscribe(db *runtime.PooledStore) error {
 	if err := a.managers.checkStore(db.Store); err != nil {
 		return err
 	}
-	unsweep := db.Keeper.SweepEvery(time.Duration(a.SweepInterval))
-	unlisten := db.Local.Listeners.Use(a.managers.subscriptions())
+	unsweep := db.Delivery.SweepEvery(time.Duration(a.SweepInterval))
+	unlisten := db.Node.Subscriptions.Add(a.managers.subscriptions())
 	a.unhear = func() {
 		unlisten()
 		unsweep()

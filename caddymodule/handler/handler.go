@@ -16,6 +16,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -89,7 +90,7 @@ type Handler struct {
 	readOnly caddyhttp.MatcherSets
 	replay   caddyhttp.MatcherSets
 	passive  caddyhttp.MatcherSets
-	hearers  []session.Subscription
+	hearers  []event.Subscription
 	serve    *sessionproxy.Handler
 	exposed  bool       // a ticket may travel over a clear connection
 	warnOnce *sync.Once // about one that does
@@ -154,7 +155,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.warnOfLogs(ctx)
 	// Of the handlers of one manager, which all say the same, the first one
 	// loads the listeners.
-	h.hearers, err = h.app.Registry().Subscribe(h.Manager, func() ([]session.Subscription, error) { return h.loadListeners(ctx) })
+	h.hearers, err = h.app.Registry().Subscribe(h.Manager, func() ([]event.Subscription, error) { return h.loadListeners(ctx) })
 	if err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.Match
 // build makes the runtime from what the configuration comes to.
 func (h *Handler) build(s *settings) error {
 	manager, err := session.NewManager(h.Manager, s.policy, session.Options{
-		Backend: h.app.Backend(), Mint: sessionproxy.Mint(h.Manager), Listeners: h.hearers,
+		Provider: h.app.Backend(), NewCredential: sessionproxy.Mint(h.Manager), Listeners: h.hearers,
 		Trace: runtime.Metrics().Trace(h.Manager, spans(h.Manager)),
 	})
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // loadListeners loads the modules of a handler and names them.
-func (h *Handler) loadListeners(ctx caddy.Context) ([]session.Subscription, error) {
+func (h *Handler) loadListeners(ctx caddy.Context) ([]event.Subscription, error) {
 	if h.ListenersRaw == nil {
 		return nil, nil
 	}
@@ -29,14 +29,14 @@ func (h *Handler) loadListeners(ctx caddy.Context) ([]session.Subscription, erro
 	if !ok || len(modules) != len(names) {
 		return nil, fmt.Errorf("loading session listeners: %T is no list of %d modules", loaded, len(names))
 	}
-	subs := make([]session.Subscription, 0, len(modules))
+	subs := make([]event.Subscription, 0, len(modules))
 	count := make(map[string]int)
 	for i, mod := range modules {
 		listener, ok := mod.(app.Listener)
 		if !ok {
 			return nil, fmt.Errorf("loading session listener %s: %T is not a session listener", names[i], mod)
 		}
-		kinds := listener.Hears()
+		kinds := listener.EventKinds()
 		for _, kind := range kinds {
 			if !slices.Contains(app.EventKinds, kind) {
 				return nil, fmt.Errorf("loading session listener %s: there are no events of the kind %q", names[i], kind)
@@ -44,7 +44,7 @@ func (h *Handler) loadListeners(ctx caddy.Context) ([]session.Subscription, erro
 		}
 		count[names[i]]++
 		name := fmt.Sprintf("%s/%s/%d", h.Manager, names[i], count[names[i]])
-		sub := session.Subscription{Name: name, Kinds: kinds, Listener: listener}
+		sub := event.Subscription{Name: name, Kinds: kinds, Listener: listener}
 		if limiter, ok := mod.(app.PendingLimiter); ok {
 			sub.MaxPending = limiter.PendingLimit()
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -28,7 +28,7 @@ func init() {
 
 // hearer is a listener of tests: `listener hearer <kind>...`.
 type hearer struct {
-	Kinds []session.EventKind `json:"kinds"`
+	Kinds []event.Kind `json:"kinds"`
 }
 
 func (*hearer) CaddyModule() caddy.ModuleInfo {
@@ -38,7 +38,7 @@ func (*hearer) CaddyModule() caddy.ModuleInfo {
 func (h *hearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	for _, arg := range d.RemainingArgs() {
-		h.Kinds = append(h.Kinds, session.EventKind(arg))
+		h.Kinds = append(h.Kinds, event.Kind(arg))
 	}
 	return nil
 }
@@ -51,10 +51,10 @@ func (*hearer) Provision(caddy.Context) error {
 	return nil
 }
 
-func (h *hearer) Hears() []session.EventKind { return h.Kinds }
+func (h *hearer) EventKinds() []event.Kind { return h.Kinds }
 
-// Hear fails, so that what was told still waits.
-func (*hearer) Hear(context.Context, session.Event) error { return errors.New("not now") }
+// Handle fails, so that what was told still waits.
+func (*hearer) Handle(context.Context, event.Event) error { return errors.New("not now") }
 
 // openStore returns what is open under that key of the pool; nil if nothing is.
 func openStore(key string) *runtime.PooledStore {
@@ -67,9 +67,9 @@ func openStore(key string) *runtime.PooledStore {
 }
 
 // listening returns who listens, with what they hear.
-func listening(db *runtime.PooledStore) map[string][]session.EventKind {
-	who := make(map[string][]session.EventKind)
-	for name, s := range db.Local.Listeners.All() {
+func listening(db *runtime.PooledStore) map[string][]event.Kind {
+	who := make(map[string][]event.Kind)
+	for name, s := range db.Node.Subscriptions.All() {
 		who[name] = s.Kinds
 	}
 	return who
@@ -83,7 +83,7 @@ func TestListenersOfAConfiguration(t *testing.T) {
 	shop := "session shop {\nlistener hearer delete\nlistener remove_files uploads {\nroot /uploads\n}\nlistener hearer create save\n}\n"
 	s.Load(s.Config(line, "", "handle /cart/* {\n"+shop+upstream+"\n}\nhandle /a/* {\nsession admin {\nlistener hearer rollback\n}\n"+upstream+"\n}\nhandle {\n"+shop+upstream+"\n}"))
 	db := openStore("prepared:" + t.Name())
-	want := map[string][]session.EventKind{
+	want := map[string][]event.Kind{
 		"shop/hearer/1": {"delete"}, "shop/hearer/2": {"create", "save"}, "shop/remove_files/1": {"delete"}, "admin/hearer/1": {"rollback"},
 	}
 	if got := listening(db); !maps.EqualFunc(got, want, slices.Equal) {
@@ -114,7 +114,7 @@ func TestListenersOfAConfiguration(t *testing.T) {
 		t.Errorf("after a failed reload listening are %v", got)
 	}
 	s.Load(s.Config(line, "", "session shop {\nlistener hearer create\n}\nrespond ok"))
-	if got := listening(db); !maps.EqualFunc(got, map[string][]session.EventKind{"shop/hearer/1": {"create"}}, slices.Equal) {
+	if got := listening(db); !maps.EqualFunc(got, map[string][]event.Kind{"shop/hearer/1": {"create"}}, slices.Equal) {
 		t.Errorf("after a reload listening are %v", got)
 	}
 	s.Load(s.Config(line, "", "respond ok"))

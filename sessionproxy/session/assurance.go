@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func AssuranceLevels() (names []string) {
 
 // Idle returns the longest idle timeout of the level, which is its default.
 // Where the level asks for none that is the overall timeout.
-func (a Assurance) Idle() time.Duration { return or(a.Inactivity, a.Overall) }
+func (a Assurance) Idle() time.Duration { return cmp.Or(a.Inactivity, a.Overall) }
 
 // Check refuses timeouts that are longer than the level allows: those of the
 // policy, and those that an app may ask for.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -28,7 +29,7 @@ func TestAssuranceLevels(t *testing.T) {
 			if err := a.Check(good); err != nil {
 				t.Error(err)
 			}
-			if _, err := session.NewManager("shop", good, session.Options{Backend: session.Fixed(nil), Mint: mint}); err != nil {
+			if _, err := session.NewManager("shop", good, session.Options{Provider: session.Fixed(nil), NewCredential: sessiontest.Credential}); err != nil {
 				t.Error(err)
 			}
 			for name, change := range map[string]func(*session.Policy){

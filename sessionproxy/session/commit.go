@@ -1,54 +1,14 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/store"
 )
-
-// Outcome is what a commit did, and what the browser has to learn of it.
-type Outcome struct {
-	// Ticket is to be sent to the browser, when not nil.
-	Ticket *Credential
-	// Lifetime is how long the ticket may be of use if nothing more
-	// happens: until the session's deadline. Set together with Ticket.
-	Lifetime time.Duration
-	// ClearTicket says that the browser's ticket opens nothing any more.
-	ClearTicket bool
-
-	// What happened: the session was begun, its ticket replaced, the
-	// session ended, its data or metadata saved.
-	Created, Rotated, Destroyed, Saved bool
-	// Stale says that the browser has a ticket that was replaced by timer:
-	// Ticket is the current one.
-	Stale bool
-	// Reapplied says that the changes were applied to newer data than the
-	// app had seen; Overwrote that this undid some of another request's.
-	Reapplied, Overwrote bool
-}
-
-// Then returns the outcome of two commits of one request, in that order.
-func (o Outcome) Then(later Outcome) Outcome {
-	if later.Ticket == nil {
-		later.Ticket, later.Lifetime = o.Ticket, o.Lifetime
-	}
-	if later.Destroyed || later.ClearTicket {
-		later.Ticket = nil
-	}
-	later.Created = (later.Created || o.Created) && !later.Destroyed
-	later.Rotated = later.Rotated || o.Rotated
-	later.Stale = later.Stale || o.Stale
-	later.Saved = later.Saved || o.Saved
-	later.Destroyed = later.Destroyed || o.Destroyed
-	later.ClearTicket = later.ClearTicket || o.ClearTicket
-	later.Reapplied = later.Reapplied || o.Reapplied
-	later.Overwrote = later.Overwrote || o.Overwrote
-	return later
-}
 
 // Commit ends the handle and writes what is staged and then the changes, all
 // or nothing. When it returns without an error they are as durable as the store promises.
@@ -56,7 +16,7 @@ func (o Outcome) Then(later Outcome) Outcome {
 // Errors wrap ErrConflict, ErrGone, ErrLocked (of Request.LockLate), ErrReadOnly, ErrTooLarge, ErrBadWrite,
 // ErrPrincipalLimit, ErrUnavailable or ErrObsolete; nothing was changed then, save that after
 // ErrUnavailable because of an unconfirmed write it may have been.
-func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error) {
+func (s *Session) Commit(ctx context.Context, c change.Changes) (out Outcome, err error) {
 	ctx, t := s.traceCommit(ctx)
 	defer func() { t.end(s, out.did(), err) }()
 	s.mu.Lock()
@@ -65,12 +25,12 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		return Outcome{}, ErrObsolete
 	}
 	defer s.end()
-	if c = s.pending.then(c); len(c.Steps) > 1 {
-		c.foldAllAdds()
+	if c = s.pending.Then(c); len(c.Ops) > 1 {
+		c.CompactAdditions()
 	}
 	if c.Rollback {
 		if c.Writes() {
-			s.dropped()
+			s.publishRollback()
 		}
 		return s.current(ctx), nil
 	}
@@ -96,10 +56,10 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 		}
 	}
 	if c.None() && !s.m.policy.CreateAlways {
-		return s.unchanged(ctx, c.Carries), nil
+		return s.unchanged(ctx, c.CanSetTicket), nil
 	}
 	out, err = s.save(ctx, c)
-	if errors.Is(err, ErrReplaced) && c.proves() {
+	if errors.Is(err, ErrReplaced) && c.Proves() {
 		if fresh, anew := s.saveAnew(ctx, c); anew == nil {
 			return fresh, nil
 		}
@@ -111,12 +71,12 @@ func (s *Session) Commit(ctx context.Context, c Changes) (out Outcome, err error
 // was replaced while the request ran: of two sign-ins sent at once both are
 // answered with a ticket that is signed in. The data that the request was
 // shown stays with the other session.
-func (s *Session) saveAnew(ctx context.Context, c Changes) (Outcome, error) {
+func (s *Session) saveAnew(ctx context.Context, c change.Changes) (Outcome, error) {
 	s.unlock()
 	fresh := &Session{
-		m: s.m, store: s.store, local: s.local, passive: s.passive, attempt: s.attempt, holder: s.holder, traced: s.traced, ended: true,
+		m: s.m, store: s.store, node: s.node, passive: s.passive, attempt: s.attempt, holder: s.holder, traced: s.traced, ended: true,
 	}
-	fresh.begin(Expired)
+	fresh.startNew(Expired)
 	out, err := fresh.save(ctx, c)
 	if err == nil {
 		s.successor = fresh
@@ -141,7 +101,7 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	if !s.exists() {
 		return out, nil
 	}
-	end := store.End{Reason: store.Destroyed, Listeners: s.m.hearers.end}
+	end := store.End{Reason: store.Destroyed, Listeners: s.m.subscribers.end}
 	err := s.store.Delete(ctx, s.key, end)
 	if errors.Is(err, store.ErrUnknown) {
 		err = s.store.Delete(ctx, s.key, end)
@@ -152,21 +112,21 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 	}
 	out.Destroyed = true
 	if len(end.Listeners) > 0 {
-		s.local.Listeners.Wake(end.Listeners...)
+		s.node.Subscriptions.Notify(end.Listeners...)
 	}
-	s.local.Streams.End(s.key) // a store that is Observable has done so
+	s.node.Streams.End(s.key) // a store that is Observable has done so
 	return out, nil
 }
 
 // save makes the first attempt, against the record as it was loaded.
-func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
+func (s *Session) save(ctx context.Context, changes change.Changes) (Outcome, error) {
 	c := &changes
-	if !c.allow(s.rec.Version) {
-		return Outcome{}, conflict(ErrIfVersion)
+	if err := c.Allow(s.rec.Version); err != nil {
+		return Outcome{}, err
 	}
 	now := s.m.now()
-	nonce := newNonceIf(c.rotates())
-	next, changed, err := s.next(c, &s.rec, nonce, now)
+	nonce := newNonceIf(c.Rotates())
+	next, changed, err := s.nextRecord(c, &s.rec, nonce, now)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -193,8 +153,8 @@ func (s *Session) save(ctx context.Context, changes Changes) (Outcome, error) {
 
 // sameAsLoaded settles a commit that changes nothing of what was loaded. If
 // others have changed that meanwhile it is a change after all.
-func (s *Session) sameAsLoaded(ctx context.Context, c *Changes) (Outcome, error) {
-	if s.exists() && (len(c.Steps) > 0 || c.IfVersion != nil) {
+func (s *Session) sameAsLoaded(ctx context.Context, c *change.Changes) (Outcome, error) {
+	if s.exists() && (len(c.Ops) > 0 || c.IfVersion != nil) {
 		current, err := s.store.Load(ctx, s.key)
 		if err != nil {
 			return Outcome{}, saveError(err)
@@ -203,13 +163,13 @@ func (s *Session) sameAsLoaded(ctx context.Context, c *Changes) (Outcome, error)
 			return s.reapply(ctx, c, [16]byte{})
 		}
 	}
-	return s.unchanged(ctx, c.Carries), nil
+	return s.unchanged(ctx, c.CanSetTicket), nil
 }
 
 // saved is the outcome of a request whose record was written.
-func (s *Session) saved(w *written, rec *store.Record, now time.Time) Outcome {
+func (s *Session) saved(w *commitPlan, rec *store.Record, now time.Time) Outcome {
 	out := Outcome{Saved: true, Created: w.created, Rotated: w.rotated}
-	s.tell(w, now)
+	s.publish(w, now)
 	if out.Created || out.Rotated || s.renewTicket || s.cred.Nonce != rec.Nonce {
 		out = s.ticketed(out, rec, now)
 	}
@@ -231,11 +191,11 @@ func saveError(err error) error {
 	case errors.Is(err, store.ErrGone):
 		return fmt.Errorf("committing session: %w", ErrGone)
 	case errors.Is(err, store.ErrConflict):
-		return fmt.Errorf("committing session: %w", ErrConflict)
+		return fmt.Errorf("committing session: %w", change.ErrConflict)
 	case errors.Is(err, store.ErrLimit):
 		return fmt.Errorf("committing session: %w", ErrPrincipalLimit)
 	}
-	for _, own := range []error{ErrGone, ErrConflict, ErrTooLarge, ErrBadWrite, ErrNoPath} {
+	for _, own := range []error{ErrGone, change.ErrConflict, change.ErrTooLarge, change.ErrBadWrite, change.ErrNoPath} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -248,8 +208,4 @@ func newNonceIf(wanted bool) (nonce [16]byte) {
 		return newNonce()
 	}
 	return nonce
-}
-
-func sameBytes(a, b []byte) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || bytes.Equal(a, b))
 }

@@ -7,35 +7,37 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
 func TestWhatBeginsASession(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		changes session.Changes
+		changes change.Changes
 		begins  bool
 	}{
-		{"nothing", session.Changes{}, false},
-		{"a patch", patch(t, `{"a":1}`), true},
-		{"a patch that removes what is absent", patch(t, `{"a":null}`), false},
+		{"nothing", change.Changes{}, false},
+		{"a patch", sessiontest.MergePatch(t, `{"a":1}`), true},
+		{"a patch that removes what is absent", sessiontest.MergePatch(t, `{"a":null}`), false},
 		{"replacing by nothing", replace(`{}`), true},
 		{"adding zero", add(t, `{"n":0}`), true},
-		{"signing in", session.Changes{Principal: new("alice")}, true},
-		{"forgetting who it was", session.Changes{Principal: new("")}, false},
-		{"regenerate, touch and timeout", session.Changes{Regenerate: true, Touch: true, Timeout: &session.Timeout{Idle: time.Minute}}, false},
-		{"destroy", session.Changes{Destroy: true}, false},
-		{"a write rolled back", session.Changes{Steps: replace(`{"a":1}`).Steps, Rollback: true}, false},
-		{"a write if there is still none", session.Changes{Steps: replace(`{"a":1}`).Steps, IfVersion: new("")}, true},
+		{"signing in", change.Changes{Principal: new("alice")}, true},
+		{"forgetting who it was", change.Changes{Principal: new("")}, false},
+		{"regenerate, touch and timeout", change.Changes{Regenerate: true, Touch: true, Timeout: &change.Timeout{Idle: time.Minute}}, false},
+		{"destroy", change.Changes{Destroy: true}, false},
+		{"a write rolled back", change.Changes{Ops: replace(`{"a":1}`).Ops, Rollback: true}, false},
+		{"a write if there is still none", change.Changes{Ops: replace(`{"a":1}`).Ops, IfVersion: new("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, nil)
-			h := s.open()
-			out := s.commit(h, tc.changes)
+			h := s.Open()
+			out := s.Commit(h, tc.changes)
 			if out.Created != tc.begins || (out.Ticket != nil) != tc.begins {
 				t.Fatalf("got %+v", out)
 			}
-			if n := s.store.Len(); (n == 1) != tc.begins {
+			if n := s.Store.Len(); (n == 1) != tc.begins {
 				t.Fatalf("%d records", n)
 			}
 			if tc.begins && out.Ticket.ID != h.ID() {
@@ -45,15 +47,15 @@ func TestWhatBeginsASession(t *testing.T) {
 	}
 	t.Run("create always", func(t *testing.T) {
 		s := newSite(t, func(p *session.Policy) { p.CreateAlways = true })
-		if out := s.commit(s.open(), session.Changes{}); !out.Created {
+		if out := s.Commit(s.Open(), change.Changes{}); !out.Created {
 			t.Fatalf("got %+v", out)
 		}
 	})
 	t.Run("after an ended one, under a fresh number", func(t *testing.T) {
 		s := newSite(t, nil)
-		c := s.begin(`{}`)
-		s.commit(s.open(c), session.Changes{Destroy: true})
-		out := s.commit(s.open(c), patch(t, `{"a":1}`))
+		c := s.Begin(`{}`)
+		s.Commit(s.Open(c), change.Changes{Destroy: true})
+		out := s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"a":1}`))
 		if !out.Created || out.Ticket.Number == c.Number || out.Ticket.ID == c.ID {
 			t.Fatalf("got %+v", out)
 		}
@@ -62,9 +64,9 @@ func TestWhatBeginsASession(t *testing.T) {
 
 func TestAHandleIsUsedOnce(t *testing.T) {
 	s := newSite(t, nil)
-	h := s.open(s.begin(`{}`))
-	s.commit(h, session.Changes{})
-	if _, err := h.Commit(t.Context(), patch(t, `{"a":1}`)); !errors.Is(err, session.ErrObsolete) {
+	h := s.Open(s.Begin(`{}`))
+	s.Commit(h, change.Changes{})
+	if _, err := h.Commit(t.Context(), sessiontest.MergePatch(t, `{"a":1}`)); !errors.Is(err, session.ErrObsolete) {
 		t.Fatalf("got %v", err)
 	}
 	h.Rollback() // stays allowed
@@ -72,11 +74,11 @@ func TestAHandleIsUsedOnce(t *testing.T) {
 
 func TestOrderOfOneResponsesWrites(t *testing.T) {
 	s := newSite(t, nil)
-	c := s.begin(`{"gone":true}`)
-	changes := patch(t, `{"n":5,"x":"patched"}`)
-	changes.Steps = slices.Concat(replace(`{"n":1,"kept":1}`).Steps, changes.Steps, add(t, `{"n":2}`).Steps)
-	s.commit(s.open(c), changes)
-	if got := s.data(c); got != `{"n":7,"kept":1,"x":"patched"}` {
+	c := s.Begin(`{"gone":true}`)
+	changes := sessiontest.MergePatch(t, `{"n":5,"x":"patched"}`)
+	changes.Ops = slices.Concat(replace(`{"n":1,"kept":1}`).Ops, changes.Ops, add(t, `{"n":2}`).Ops)
+	s.Commit(s.Open(c), changes)
+	if got := s.Data(c); got != `{"n":7,"kept":1,"x":"patched"}` {
 		t.Fatalf("data is %s", got)
 	}
 }
@@ -84,35 +86,35 @@ func TestOrderOfOneResponsesWrites(t *testing.T) {
 func TestDestroy(t *testing.T) {
 	t.Run("wins over other writes of the response", func(t *testing.T) {
 		s := newSite(t, nil)
-		c := s.begin(`{}`)
-		out := s.commit(s.open(c), session.Changes{Destroy: true, Steps: replace(`{"a":1}`).Steps, Principal: new("alice")})
-		if !out.Destroyed || !out.ClearTicket || s.store.Len() != 0 {
-			t.Fatalf("got %+v, %d records", out, s.store.Len())
+		c := s.Begin(`{}`)
+		out := s.Commit(s.Open(c), change.Changes{Destroy: true, Ops: replace(`{"a":1}`).Ops, Principal: new("alice")})
+		if !out.Destroyed || !out.ClearTicket || s.Store.Len() != 0 {
+			t.Fatalf("got %+v, %d records", out, s.Store.Len())
 		}
 	})
 	t.Run("wins over a save that happened meanwhile, and twice is once", func(t *testing.T) {
 		s := newSite(t, nil)
-		c := s.begin(`{}`)
-		first, second := s.open(c), s.open(c)
-		s.commit(s.open(c), patch(t, `{"a":1}`))
-		s.commit(first, session.Changes{Destroy: true})
-		s.commit(second, session.Changes{Destroy: true})
-		if s.store.Len() != 0 {
+		c := s.Begin(`{}`)
+		first, second := s.Open(c), s.Open(c)
+		s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"a":1}`))
+		s.Commit(first, change.Changes{Destroy: true})
+		s.Commit(second, change.Changes{Destroy: true})
+		if s.Store.Len() != 0 {
 			t.Fatal("the session is still there")
 		}
 	})
 	t.Run("no save brings it back", func(t *testing.T) {
 		for _, policy := range []session.Locking{session.Lossy, session.Optimistic} {
 			s := newSite(t, locking(policy))
-			c := s.begin(`{}`)
-			h := s.open(c)
-			s.commit(s.open(c), session.Changes{Destroy: true})
-			s.refused(h, patch(t, `{"a":1}`), session.ErrGone)
+			c := s.Begin(`{}`)
+			h := s.Open(c)
+			s.Commit(s.Open(c), change.Changes{Destroy: true})
+			s.refused(h, sessiontest.MergePatch(t, `{"a":1}`), session.ErrGone)
 		}
 	})
 	t.Run("without a session only a cookie is cleared", func(t *testing.T) {
 		s := newSite(t, nil)
-		if out := s.commit(s.open(), session.Changes{Destroy: true}); out.Destroyed || !out.ClearTicket {
+		if out := s.Commit(s.Open(), change.Changes{Destroy: true}); out.Destroyed || !out.ClearTicket {
 			t.Fatalf("got %+v", out)
 		}
 	})
@@ -120,35 +122,35 @@ func TestDestroy(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	s := newSite(t, nil)
-	c := s.begin(`{"cart":1}`)
-	late := s.open(c)
+	c := s.Begin(`{"cart":1}`)
+	late := s.Open(c)
 	s.clock.advance(time.Hour / 4)
-	out := s.commit(s.open(c), session.Changes{Principal: new("alice")})
+	out := s.Commit(s.Open(c), change.Changes{Principal: new("alice")})
 	if !out.Rotated || out.Ticket.Number != c.Number || out.Ticket.Nonce == c.Nonce {
 		t.Fatalf("got %+v", out)
 	}
 	t.Run("keeps the id and the data", func(t *testing.T) {
-		h := s.open(*out.Ticket)
+		h := s.Open(*out.Ticket)
 		if h.ID() != c.ID || string(h.Data()) != `{"cart":1}` || h.Meta().Principal != "alice" {
 			t.Fatalf("got %s %s %+v", h.ID(), h.Data(), h.Meta())
 		}
 	})
 	t.Run("the old ticket's writes are refused", func(t *testing.T) {
-		s.refused(s.open(c), patch(t, `{"evil":1}`), session.ErrGone)
-		s.refused(s.open(c), session.Changes{Timeout: &session.Timeout{Idle: time.Minute}}, session.ErrReplaced)
-		if out := s.commit(s.open(c), session.Changes{Destroy: true}); !out.ClearTicket || out.Destroyed {
+		s.refused(s.Open(c), sessiontest.MergePatch(t, `{"evil":1}`), session.ErrGone)
+		s.refused(s.Open(c), change.Changes{Timeout: &change.Timeout{Idle: time.Minute}}, session.ErrReplaced)
+		if out := s.Commit(s.Open(c), change.Changes{Destroy: true}); !out.ClearTicket || out.Destroyed {
 			t.Fatalf("a sign-out with it got %+v", out)
 		}
-		if out := s.commit(s.open(c), session.Changes{}); out.Ticket != nil || out.ClearTicket {
+		if out := s.Commit(s.Open(c), change.Changes{}); out.Ticket != nil || out.ClearTicket {
 			t.Fatalf("a late tab was sent %+v", out)
 		}
 	})
 	t.Run("a request that ran meanwhile cannot write", func(t *testing.T) {
-		s.refused(late, patch(t, `{"evil":1}`), session.ErrGone)
+		s.refused(late, sessiontest.MergePatch(t, `{"evil":1}`), session.ErrGone)
 	})
 	t.Run("restarts the absolute timeout", func(t *testing.T) {
-		h := s.open(*out.Ticket)
-		record, err := s.store.Load(t.Context(), keyOf(h))
+		h := s.Open(*out.Ticket)
+		record, err := s.Store.Load(t.Context(), keyOf(h))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,8 +159,8 @@ func TestRotation(t *testing.T) {
 		}
 	})
 	t.Run("forgetting rotates too", func(t *testing.T) {
-		next := s.commit(s.open(*out.Ticket), session.Changes{Principal: new("")})
-		if !next.Rotated || s.open(*next.Ticket).Meta().Principal != "" {
+		next := s.Commit(s.Open(*out.Ticket), change.Changes{Principal: new("")})
+		if !next.Rotated || s.Open(*next.Ticket).Meta().Principal != "" {
 			t.Fatalf("got %+v", next)
 		}
 	})
@@ -170,28 +172,28 @@ func TestTimeouts(t *testing.T) {
 		name           string
 		signIn         bool
 		forget         bool
-		ask            session.Timeout
+		ask            change.Timeout
 		idle, absolute time.Duration // from now
 	}{
-		{"both shorter", false, false, session.Timeout{Idle: time.Minute, Absolute: time.Hour}, time.Minute, time.Hour},
-		{"idle longer", false, false, session.Timeout{Idle: 2 * time.Hour}, 2 * time.Hour, 12 * time.Hour},
-		{"absolute never later without a sign-in", false, false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
-		{"absolute later with one", true, false, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 20 * time.Hour},
-		{"absolute never later by forgetting who it was", false, true, session.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
-		{"capped", true, false, session.Timeout{Idle: 9999 * time.Hour, Absolute: 99999 * time.Hour}, 48 * time.Hour, 240 * time.Hour},
+		{"both shorter", false, false, change.Timeout{Idle: time.Minute, Absolute: time.Hour}, time.Minute, time.Hour},
+		{"idle longer", false, false, change.Timeout{Idle: 2 * time.Hour}, 2 * time.Hour, 12 * time.Hour},
+		{"absolute never later without a sign-in", false, false, change.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
+		{"absolute later with one", true, false, change.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 20 * time.Hour},
+		{"absolute never later by forgetting who it was", false, true, change.Timeout{Absolute: 20 * time.Hour}, 30 * time.Minute, 12 * time.Hour},
+		{"capped", true, false, change.Timeout{Idle: 9999 * time.Hour, Absolute: 99999 * time.Hour}, 48 * time.Hour, 240 * time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, generous)
-			h := s.open(s.begin(`{}`))
-			c := session.Changes{Timeout: &tc.ask}
+			h := s.Open(s.Begin(`{}`))
+			c := change.Changes{Timeout: &tc.ask}
 			if tc.signIn {
 				c.Principal = new("alice")
 			}
 			if tc.forget {
 				c.Principal = new("")
 			}
-			s.commit(h, c)
-			rec, err := s.store.Load(t.Context(), keyOf(h))
+			s.Commit(h, c)
+			rec, err := s.Store.Load(t.Context(), keyOf(h))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,29 +206,29 @@ func TestTimeouts(t *testing.T) {
 
 func TestReadOnly(t *testing.T) {
 	s := newSite(t, locking(session.Serialized))
-	c := s.begin(`{"a":1}`)
-	holder := s.open(c)
+	c := s.Begin(`{"a":1}`)
+	holder := s.Open(c)
 	defer holder.Rollback()
 	for _, tc := range []struct {
 		name    string
-		changes session.Changes
+		changes change.Changes
 		refused bool
 	}{
-		{"reading", session.Changes{}, false},
-		{"touch and rollback", session.Changes{Touch: true, Rollback: true}, false},
-		{"a patch", patch(t, `{"a":2}`), true},
-		{"destroy", session.Changes{Destroy: true}, true},
-		{"a principal", session.Changes{Principal: new("alice")}, true},
-		{"a condition", session.Changes{IfVersion: new("")}, true},
+		{"reading", change.Changes{}, false},
+		{"touch and rollback", change.Changes{Touch: true, Rollback: true}, false},
+		{"a patch", sessiontest.MergePatch(t, `{"a":2}`), true},
+		{"destroy", change.Changes{Destroy: true}, true},
+		{"a principal", change.Changes{Principal: new("alice")}, true},
+		{"a condition", change.Changes{IfVersion: new("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
+			h, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
 			if err != nil {
 				t.Fatal(err) // it must not wait for the holder
 			}
 			if tc.refused {
 				s.refused(h, tc.changes, session.ErrReadOnly)
-			} else if out := s.commit(h, tc.changes); out != (session.Outcome{}) {
+			} else if out := s.Commit(h, tc.changes); out != (session.Outcome{}) {
 				t.Fatalf("got %+v", out)
 			}
 		})
@@ -235,16 +237,16 @@ func TestReadOnly(t *testing.T) {
 
 func TestSizeLimit(t *testing.T) {
 	s := newSite(t, func(p *session.Policy) { p.MaxSize = 100 })
-	c := s.begin(`{}`)
+	c := s.Begin(`{}`)
 	big := `{"a":"` + strings.Repeat("x", 93) + `"}`
-	s.refused(s.open(c), patch(t, big), session.ErrTooLarge)
-	s.refused(s.open(c), session.Changes{Steps: replace(big).Steps}, session.ErrTooLarge)
-	s.commit(s.open(c), patch(t, `{"a":"`+strings.Repeat("x", 92)+`"}`))
+	s.refused(s.Open(c), sessiontest.MergePatch(t, big), change.ErrTooLarge)
+	s.refused(s.Open(c), change.Changes{Ops: replace(big).Ops}, change.ErrTooLarge)
+	s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"a":"`+strings.Repeat("x", 92)+`"}`))
 }
 
 func TestAdditionsThatDoNotFit(t *testing.T) {
 	s := newSite(t, nil)
-	c := s.begin(`{"s":"text","max":9007199254740992}`)
-	s.refused(s.open(c), add(t, `{"s":1}`), session.ErrBadWrite)
-	s.refused(s.open(c), add(t, `{"ok":1,"max":1}`), session.ErrBadWrite)
+	c := s.Begin(`{"s":"text","max":9007199254740992}`)
+	s.refused(s.Open(c), add(t, `{"s":1}`), change.ErrBadWrite)
+	s.refused(s.Open(c), add(t, `{"ok":1,"max":1}`), change.ErrBadWrite)
 }

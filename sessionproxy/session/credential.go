@@ -14,19 +14,19 @@ type Credential struct {
 	Number, Nonce [16]byte
 }
 
-// follows reports whether no login has replaced the ticket of a request that
+// sameLogin reports whether no login has replaced the ticket of a request that
 // has entered. A rotation by timer does not count, nor does the end of its
 // grace: what has begun may end.
 //
 // The first half of a nonce tells: it is another one after each login, and
 // stays through rotations by timer.
-func (c Credential) follows(rec *store.Record) bool {
-	return [lineLen]byte(c.Nonce[:]) == [lineLen]byte(rec.Nonce[:])
+func (c Credential) sameLogin(rec *store.Record) bool {
+	return [loginPart]byte(c.Nonce[:]) == [loginPart]byte(rec.Nonce[:])
 }
 
-// lineLen is how much of a nonce stays through rotations by timer. What is
+// loginPart is how much of a nonce stays through rotations by timer. What is
 // left is drawn anew, and nobody can make a ticket of a guess.
-const lineLen = 8
+const loginPart = 8
 
 // newNonce returns the nonce of a login, or of a new session.
 func newNonce() (nonce [16]byte) {
@@ -36,6 +36,6 @@ func newNonce() (nonce [16]byte) {
 
 // rotatedNonce returns the nonce that follows by timer.
 func rotatedNonce(nonce [16]byte) [16]byte {
-	_, _ = rand.Read(nonce[lineLen:])
+	_, _ = rand.Read(nonce[loginPart:])
 	return nonce
 }

@@ -1,13 +1,15 @@
 package session_test
 
 import (
-	"crypto/rand"
 	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -33,121 +35,56 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// site is one manager on a store in memory.
+// site is a manager with a clock of the test.
 type site struct {
-	t     *testing.T
+	*sessiontest.Site
 	clock *clock
-	store *memstore.Store
-	m     *session.Manager
 }
 
 func newSite(t *testing.T, change func(*session.Policy)) *site {
 	t.Helper()
-	c := newClock()
-	s := &site{t: t, clock: c, store: memstore.New(c.Now)}
-	s.m = s.manager(session.Fixed(s.store), change)
+	s := unmanaged(t)
+	s.Manager = s.manager(session.Fixed(s.Store), change)
 	return s
 }
 
-func (s *site) manager(b session.Backend, change func(*session.Policy), subs ...session.Subscription) *session.Manager {
-	s.t.Helper()
-	policy := session.DefaultPolicy()
-	if change != nil {
-		change(&policy)
-	}
-	m, err := session.NewManager("shop", policy, session.Options{Backend: b, Mint: mint, Now: s.clock.Now, Listeners: subs})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return m
+// unmanaged returns a site that has no manager yet.
+func unmanaged(t *testing.T) *site {
+	c := newClock()
+	return &site{Site: &sessiontest.Site{T: t, Store: memstore.New(c.Now)}, clock: c}
+}
+
+func (s *site) manager(p session.Provider, change func(*session.Policy), subs ...event.Subscription) *session.Manager {
+	s.T.Helper()
+	return sessiontest.NewManager(s.T, change, session.Options{Provider: p, Now: s.clock.Now, Listeners: subs})
 }
 
 func locking(l session.Locking) func(*session.Policy) {
 	return func(p *session.Policy) { p.Locking = l }
 }
 
-func mint() (c session.Credential) {
-	_, _ = rand.Read(c.Number[:])
-	_, _ = rand.Read(c.Nonce[:])
-	c.ID = store.ID(c.Number) // one-way in the product; here it need not be
-	return c
-}
-
-func (s *site) open(creds ...session.Credential) *session.Session {
-	s.t.Helper()
-	h, err := s.m.Open(s.t.Context(), session.Request{Credentials: creds})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(h.Rollback)
-	return h
-}
-
-func (s *site) commit(h *session.Session, c session.Changes) session.Outcome {
-	s.t.Helper()
-	out, err := h.Commit(s.t.Context(), c)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return out
-}
-
-// begin makes a session with that data and returns the way in.
-func (s *site) begin(data string) session.Credential {
-	s.t.Helper()
-	out := s.commit(s.open(), session.Changes{Steps: []session.Step{session.Replace([]byte(data))}})
-	if out.Ticket == nil || !out.Created {
-		s.t.Fatalf("no session was begun: %+v", out)
-	}
-	return *out.Ticket
-}
-
 // refused expects an error, and the record as it was.
-func (s *site) refused(h *session.Session, c session.Changes, want error) {
-	s.t.Helper()
-	before, errBefore := s.store.Load(s.t.Context(), store.Key{Manager: "shop", ID: h.ID()})
-	if _, err := h.Commit(s.t.Context(), c); !errors.Is(err, want) {
-		s.t.Fatalf("got %v, want %v", err, want)
+func (s *site) refused(h *session.Session, c change.Changes, want error) {
+	s.T.Helper()
+	before, errBefore := s.Store.Load(s.T.Context(), store.Key{Manager: "shop", ID: h.ID()})
+	if _, err := h.Commit(s.T.Context(), c); !errors.Is(err, want) {
+		s.T.Fatalf("got %v, want %v", err, want)
 	}
-	after, errAfter := s.store.Load(s.t.Context(), store.Key{Manager: "shop", ID: h.ID()})
+	after, errAfter := s.Store.Load(s.T.Context(), store.Key{Manager: "shop", ID: h.ID()})
 	if (errAfter == nil) != (errBefore == nil) || before.Version != after.Version || string(before.Data) != string(after.Data) {
-		s.t.Fatalf("the refused commit changed the record: %+v became %+v", before, after)
+		s.T.Fatalf("the refused commit changed the record: %+v became %+v", before, after)
 	}
 }
 
-func (s *site) data(c session.Credential) string {
-	s.t.Helper()
-	h := s.open(c)
-	defer h.Rollback()
-	if h.State() != session.Active {
-		s.t.Fatalf("session is %s", h.State())
-	}
-	return string(h.Data())
+func replace(data string) change.Changes {
+	return change.Changes{Ops: []change.Op{change.Replace([]byte(data))}}
 }
 
-func patch(t *testing.T, text string) session.Changes {
-	t.Helper()
-	return session.Changes{Steps: []session.Step{session.Patch(mergePatch(t, text))}}
-}
-
-func mergePatch(t *testing.T, text string) document.Changes {
-	t.Helper()
-	p, err := document.ParsePatch([]byte(text), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func replace(data string) session.Changes {
-	return session.Changes{Steps: []session.Step{session.Replace([]byte(data))}}
-}
-
-func add(t *testing.T, text string) session.Changes {
+func add(t *testing.T, text string) change.Changes {
 	t.Helper()
 	a, err := document.ParseAdditions([]byte(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return session.Changes{Steps: []session.Step{session.Add(a)}}
+	return change.Changes{Ops: []change.Op{change.Add(a)}}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -73,7 +75,7 @@ func model(atomic, agreeing bool) porcupine.Model {
 			switch {
 			case o.ended:
 				return st.ended, st
-			case errors.Is(o.err, session.ErrConflict):
+			case errors.Is(o.err, change.ErrConflict):
 				return true, st // refused, and without effect
 			case errors.Is(o.err, session.ErrGone):
 				return st.ended, st
@@ -104,7 +106,7 @@ func model(atomic, agreeing bool) porcupine.Model {
 // history has clients work on one session at once, and returns what happened.
 func history(t *testing.T, s *site, seed uint64, ops []int) []porcupine.Operation {
 	t.Helper()
-	c := s.begin(counts{}.json())
+	c := s.Begin(counts{}.json())
 	var clock atomic.Int64
 	var mu sync.Mutex
 	var all []porcupine.Operation
@@ -143,14 +145,14 @@ func (s *site) act(t *testing.T, c session.Credential, in input) (out output) {
 	for range rand.IntN(8) {
 		runtime.Gosched() // so that others come in between
 	}
-	var changes session.Changes
+	var changes change.Changes
 	switch in.op {
 	case opIncrement:
-		changes = patch(t, fmt.Sprintf(`{"n":%d}`, out.seen.n+1))
+		changes = sessiontest.MergePatch(t, fmt.Sprintf(`{"n":%d}`, out.seen.n+1))
 	case opAdd:
 		changes = add(t, `{"n":1}`)
 	case opSet:
-		changes = patch(t, fmt.Sprintf(`{"k%d":%d}`, in.client, in.value))
+		changes = sessiontest.MergePatch(t, fmt.Sprintf(`{"k%d":%d}`, in.client, in.value))
 	case opDestroy:
 		changes.Destroy = true
 	}
@@ -162,17 +164,17 @@ func (s *site) act(t *testing.T, c session.Credential, in input) (out output) {
 // are replaced by timer, each request finds one that is due.
 func (s *site) enter(t *testing.T, c session.Credential) (*session.Session, error) {
 	for {
-		if every := s.m.Policy().RotateEvery; every > 0 {
+		if every := s.Manager.Policy().RotateEvery; every > 0 {
 			s.clock.advance(every)
-			if rec, err := s.store.Load(t.Context(), store.Key{Manager: "shop", ID: c.ID}); err == nil {
+			if rec, err := s.Store.Load(t.Context(), store.Key{Manager: "shop", ID: c.ID}); err == nil {
 				c.Nonce = rec.Nonce
 			}
 		}
-		h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}})
+		h, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}})
 		if err != nil || h.State() == session.Active {
 			return h, err
 		}
-		if _, err := s.store.Load(t.Context(), store.Key{Manager: "shop", ID: c.ID}); errors.Is(err, store.ErrGone) {
+		if _, err := s.Store.Load(t.Context(), store.Key{Manager: "shop", ID: c.ID}); errors.Is(err, store.ErrGone) {
 			return h, nil
 		}
 		h.Rollback() // others were faster, twice
@@ -199,10 +201,10 @@ func TestHistories(t *testing.T) {
 			for seed := range uint64(20) {
 				s := newSite(t, tc.policy)
 				if seed%2 == 1 { // and every ticket is replaced as soon as it is used
-					policy := s.m.Policy()
+					policy := s.Manager.Policy()
 					policy.RotateEvery, policy.RotateGrace = time.Second, time.Second/2
-					st := []store.Store{s.store, s.store.WithUpdater()}[seed/2%2]
-					s.m = s.manager(session.Fixed(st), func(p *session.Policy) { *p = policy })
+					st := []store.Store{s.Store, s.Store.WithUpdater()}[seed/2%2]
+					s.Manager = s.manager(session.Fixed(st), func(p *session.Policy) { *p = policy })
 				}
 				if h := history(t, s, seed, tc.ops); !porcupine.CheckOperations(model(tc.atomic, tc.agreeing), h) {
 					t.Fatalf("seed %d: what happened cannot have happened one after the other: %v", seed, h)
@@ -230,10 +232,10 @@ func TestTheCheckerFindsLostUpdates(t *testing.T) {
 		"a careless store": carelessSite(t),
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := s.begin(counts{}.json())
-			one, two := s.open(c), s.open(c) // both see 0
+			c := s.Begin(counts{}.json())
+			one, two := s.Open(c), s.Open(c) // both see 0
 			for _, h := range []*session.Session{one, two} {
-				s.commit(h, patch(t, `{"n":1}`))
+				s.Commit(h, sessiontest.MergePatch(t, `{"n":1}`))
 			}
 			happened := []porcupine.Operation{
 				{ClientId: 0, Input: input{op: opIncrement}, Call: 1, Output: output{}, Return: 3},
@@ -249,6 +251,6 @@ func TestTheCheckerFindsLostUpdates(t *testing.T) {
 
 func carelessSite(t *testing.T) *site {
 	s := newSite(t, nil)
-	s.m = s.manager(session.Fixed(careless{s.store}), locking(session.Optimistic))
+	s.Manager = s.manager(session.Fixed(careless{s.Store}), locking(session.Optimistic))
 	return s
 }

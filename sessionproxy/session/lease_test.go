@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -58,7 +61,7 @@ func inFleet(t *testing.T, leases bool, change func(*session.Policy), test func(
 			if leases {
 				st = cutOff{f.store, &f.dead[i], &f.mute}
 			}
-			m, err := session.NewManager("shop", policy, session.Options{Backend: session.Fixed(st), Mint: mint})
+			m, err := session.NewManager("shop", policy, session.Options{Provider: session.Fixed(st), NewCredential: sessiontest.Credential})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,10 +98,10 @@ func (f *fleet) mustOpen(place int) *session.Session {
 func TestALostLockIsRefusedByTheVersion(t *testing.T) {
 	inFleet(t, false, nil, func(t *testing.T, f *fleet) {
 		one, two := f.mustOpen(0), f.mustOpen(1)
-		if _, err := two.Commit(t.Context(), patch(t, `{"n":2}`)); err != nil {
+		if _, err := two.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":2}`)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := one.Commit(t.Context(), patch(t, `{"n":1}`)); !errors.Is(err, session.ErrConflict) {
+		if _, err := one.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":1}`)); !errors.Is(err, change.ErrConflict) {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -117,7 +120,7 @@ func TestProcessesTakeTurns(t *testing.T) {
 							t.Errorf("%s: %v", h.Data(), err)
 						}
 						<-time.After(time.Millisecond)
-						if _, err := h.Commit(t.Context(), patch(t, fmt.Sprintf(`{"n":%d}`, n+1))); err != nil {
+						if _, err := h.Commit(t.Context(), sessiontest.MergePatch(t, fmt.Sprintf(`{"n":%d}`, n+1))); err != nil {
 							t.Errorf("place %d: %v", place, err)
 						}
 					}
@@ -149,14 +152,14 @@ func TestLeases(t *testing.T) {
 		{"it lasts as long as its request", func(t *testing.T, f *fleet) {
 			h := f.mustOpen(0)
 			begin := time.Now()
-			if _, err := f.open(1); !errors.Is(err, session.ErrLocked) || time.Since(begin) != 30*time.Second {
+			if _, err := f.open(1); !errors.Is(err, lock.ErrLocked) || time.Since(begin) != 30*time.Second {
 				t.Errorf("got %v after %v", err, time.Since(begin))
 			}
 			<-time.After(time.Hour / 4)
-			if _, err := f.open(1); !errors.Is(err, session.ErrLocked) {
+			if _, err := f.open(1); !errors.Is(err, lock.ErrLocked) {
 				t.Errorf("got %v", err)
 			}
-			if _, err := h.Commit(t.Context(), patch(t, `{"n":1}`)); err != nil {
+			if _, err := h.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":1}`)); err != nil {
 				t.Errorf("its commit: %v", err)
 			}
 		}},
@@ -177,10 +180,10 @@ func TestLeases(t *testing.T) {
 			if took := time.Since(begin); took < 5*time.Second || took > 11*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if _, err := two.Commit(t.Context(), patch(t, `{"n":2}`)); err != nil {
+			if _, err := two.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":2}`)); err != nil {
 				t.Errorf("the second holder: %v", err)
 			}
-			if _, err := h.Commit(t.Context(), patch(t, `{"n":1}`)); !errors.Is(err, session.ErrConflict) {
+			if _, err := h.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":1}`)); !errors.Is(err, change.ErrConflict) {
 				t.Errorf("the first holder: %v", err)
 			}
 			f.dead[0].Store(false)
@@ -196,7 +199,7 @@ func TestLeases(t *testing.T) {
 			two := f.mustOpen(1)
 			f.dead[0].Store(false)
 			<-time.After(time.Minute)
-			if _, err := two.Commit(t.Context(), patch(t, `{"n":2}`)); err != nil {
+			if _, err := two.Commit(t.Context(), sessiontest.MergePatch(t, `{"n":2}`)); err != nil {
 				t.Errorf("who has it: %v", err)
 			}
 			<-time.After(time.Minute)
@@ -247,14 +250,14 @@ func TestLeases(t *testing.T) {
 		}},
 		{"of a write in a stream", func(t *testing.T, f *fleet) {
 			h := f.mustOpen(0)
-			if _, err := h.Commit(t.Context(), session.Changes{}); err != nil {
+			if _, err := h.Commit(t.Context(), change.Changes{}); err != nil {
 				t.Fatal(err)
 			}
-			late, err := h.AgainLocked(t.Context())
+			late, err := h.ReopenLocked(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := f.open(1); !errors.Is(err, session.ErrLocked) {
+			if _, err := f.open(1); !errors.Is(err, lock.ErrLocked) {
 				t.Errorf("got %v", err)
 			}
 			late.Rollback()
@@ -267,7 +270,7 @@ func TestLeases(t *testing.T) {
 		inFleet(t, true, func(p *session.Policy) { p.Wait = 0 }, func(t *testing.T, f *fleet) {
 			h := f.mustOpen(0)
 			begin := time.Now()
-			if _, err := f.open(1); !errors.Is(err, session.ErrLocked) || time.Since(begin) != 0 {
+			if _, err := f.open(1); !errors.Is(err, lock.ErrLocked) || time.Since(begin) != 0 {
 				t.Errorf("got %v after %v", err, time.Since(begin))
 			}
 			h.Rollback()

@@ -7,6 +7,8 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -17,28 +19,28 @@ import (
 func TestWhatMovesTheEnd(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		changes session.Changes
+		changes change.Changes
 		moves   bool
 	}{
 		{"reading", read, false},
-		{"a touch", carrying(session.Changes{Touch: true}), false},
-		{"writing", carrying(patch(t, `{"a":2}`)), false},
+		{"a touch", carrying(change.Changes{Touch: true}), false},
+		{"writing", carrying(sessiontest.MergePatch(t, `{"a":2}`)), false},
 		{"replacing", carrying(replace(`{}`)), false},
 		{"adding", carrying(add(t, `{"n":1}`)), false},
-		{"regenerate", session.Changes{Regenerate: true}, false},
-		{"forgetting who it was", session.Changes{Principal: new("")}, false},
-		{"another idle timeout", session.Changes{Timeout: &session.Timeout{Idle: time.Hour}}, false},
-		{"a longer absolute timeout", session.Changes{Timeout: &session.Timeout{Absolute: 20 * time.Hour}}, false},
-		{"signing in", session.Changes{Principal: new("alice")}, true},
-		{"signing in again", session.Changes{Principal: new("bob")}, true},
-		{"signing in with a longer timeout", session.Changes{Principal: new("bob"), Timeout: &session.Timeout{Absolute: 13 * time.Hour}}, true},
+		{"regenerate", change.Changes{Regenerate: true}, false},
+		{"forgetting who it was", change.Changes{Principal: new("")}, false},
+		{"another idle timeout", change.Changes{Timeout: &change.Timeout{Idle: time.Hour}}, false},
+		{"a longer absolute timeout", change.Changes{Timeout: &change.Timeout{Absolute: 20 * time.Hour}}, false},
+		{"signing in", change.Changes{Principal: new("alice")}, true},
+		{"signing in again", change.Changes{Principal: new("bob")}, true},
+		{"signing in with a longer timeout", change.Changes{Principal: new("bob"), Timeout: &change.Timeout{Absolute: 13 * time.Hour}}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, func(p *session.Policy) { rotating(p); p.MaxIdle, p.MaxAbsolute = time.Hour, 24*time.Hour })
 			c := s.signIn("bob")
 			before := s.record(c)
 			s.clock.advance(rotateEvery)
-			s.commit(s.open(c), tc.changes)
+			s.Commit(s.Open(c), tc.changes)
 			after := s.record(c)
 			if moved := after.Absolute.After(before.Absolute); moved != tc.moves || after.Absolute.Before(before.Absolute) {
 				t.Errorf("the end moves from %v to %v", before.Absolute, after.Absolute)
@@ -51,10 +53,10 @@ func TestWhatMovesTheEnd(t *testing.T) {
 }
 
 func (s *site) record(c session.Credential) store.Record {
-	s.t.Helper()
-	rec, err := s.store.Load(s.t.Context(), store.Key{Manager: "shop", ID: c.ID})
+	s.T.Helper()
+	rec, err := s.Store.Load(s.T.Context(), store.Key{Manager: "shop", ID: c.ID})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return rec
 }
@@ -70,9 +72,9 @@ func TestNobodyExpiresEarly(t *testing.T) {
 		})
 		// A store that holds touches back for as long as it may, and loses
 		// them when it is asked to.
-		held := &holding{Store: s.store, held: make(map[store.Key]store.Touch)}
-		s.m = s.manager(session.Fixed(held), func(p *session.Policy) { *p = s.m.Policy() })
-		c := s.begin(`{}`)
+		held := &holding{Store: s.Store, held: make(map[store.Key]store.Touch)}
+		s.Manager = s.manager(session.Fixed(held), func(p *session.Policy) { *p = s.Manager.Policy() })
+		c := s.Begin(`{}`)
 		idle, active, absolute := 10*time.Minute, s.clock.Now(), s.clock.Now().Add(30*time.Minute)
 		for range rapid.IntRange(1, 20).Draw(rt, "requests") {
 			s.clock.advance(rapid.SampledFrom([]time.Duration{
@@ -84,7 +86,7 @@ func TestNobodyExpiresEarly(t *testing.T) {
 			}
 			r := session.Request{Credentials: []session.Credential{c}}
 			r.Passive, r.ReadOnly = rapid.Bool().Draw(rt, "passive"), rapid.IntRange(0, 3).Draw(rt, "read only") == 0
-			h, err := s.m.Open(t.Context(), r)
+			h, err := s.Manager.Open(t.Context(), r)
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -102,7 +104,7 @@ func TestNobodyExpiresEarly(t *testing.T) {
 			changes, longer := read, rapid.IntRange(0, 9).Draw(rt, "asks") == 0 && !r.ReadOnly
 			if longer {
 				idle = time.Duration(rapid.IntRange(1, 20).Draw(rt, "idle")) * time.Minute
-				changes = session.Changes{Timeout: &session.Timeout{Idle: idle}}
+				changes = change.Changes{Timeout: &change.Timeout{Idle: idle}}
 			}
 			before := s.record(c)
 			out, err := h.Commit(t.Context(), changes)

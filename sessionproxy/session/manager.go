@@ -1,6 +1,3 @@
-// Package session is the domain: a Manager opens the session of one browser
-// for one request, and the Session is committed or rolled back once. It knows
-// no HTTP and no storage engine.
 package session
 
 import (
@@ -10,30 +7,32 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Manager holds the policy for one app. Safe for concurrent use.
 type Manager struct {
-	id      string
-	tracer  Trace
-	policy  Policy
-	backend Backend
-	mint    func() Credential
-	now     func() time.Time
-	hearers hearers
+	id            string
+	tracer        Trace
+	policy        Policy
+	provider      Provider
+	newCredential func() Credential
+	now           func() time.Time
+	subscribers   subscribers
 }
 
 // Options are a manager's surroundings.
 type Options struct {
-	// Backend lends the store. Required.
-	Backend Backend
-	// Mint makes the credential of a new session: a random number that
+	// Provider lends the store. Required.
+	Provider Provider
+	// NewCredential makes the credential of a new session: a random number that
 	// was never used, and a random nonce. Required.
-	Mint func() Credential
+	NewCredential func() Credential
 	// Listeners hear of the manager's sessions. Whoever owns the backend
-	// gives them to Local.Listeners besides, so that they are told.
-	Listeners []Subscription
+	// gives them to Local.Subscriptions besides, so that they are told.
+	Listeners []event.Subscription
 	// Trace follows the steps of requests; nil costs nothing.
 	Trace Trace
 	// Now is the clock; nil means time.Now.
@@ -58,20 +57,20 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	if err := policy.check(); err != nil {
 		return nil, fmt.Errorf("checking policy of manager %s: %w", id, err)
 	}
-	if o.Backend == nil || o.Mint == nil {
+	if o.Provider == nil || o.NewCredential == nil {
 		return nil, fmt.Errorf("making manager %s: backend and mint are required", id)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{id: id, policy: policy, backend: o.Backend, mint: o.Mint, now: o.Now, hearers: newHearers(o.Listeners), tracer: o.Trace}, nil
+	return &Manager{id: id, policy: policy, provider: o.Provider, newCredential: o.NewCredential, now: o.Now, subscribers: newSubscribers(o.Listeners), tracer: o.Trace}, nil
 }
 
-// Suits returns an error if the store lacks what the manager needs: a place
+// CheckStore returns an error if the store lacks what the manager needs: a place
 // for what listeners are to be told, or to count the sessions of a principal.
 // Open refuses such a store; who knows it earlier can say so earlier.
-func (m *Manager) Suits(st store.Store) error {
-	if m.hearers.any() {
+func (m *Manager) CheckStore(st store.Store) error {
+	if m.subscribers.any() {
 		if _, ok := st.(store.Outbox); !ok {
 			return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
 		}
@@ -111,12 +110,7 @@ type Request struct {
 	// Attempt counts the openings for one request; zero means the first.
 	Attempt int
 	// Holder is shown to operators while the request has the lock.
-	Holder Holder
-}
-
-// Holder says who has a lock.
-type Holder struct {
-	Method, Path string
+	Holder lock.Holder
 }
 
 // Open opens the session for one request. The handle must be ended by Commit
@@ -126,16 +120,16 @@ type Holder struct {
 func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err error) {
 	ctx, t := m.trace(ctx, TraceOpen)
 	defer func() { t.end(opened, traceOK, err) }()
-	st, local, err := m.backend.Borrow()
+	st, local, err := m.provider.Acquire()
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	if err := m.Suits(st); err != nil {
-		m.backend.Return()
+	if err := m.CheckStore(st); err != nil {
+		m.provider.Release()
 		return nil, unavailable("opening session", err)
 	}
 	s := &Session{
-		m: m, store: st, local: local, borrowed: true, readOnly: r.ReadOnly, passive: r.Passive,
+		m: m, store: st, node: local, acquired: true, readOnly: r.ReadOnly, passive: r.Passive,
 		attempt: max(r.Attempt, 1), holder: r.Holder, traced: t.followed(),
 		lockLate: r.LockLate && !r.Exclusive && m.policy.Locking == Serialized,
 	}
@@ -156,7 +150,7 @@ func (m *Manager) openWithoutStore(r Request, err error) (*Session, error) {
 		return nil, unavailable("opening session", err)
 	}
 	s := &Session{m: m, readOnly: r.ReadOnly, attempt: max(r.Attempt, 1)}
-	s.begin(Unavailable)
+	s.startNew(Unavailable)
 	return s, nil
 }
 

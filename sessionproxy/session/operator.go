@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/guard"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -14,7 +15,7 @@ import (
 // are closed. Safe for concurrent use.
 type Operator struct {
 	Store store.Store
-	Local *Local
+	Node  *Node
 }
 
 // Revoke ends one session. It reports false if there is none.
@@ -66,7 +67,7 @@ func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason
 			}
 			n++
 			wg.Go(func() {
-				errs[i] = guarded(func() error { return o.end(ctx, store.Key{Manager: q.Manager, ID: info.ID}, reason) })
+				errs[i] = guard.Run(func() error { return o.end(ctx, store.Key{Manager: q.Manager, ID: info.ID}, reason) })
 			})
 		}
 		wg.Wait()
@@ -83,7 +84,7 @@ func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason
 }
 
 func (o Operator) end(ctx context.Context, key store.Key, reason store.Reason) error {
-	listeners := o.Local.Listeners.HearEnds(key.Manager)
+	listeners := o.Node.Subscriptions.EndListeners(key.Manager)
 	err := o.Store.Delete(ctx, key, store.End{Reason: reason, Listeners: listeners})
 	if errors.Is(err, store.ErrUnknown) {
 		err = o.Store.Delete(ctx, key, store.End{Reason: reason, Listeners: listeners})
@@ -92,8 +93,8 @@ func (o Operator) end(ctx context.Context, key store.Key, reason store.Reason) e
 		return fmt.Errorf("ending session %s: %w", key.ID, err)
 	}
 	if len(listeners) > 0 {
-		o.Local.Listeners.Wake(listeners...)
+		o.Node.Subscriptions.Notify(listeners...)
 	}
-	o.Local.Streams.End(key) // a store that is Observable has done so
+	o.Node.Streams.End(key) // a store that is Observable has done so
 	return nil
 }

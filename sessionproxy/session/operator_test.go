@@ -7,19 +7,22 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func (s *site) signIn(name string) session.Credential {
-	s.t.Helper()
-	return *s.commit(s.open(), session.Changes{Principal: new(name)}).Ticket
+	s.T.Helper()
+	return *s.Commit(s.Open(), change.Changes{Principal: new(name)}).Ticket
 }
 
 func (s *site) alive(creds ...session.Credential) (alive string) {
-	s.t.Helper()
+	s.T.Helper()
 	for _, c := range creds {
-		if s.open(c).State() == session.Active {
+		if s.Open(c).State() == session.Active {
 			alive += "1"
 		} else {
 			alive += "0"
@@ -29,12 +32,12 @@ func (s *site) alive(creds ...session.Credential) (alive string) {
 }
 
 func TestRevoke(t *testing.T) {
-	s := newHeard(t, false, nil, session.EventDelete)
+	s := newHeard(t, false, nil, event.Delete)
 	c, other := s.signIn("alice"), s.signIn("alice")
-	h := s.open(c)
+	h := s.Open(c)
 	cut := make(chan struct{})
-	stream := s.open(c)
-	s.commit(stream, session.Changes{})
+	stream := s.Open(c)
+	s.Commit(stream, change.Changes{})
 	stream.Watch(func() { close(cut) })
 	key := store.Key{Manager: "shop", ID: c.ID}
 	if ok, err := s.operator().Revoke(t.Context(), key); !ok || err != nil {
@@ -47,7 +50,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("filed %q", got)
 	}
 	<-cut // or its stream goes on
-	s.refused(h, patch(t, `{"late":1}`), session.ErrGone)
+	s.refused(h, sessiontest.MergePatch(t, `{"late":1}`), session.ErrGone)
 	if ok, err := s.operator().Revoke(t.Context(), key); ok || err != nil {
 		t.Errorf("the second time: %v, %v", ok, err)
 	}
@@ -57,12 +60,12 @@ func TestRevoke(t *testing.T) {
 }
 
 func TestRevokePrincipal(t *testing.T) {
-	s := newHeard(t, false, nil, session.EventDelete)
+	s := newHeard(t, false, nil, event.Delete)
 	var alice []session.Credential
 	for range 300 { // more than are ended together
 		alice = append(alice, s.signIn("alice"))
 	}
-	bob, nobody := s.signIn("bob"), s.begin(`{}`)
+	bob, nobody := s.signIn("bob"), s.Begin(`{}`)
 	if _, err := s.operator().RevokePrincipal(t.Context(), "shop", "", nil); err == nil {
 		t.Error("nobody in particular is everybody")
 	}
@@ -84,16 +87,16 @@ func TestRevokePrincipal(t *testing.T) {
 }
 
 func TestPurge(t *testing.T) {
-	s := newHeard(t, false, nil, session.EventDelete)
+	s := newHeard(t, false, nil, event.Delete)
 	for i := range 200 {
 		s.signIn(fmt.Sprint("user", i%3))
-		s.begin(`{}`)
+		s.Begin(`{}`)
 	}
 	if n, err := s.operator().Purge(t.Context(), "cart"); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
-	if n, err := s.operator().Purge(t.Context(), "shop"); n != 400 || err != nil || s.store.Len() != 0 {
-		t.Fatalf("%d, %v, %d left", n, err, s.store.Len())
+	if n, err := s.operator().Purge(t.Context(), "shop"); n != 400 || err != nil || s.Store.Len() != 0 {
+		t.Fatalf("%d, %v, %d left", n, err, s.Store.Len())
 	}
 	if got := s.filed(); strings.Count(got, "delete purged") != 400 {
 		t.Errorf("filed %q", got)
@@ -107,7 +110,7 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 		s.signIn("alice")
 	}
 	var deletes atomic.Int64
-	s.store.Before = func(op string, _ store.Key) error {
+	s.Store.Before = func(op string, _ store.Key) error {
 		if op != "delete" {
 			return nil
 		}
@@ -120,10 +123,10 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 		return nil
 	}
 	n, err := s.operator().Purge(t.Context(), "shop")
-	if err == nil || n != 10-s.store.Len() || n == 0 || n == 10 {
-		t.Errorf("%d, %v, %d left", n, err, s.store.Len())
+	if err == nil || n != 10-s.Store.Len() || n == 0 || n == 10 {
+		t.Errorf("%d, %v, %d left", n, err, s.Store.Len())
 	}
-	o := session.Operator{Store: careless{s.store}, Local: s.local}
+	o := session.Operator{Store: careless{s.Store}, Node: s.local}
 	if _, err := o.Purge(t.Context(), "shop"); err == nil || !strings.Contains(err.Error(), "cannot list") {
 		t.Errorf("got %v", err)
 	}
@@ -134,12 +137,12 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 func TestOperatorsTellAllConfigurations(t *testing.T) {
 	s := newHeard(t, false, nil)
 	c := s.signIn("alice")
-	defer s.local.Listeners.Use(map[string][]session.Subscription{"shop": {sub("ear", deaf{}, session.EventDelete)}})()
-	defer s.local.Listeners.Use(map[string][]session.Subscription{"shop": {sub("ear", deaf{}, session.EventDelete), sub("more", deaf{}, session.EventDelete)}})()
+	defer s.local.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete)}})()
+	defer s.local.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete), sessiontest.Subscription("more", deaf{}, event.Delete)}})()
 	if _, err := s.operator().Revoke(t.Context(), store.Key{Manager: "shop", ID: c.ID}); err != nil {
 		t.Fatal(err)
 	}
-	waiting, err := s.store.Backlog(t.Context())
+	waiting, err := s.Store.Backlog(t.Context())
 	if err != nil || len(waiting) != 2 || waiting[0].Waiting != 1 || waiting[1].Waiting != 1 {
 		t.Errorf("%+v, %v", waiting, err)
 	}

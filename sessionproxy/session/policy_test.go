@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -19,39 +22,39 @@ func TestTwoRequestsAtOnce(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		locking       session.Locking
-		first, second session.Changes
+		first, second change.Changes
 		want          string
 		err           error
 		overwrote     bool
 	}{
-		{"lossy, disjoint keys", session.Lossy, patch(t, `{"a":1}`), patch(t, `{"b":2}`), `{"z":0,"a":1,"b":2}`, nil, false},
-		{"lossy, one key", session.Lossy, patch(t, `{"a":1}`), patch(t, `{"a":2}`), `{"z":0,"a":2}`, nil, true},
-		{"lossy, the same change", session.Lossy, patch(t, `{"a":1}`), patch(t, `{"a":1}`), `{"z":0,"a":1}`, nil, false},
-		{"lossy, nested disjoint keys", session.Lossy, patch(t, `{"o":{"a":1}}`), patch(t, `{"o":{"b":2}}`), `{"z":0,"o":{"a":1,"b":2}}`, nil, false},
-		{"lossy, a replacement keeps what others added", session.Lossy, patch(t, `{"a":1}`), replace(`{"b":2}`), `{"a":1,"b":2}`, nil, false},
+		{"lossy, disjoint keys", session.Lossy, sessiontest.MergePatch(t, `{"a":1}`), sessiontest.MergePatch(t, `{"b":2}`), `{"z":0,"a":1,"b":2}`, nil, false},
+		{"lossy, one key", session.Lossy, sessiontest.MergePatch(t, `{"a":1}`), sessiontest.MergePatch(t, `{"a":2}`), `{"z":0,"a":2}`, nil, true},
+		{"lossy, the same change", session.Lossy, sessiontest.MergePatch(t, `{"a":1}`), sessiontest.MergePatch(t, `{"a":1}`), `{"z":0,"a":1}`, nil, false},
+		{"lossy, nested disjoint keys", session.Lossy, sessiontest.MergePatch(t, `{"o":{"a":1}}`), sessiontest.MergePatch(t, `{"o":{"b":2}}`), `{"z":0,"o":{"a":1,"b":2}}`, nil, false},
+		{"lossy, a replacement keeps what others added", session.Lossy, sessiontest.MergePatch(t, `{"a":1}`), replace(`{"b":2}`), `{"a":1,"b":2}`, nil, false},
 		{"lossy, adding", session.Lossy, add(t, `{"z":1}`), add(t, `{"z":2}`), `{"z":3}`, nil, false},
-		{"lossy, adding to what is no number any more", session.Lossy, patch(t, `{"z":"x"}`), add(t, `{"z":2}`), `{"z":"x"}`, session.ErrConflict, false},
-		{"optimistic, disjoint keys", session.Optimistic, patch(t, `{"a":1}`), patch(t, `{"b":2}`), `{"z":0,"a":1}`, session.ErrConflict, false},
-		{"optimistic, a replacement", session.Optimistic, patch(t, `{"a":1}`), replace(`{"b":2}`), `{"z":0,"a":1}`, session.ErrConflict, false},
+		{"lossy, adding to what is no number any more", session.Lossy, sessiontest.MergePatch(t, `{"z":"x"}`), add(t, `{"z":2}`), `{"z":"x"}`, change.ErrConflict, false},
+		{"optimistic, disjoint keys", session.Optimistic, sessiontest.MergePatch(t, `{"a":1}`), sessiontest.MergePatch(t, `{"b":2}`), `{"z":0,"a":1}`, change.ErrConflict, false},
+		{"optimistic, a replacement", session.Optimistic, sessiontest.MergePatch(t, `{"a":1}`), replace(`{"b":2}`), `{"z":0,"a":1}`, change.ErrConflict, false},
 		{"optimistic, adding never conflicts", session.Optimistic, add(t, `{"z":1}`), add(t, `{"z":2}`), `{"z":3}`, nil, false},
-		{"optimistic, the other changed no data", session.Optimistic, session.Changes{Timeout: &session.Timeout{Idle: 60e9}}, patch(t, `{"a":1}`), `{"z":0,"a":1}`, nil, false},
-		{"optimistic, this one changes no data", session.Optimistic, patch(t, `{"a":1}`), session.Changes{Timeout: &session.Timeout{Idle: 60e9}}, `{"z":0,"a":1}`, nil, false},
-		{"optimistic, reading", session.Optimistic, patch(t, `{"a":1}`), session.Changes{}, `{"z":0,"a":1}`, nil, false},
+		{"optimistic, the other changed no data", session.Optimistic, change.Changes{Timeout: &change.Timeout{Idle: 60e9}}, sessiontest.MergePatch(t, `{"a":1}`), `{"z":0,"a":1}`, nil, false},
+		{"optimistic, this one changes no data", session.Optimistic, sessiontest.MergePatch(t, `{"a":1}`), change.Changes{Timeout: &change.Timeout{Idle: 60e9}}, `{"z":0,"a":1}`, nil, false},
+		{"optimistic, reading", session.Optimistic, sessiontest.MergePatch(t, `{"a":1}`), change.Changes{}, `{"z":0,"a":1}`, nil, false},
 	} {
 		for _, updater := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, updater %v", tc.name, updater), func(t *testing.T) {
 				s := newSite(t, locking(tc.locking))
 				if updater {
-					s.m = s.manager(session.Fixed(s.store.WithUpdater()), locking(tc.locking))
+					s.Manager = s.manager(session.Fixed(s.Store.WithUpdater()), locking(tc.locking))
 				}
-				c := s.begin(`{"z":0}`)
-				first, second := s.open(c), s.open(c)
-				s.commit(first, tc.first)
+				c := s.Begin(`{"z":0}`)
+				first, second := s.Open(c), s.Open(c)
+				s.Commit(first, tc.first)
 				out, err := second.Commit(t.Context(), tc.second)
 				if !errors.Is(err, tc.err) {
 					t.Fatalf("got %v, want %v", err, tc.err)
 				}
-				if got := s.data(c); got != tc.want {
+				if got := s.Data(c); got != tc.want {
 					t.Fatalf("data is %s, want %s", got, tc.want)
 				}
 				if out.Overwrote != tc.overwrote {
@@ -66,21 +69,21 @@ func TestIfVersionHoldsUnderEveryPolicy(t *testing.T) {
 	for _, policy := range []session.Locking{session.Lossy, session.Optimistic} {
 		t.Run(policy.String(), func(t *testing.T) {
 			s := newSite(t, locking(policy))
-			c := s.begin(`{}`)
-			first, second, third := s.open(c), s.open(c), s.open(c)
+			c := s.Begin(`{}`)
+			first, second, third := s.Open(c), s.Open(c), s.Open(c)
 			version := first.Meta().Version.String()
-			conditional := func(text string) session.Changes {
-				ch := patch(t, text)
+			conditional := func(text string) change.Changes {
+				ch := sessiontest.MergePatch(t, text)
 				ch.IfVersion = &version
 				return ch
 			}
-			s.commit(first, conditional(`{"a":1}`))
-			s.refused(second, conditional(`{"b":2}`), session.ErrConflict)
+			s.Commit(first, conditional(`{"a":1}`))
+			s.refused(second, conditional(`{"b":2}`), change.ErrConflict)
 			added := add(t, `{"n":1}`)
 			added.IfVersion = &version
-			s.refused(third, added, session.ErrConflict)
-			s.refused(s.open(c), conditional(`{"b":2}`), session.ErrConflict)
-			s.refused(s.open(), conditional(`{"b":2}`), session.ErrConflict)
+			s.refused(third, added, change.ErrConflict)
+			s.refused(s.Open(c), conditional(`{"b":2}`), change.ErrConflict)
+			s.refused(s.Open(), conditional(`{"b":2}`), change.ErrConflict)
 		})
 	}
 }
@@ -91,25 +94,25 @@ func TestNothingIsLost(t *testing.T) {
 		name    string
 		locking session.Locking
 		updater bool
-		change  func(client int, data []byte) session.Changes
+		change  func(client int, data []byte) change.Changes
 		check   func(m map[string]int) bool
 	}{
 		{"lossy, different keys", session.Lossy, false, countOwnKey(t), eachHas(clients, rounds)},
 		{"lossy, different keys, updater", session.Lossy, true, countOwnKey(t), eachHas(clients, rounds)},
 		{"serialized, read and write one key", session.Serialized, false, countShared(t), sharedIs(clients * rounds)},
-		{"optimistic, adding", session.Optimistic, false, func(int, []byte) session.Changes { return add(t, `{"n":1}`) }, sharedIs(clients * rounds)},
+		{"optimistic, adding", session.Optimistic, false, func(int, []byte) change.Changes { return add(t, `{"n":1}`) }, sharedIs(clients * rounds)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, func(p *session.Policy) { p.Locking = tc.locking })
 			if tc.updater {
-				s.m = s.manager(session.Fixed(s.store.WithUpdater()), locking(tc.locking))
+				s.Manager = s.manager(session.Fixed(s.Store.WithUpdater()), locking(tc.locking))
 			}
-			c := s.begin(`{}`)
+			c := s.Begin(`{}`)
 			var wg sync.WaitGroup
 			for client := range clients {
 				wg.Go(func() {
 					for range rounds {
-						h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}})
+						h, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}})
 						if err == nil {
 							_, err = h.Commit(t.Context(), tc.change(client, h.Data()))
 						}
@@ -121,27 +124,27 @@ func TestNothingIsLost(t *testing.T) {
 			}
 			wg.Wait()
 			var got map[string]int
-			if err := json.Unmarshal([]byte(s.data(c)), &got); err != nil || !tc.check(got) {
+			if err := json.Unmarshal([]byte(s.Data(c)), &got); err != nil || !tc.check(got) {
 				t.Fatalf("data is %v (%v)", got, err)
 			}
 		})
 	}
 }
 
-func countOwnKey(t *testing.T) func(int, []byte) session.Changes {
-	return func(client int, data []byte) session.Changes {
+func countOwnKey(t *testing.T) func(int, []byte) change.Changes {
+	return func(client int, data []byte) change.Changes {
 		var m map[string]int
 		_ = json.Unmarshal(data, &m)
 		name := fmt.Sprint("k", client)
-		return patch(t, fmt.Sprintf(`{%q:%d}`, name, m[name]+1))
+		return sessiontest.MergePatch(t, fmt.Sprintf(`{%q:%d}`, name, m[name]+1))
 	}
 }
 
-func countShared(t *testing.T) func(int, []byte) session.Changes {
-	return func(_ int, data []byte) session.Changes {
+func countShared(t *testing.T) func(int, []byte) change.Changes {
+	return func(_ int, data []byte) change.Changes {
 		var m map[string]int
 		_ = json.Unmarshal(data, &m)
-		return patch(t, fmt.Sprintf(`{"n":%d}`, m["n"]+1))
+		return sessiontest.MergePatch(t, fmt.Sprintf(`{"n":%d}`, m["n"]+1))
 	}
 }
 
@@ -163,33 +166,33 @@ func sharedIs(n int) func(map[string]int) bool {
 func TestSerialized(t *testing.T) {
 	t.Run("the lock goes with every way of ending", func(t *testing.T) {
 		s := newSite(t, func(p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
-		c := s.begin(`{}`)
-		s.open(c).Rollback()
-		s.commit(s.open(c), session.Changes{})
-		s.commit(s.open(c), patch(t, `{"a":1}`))
-		s.refused(s.open(c), add(t, `{"b":{"c":1},"a":9007199254740992}`), session.ErrBadWrite)
-		out := s.commit(s.open(c), session.Changes{Regenerate: true})
-		s.commit(s.open(c), session.Changes{}) // a replaced ticket
-		s.commit(s.open(*out.Ticket), session.Changes{Destroy: true})
-		s.commit(s.open(*out.Ticket), session.Changes{}) // an ended session
+		c := s.Begin(`{}`)
+		s.Open(c).Rollback()
+		s.Commit(s.Open(c), change.Changes{})
+		s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"a":1}`))
+		s.refused(s.Open(c), add(t, `{"b":{"c":1},"a":9007199254740992}`), change.ErrBadWrite)
+		out := s.Commit(s.Open(c), change.Changes{Regenerate: true})
+		s.Commit(s.Open(c), change.Changes{}) // a replaced ticket
+		s.Commit(s.Open(*out.Ticket), change.Changes{Destroy: true})
+		s.Commit(s.Open(*out.Ticket), change.Changes{}) // an ended session
 	})
 	t.Run("busy", func(t *testing.T) {
 		s := newSite(t, func(p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
-		c := s.begin(`{}`)
-		s.open(c)
-		if _, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}}); !errors.Is(err, session.ErrLocked) {
+		c := s.Begin(`{}`)
+		s.Open(c)
+		if _, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}}); !errors.Is(err, lock.ErrLocked) {
 			t.Fatalf("got %v", err)
 		}
 	})
 	t.Run("the next one sees what the first wrote", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSite(t, locking(session.Serialized))
-			c := s.begin(`{}`)
-			first := s.open(c)
+			c := s.Begin(`{}`)
+			first := s.Open(c)
 			seen := make(chan string)
-			go func() { seen <- s.data(c) }()
+			go func() { seen <- s.Data(c) }()
 			synctest.Wait()
-			s.commit(first, patch(t, `{"a":1}`))
+			s.Commit(first, sessiontest.MergePatch(t, `{"a":1}`))
 			if got := <-seen; got != `{"a":1}` {
 				t.Fatalf("saw %s", got)
 			}
@@ -207,7 +210,7 @@ func TestPolicyLimits(t *testing.T) {
 	} {
 		p := session.DefaultPolicy()
 		change(&p)
-		if _, err := session.NewManager("shop", p, session.Options{Backend: session.Fixed(nil), Mint: mint}); err == nil {
+		if _, err := session.NewManager("shop", p, session.Options{Provider: session.Fixed(nil), NewCredential: sessiontest.Credential}); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}

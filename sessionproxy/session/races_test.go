@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -21,29 +23,29 @@ type race struct {
 // acts is what can happen. Each prepares itself, as a request does that has
 // read the session, and returns what it does then.
 var acts = map[string]func(*race) func(){
-	"commit":     func(r *race) func() { return r.request("commit", carrying(add(r.t, `{"n":1}`))) },
-	"destroy":    func(r *race) func() { return r.request("destroy", session.Changes{Destroy: true}) },
-	"login":      func(r *race) func() { return r.request("login", session.Changes{Principal: new("alice")}) },
+	"commit":     func(r *race) func() { return r.request("commit", carrying(add(r.T, `{"n":1}`))) },
+	"destroy":    func(r *race) func() { return r.request("destroy", change.Changes{Destroy: true}) },
+	"login":      func(r *race) func() { return r.request("login", change.Changes{Principal: new("alice")}) },
 	"rotation":   func(r *race) func() { return r.request("rotation", read) },
 	"rotation 2": func(r *race) func() { return r.request("rotation 2", read) },
 	"revoke": func(r *race) func() {
 		return func() {
-			_, r.errs["revoke"] = r.operator().Revoke(r.t.Context(), store.Key{Manager: "shop", ID: r.c.ID})
+			_, r.errs["revoke"] = r.operator().Revoke(r.T.Context(), store.Key{Manager: "shop", ID: r.c.ID})
 		}
 	},
 	// Somebody signs in elsewhere, and this session is one too many.
 	"eviction": func(r *race) func() {
-		h := r.open()
+		h := r.Open()
 		return func() {
-			_, r.errs["eviction"] = h.Commit(r.t.Context(), session.Changes{Principal: new("alice")})
+			_, r.errs["eviction"] = h.Commit(r.T.Context(), change.Changes{Principal: new("alice")})
 		}
 	},
 }
 
-func (r *race) request(name string, c session.Changes) func() {
-	h := r.open(r.c)
+func (r *race) request(name string, c change.Changes) func() {
+	h := r.Open(r.c)
 	return func() {
-		out, err := h.Commit(r.t.Context(), c)
+		out, err := h.Commit(r.T.Context(), c)
 		r.errs[name] = err
 		if out.Ticket != nil {
 			r.tickets = append(r.tickets, *out.Ticket)
@@ -51,14 +53,14 @@ func (r *race) request(name string, c session.Changes) func() {
 	}
 }
 
-func (h *heard) operator() session.Operator { return session.Operator{Store: h.store, Local: h.local} }
+func (h *heard) operator() session.Operator { return session.Operator{Store: h.Store, Node: h.local} }
 
 // between has f done once, when the first write of the next act is on its way
 // to the store.
 func (r *race) between(f func()) {
-	r.store.Before = func(op string, _ store.Key) error {
+	r.Store.Before = func(op string, _ store.Key) error {
 		if op == "save" || op == "update" || op == "delete" {
-			r.store.Before = nil
+			r.Store.Before = nil
 			f()
 		}
 		return nil
@@ -101,10 +103,10 @@ func TestRaces(t *testing.T) {
 					r := &race{heard: newHeard(t, updater, func(p *session.Policy) {
 						rotating(p)
 						p.MaxPerPrincipal, p.EvictOldest = 1, true
-					}, session.EventDelete, session.EventRotate), errs: make(map[string]error)}
-					r.c = r.begin(`{"n":0}`)
+					}, event.Delete, event.Rotate), errs: make(map[string]error)}
+					r.c = r.Begin(`{"n":0}`)
 					if tc.first == "eviction" || tc.second == "eviction" {
-						r.c = *r.commit(r.open(r.c), session.Changes{Principal: new("alice")}).Ticket
+						r.c = *r.Commit(r.Open(r.c), change.Changes{Principal: new("alice")}).Ticket
 					}
 					r.clock.advance(rotateEvery)
 					r.filed()
@@ -134,33 +136,33 @@ func TestRaces(t *testing.T) {
 }
 
 func (r *race) check(want outcome) {
-	r.t.Helper()
+	r.T.Helper()
 	for name, err := range r.errs {
 		if name == want.refused && !errors.Is(err, session.ErrGone) || name != want.refused && err != nil {
-			r.t.Errorf("%s: %v", name, err)
+			r.T.Errorf("%s: %v", name, err)
 		}
 	}
-	rec, err := r.store.Load(r.t.Context(), store.Key{Manager: "shop", ID: r.c.ID})
+	rec, err := r.Store.Load(r.T.Context(), store.Key{Manager: "shop", ID: r.c.ID})
 	data := string(rec.Data)
 	if errors.Is(err, store.ErrGone) {
 		data = "gone"
 	}
 	if data != want.data {
-		r.t.Errorf("it ends with %s, want %s", data, want.data)
+		r.T.Errorf("it ends with %s, want %s", data, want.data)
 	}
 	var ends strings.Builder
 	for _, e := range r.seen {
-		if e.Kind == session.EventDelete && e.Session == r.c.ID {
+		if e.Kind == event.Delete && e.Session == r.c.ID {
 			ends.WriteString(string(e.Reason))
 		}
 	}
 	if ends.String() != want.end {
-		r.t.Errorf("ended as %q, want %q", ends.String(), want.end)
+		r.T.Errorf("ended as %q, want %q", ends.String(), want.end)
 	}
 	if data == "gone" {
 		for _, c := range append(r.tickets, r.c) {
-			if got := r.open(c).State(); got != session.Expired {
-				r.t.Errorf("a ticket of the session that ended is %s", got)
+			if got := r.Open(c).State(); got != session.Expired {
+				r.T.Errorf("a ticket of the session that ended is %s", got)
 			}
 		}
 		return
@@ -169,9 +171,9 @@ func (r *race) check(want outcome) {
 	// only the one that a timer has replaced.
 	last := r.tickets[len(r.tickets)-1]
 	if rec.Nonce != last.Nonce && rec.PreviousNonce != last.Nonce {
-		r.t.Errorf("no ticket that the browser was sent enters")
+		r.T.Errorf("no ticket that the browser was sent enters")
 	}
-	if rec.Principal != "" && (rec.PreviousNonce != [16]byte{} || r.open(r.c).State() != session.Expired) {
-		r.t.Error("a ticket from before the login enters")
+	if rec.Principal != "" && (rec.PreviousNonce != [16]byte{} || r.Open(r.c).State() != session.Expired) {
+		r.T.Error("a ticket from before the login enters")
 	}
 }

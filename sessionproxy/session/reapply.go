@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -15,17 +16,17 @@ var errNothingLeft = errors.New("nothing left to change")
 // changes are applied to what is stored now, or there is a conflict. One pass
 // is enough when the store can run the change in its writer; otherwise each
 // pass that fails means that another request succeeded.
-func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outcome, error) {
-	if err := c.boundRework(s.rec.Data, s.m.policy.MaxSize); err != nil {
+func (s *Session) reapply(ctx context.Context, c *change.Changes, nonce [16]byte) (Outcome, error) {
+	if err := c.BoundRework(s.rec.Data, s.m.policy.MaxSize); err != nil {
 		return Outcome{}, err
 	}
-	var last written // what change returned
-	var newer []byte // and what it replaces
+	var last commitPlan // what change returned
+	var newer []byte    // and what it replaces
 	change := func(current store.Record) (store.Write, error) {
 		if err := s.mayReapply(c, &current); err != nil {
 			return store.Write{}, err
 		}
-		next, changed, err := s.next(c, &current, nonce, s.m.now())
+		next, changed, err := s.nextRecord(c, &current, nonce, s.m.now())
 		if err != nil {
 			return store.Write{}, err
 		}
@@ -39,14 +40,14 @@ func (s *Session) reapply(ctx context.Context, c *Changes, nonce [16]byte) (Outc
 	rec, err := s.update(ctx, change)
 	switch {
 	case errors.Is(err, errNothingLeft):
-		out := s.unchanged(ctx, c.Carries)
+		out := s.unchanged(ctx, c.CanSetTicket)
 		out.Reapplied = true
 		return out, nil
 	case err != nil:
 		return Outcome{}, saveError(err)
 	}
 	done := s.saved(&last, &rec, s.m.now())
-	done.Reapplied, done.Overwrote = true, c.overwrites(s.rec.Data, newer, s.m.policy.MaxSize)
+	done.Reapplied, done.Overwrote = true, c.Overwrites(s.rec.Data, newer, s.m.policy.MaxSize)
 	return done, nil
 }
 
@@ -76,14 +77,12 @@ func (s *Session) update(ctx context.Context, change func(store.Record) (store.W
 
 // mayReapply refuses changes that were made for an older version, whatever
 // the data is.
-func (s *Session) mayReapply(c *Changes, current *store.Record) error {
+func (s *Session) mayReapply(c *change.Changes, current *store.Record) error {
 	switch {
 	case current.Incarnation != s.rec.Incarnation:
 		return ErrGone
-	case !s.cred.follows(current):
+	case !s.cred.sameLogin(current):
 		return fmt.Errorf("committing session: %w", ErrReplaced)
-	case !c.allow(current.Version):
-		return conflict(ErrIfVersion)
 	}
-	return nil
+	return c.Allow(current.Version)
 }

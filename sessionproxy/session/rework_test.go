@@ -2,9 +2,12 @@ package session_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -23,18 +26,18 @@ func largeData() string {
 // conditions cannot be kept, conflict then.
 func TestReworkIsBounded(t *testing.T) {
 	shown := largeData()
-	var patches, adds, jsonOps session.Changes
+	var patches, adds, jsonOps change.Changes
 	ops := make([]string, 0, 1000)
 	for i := range 250 {
-		patches.Steps = append(patches.Steps, patch(t, fmt.Sprintf(`{"p%d":%d}`, i, i)).Steps...)
-		adds.Steps = append(adds.Steps, add(t, `{"n":1}`).Steps...)
+		patches.Ops = append(patches.Ops, sessiontest.MergePatch(t, fmt.Sprintf(`{"p%d":%d}`, i, i)).Ops...)
+		adds.Ops = append(adds.Ops, add(t, `{"n":1}`).Ops...)
 	}
 	for i := range cap(ops) {
 		ops = append(ops, fmt.Sprintf(`{"op":"replace","path":"/k%d","value":%d}`, 8999-i%50, i))
 	}
 	jsonOps = jsonPatch(t, "["+strings.Join(ops, ",")+"]")
 	for name, tc := range map[string]struct {
-		changes session.Changes
+		changes change.Changes
 		fits    bool
 		want    string // at the end of the data
 	}{
@@ -45,21 +48,22 @@ func TestReworkIsBounded(t *testing.T) {
 	} {
 		for _, updater := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, updater %v", name, updater), func(t *testing.T) {
-				rework, bound, err := session.ReworkAfterBound(session.Changes{Steps: append([]session.Step(nil), tc.changes.Steps...)}, []byte(shown))
-				if err != nil || rework > bound {
-					t.Fatalf("the writer has %d of %d to do, %v", rework, bound, err)
+				bounded := change.Changes{Ops: slices.Clone(tc.changes.Ops)}
+				err := bounded.BoundRework([]byte(shown), 1<<20)
+				if rework := bounded.Rework(len(shown)); err != nil || rework > change.MaxRework {
+					t.Fatalf("the writer has %d of %d to do, %v", rework, change.MaxRework, err)
 				}
 				s := newHeard(t, updater, func(p *session.Policy) { p.MaxSize = 256 << 10 })
-				c := s.begin(shown)
-				h := s.open(c)
-				s.commit(s.open(c), patch(t, `{"other":1}`))
+				c := s.Begin(shown)
+				h := s.Open(c)
+				s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"other":1}`))
 				if !tc.fits {
-					s.refused(h, tc.changes, session.ErrTooMuchRework)
-					s.commit(s.open(c), tc.changes) // on the data that it has seen it is made as it is
+					s.refused(h, tc.changes, change.ErrTooMuchRework)
+					s.Commit(s.Open(c), tc.changes) // on the data that it has seen it is made as it is
 					return
 				}
-				out := s.commit(h, tc.changes)
-				got := s.data(c)
+				out := s.Commit(h, tc.changes)
+				got := s.Data(c)
 				if !out.Reapplied || !strings.Contains(got, `"other":1`) || !strings.HasSuffix(got, tc.want) {
 					t.Errorf("got %+v, …%s", out, got[len(got)-40:])
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -45,12 +46,12 @@ func (s *Session) arrives(rec *store.Record, now time.Time) bool {
 // the old ticket stays, and the next request tries again.
 func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) Outcome {
 	var current store.Record
-	var w written
+	var w commitPlan
 	change := func(rec store.Record) (store.Write, error) {
-		current, w = rec, written{}
+		current, w = rec, commitPlan{}
 		shortened := s.m.policy.shorten(&rec)
 		switch {
-		case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
+		case rec.Incarnation != s.rec.Incarnation || !s.cred.sameLogin(&rec):
 			return store.Write{}, ErrGone
 		case s.arrives(&rec, now):
 			s.m.policy.presented(&rec, now)
@@ -63,7 +64,7 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 		}
 		rec.Version = rec.Version.NextMinor()
 		w.Record = rec
-		s.file(&w, &Changes{}, rec.Data)
+		s.attachEvents(&w, &change.Changes{}, rec.Data)
 		return w.Write, nil
 	}
 	rec, err := s.update(ctx, change)
@@ -78,12 +79,12 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 	switch {
 	case errors.Is(err, errNothingLeft):
 		rec = current
-	case err != nil || !s.cred.follows(&rec):
+	case err != nil || !s.cred.sameLogin(&rec):
 		return Outcome{}
 	}
 	out := Outcome{Rotated: w.rotated && rec.Nonce == w.Nonce}
 	if out.Rotated {
-		s.tell(&w, now)
+		s.publish(&w, now)
 	}
 	if !out.Rotated && !s.renewTicket && s.cred.Nonce == rec.Nonce {
 		return out
@@ -99,7 +100,7 @@ func (s *Session) current(ctx context.Context) Outcome {
 		return Outcome{}
 	}
 	rec, err := s.store.Load(ctx, s.key)
-	if err != nil || rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec) {
+	if err != nil || rec.Incarnation != s.rec.Incarnation || !s.cred.sameLogin(&rec) {
 		return Outcome{} // the next request gets it, or does not need it
 	}
 	return s.ticketed(Outcome{}, &rec, s.opened)
@@ -114,11 +115,11 @@ func (s *Session) Current(ctx context.Context) Outcome {
 	if !s.exists() || s.destroyed || s.cred.Nonce == s.rec.Nonce {
 		return Outcome{}
 	}
-	st, _, err := s.m.backend.Borrow()
+	st, _, err := s.m.provider.Acquire()
 	if err != nil {
 		return Outcome{}
 	}
-	defer s.m.backend.Return()
+	defer s.m.provider.Release()
 	s.store = st
 	return s.current(ctx)
 }

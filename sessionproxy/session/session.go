@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -28,7 +30,7 @@ var emptyData = []byte("{}")
 type Session struct {
 	m     *Manager
 	store store.Store
-	local *Local
+	node  *Node
 	key   store.Key // of the session, existing or to be created
 	cred  Credential
 	rec   store.Record // as loaded; zero but for the empty data if there is none
@@ -36,7 +38,7 @@ type Session struct {
 
 	opened      time.Time
 	attempt     int
-	holder      Holder // shown while the request has the lock
+	holder      lock.Holder // shown while the request has the lock
 	readOnly    bool
 	passive     bool // the request is no activity
 	lockLate    bool // the lock is taken by a commit that writes, not by the opening
@@ -47,15 +49,15 @@ type Session struct {
 
 	// mu protects what follows, and rec from Refresh on.
 	mu        sync.Mutex
-	borrowed  bool
+	acquired  bool
 	locked    bool
-	lease     *lease // of the lock, if other processes share the store
+	lease     *lock.Lease // of the lock, if other processes share the store
 	ended     bool
-	created   bool     // by the commit
-	successor *Session // begun by the commit in place of this one
-	destroyed bool     // by the commit
-	pending   Changes  // staged, in order
-	view      []byte   // the data with them; nil is the data of rec
+	created   bool           // by the commit
+	successor *Session       // begun by the commit in place of this one
+	destroyed bool           // by the commit
+	pending   change.Changes // staged, in order
+	view      []byte         // the data with them; nil is the data of rec
 	stagings  uint64
 }
 
@@ -74,7 +76,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 		}
 	}
 	if len(creds) == 0 {
-		s.begin(New)
+		s.startNew(New)
 		return nil
 	}
 	s.cred = creds[0]
@@ -89,14 +91,14 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	switch {
 	case errors.Is(err, store.ErrGone):
 		s.unlock()
-		s.begin(Expired)
+		s.startNew(Expired)
 		return nil
 	case err != nil:
 		return s.loadError(ctx, err)
 	case !s.cred.admits(&rec, now):
 		s.late = s.cred.stateIn(&rec, now) == ticketLate
 		s.unlock()
-		s.begin(Expired)
+		s.startNew(Expired)
 		return nil
 	}
 	stored := rec
@@ -106,7 +108,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	}
 	if !alive {
 		s.unlock()
-		s.begin(Expired)
+		s.startNew(Expired)
 		return nil
 	}
 	s.shortened = stored.Idle != rec.Idle || !stored.Absolute.Equal(rec.Absolute)
@@ -145,11 +147,11 @@ func (s *Session) pick(ctx context.Context, creds []Credential) (picked Credenti
 	return picked, found == 1, nil
 }
 
-// begin makes the handle one for a session that does not exist yet, under a
+// startNew makes the handle one for a session that does not exist yet, under a
 // fresh number.
-func (s *Session) begin(state State) {
+func (s *Session) startNew(state State) {
 	s.state, s.opened = state, s.m.now()
-	s.cred = s.m.mint()
+	s.cred = s.m.newCredential()
 	s.key = store.Key{Manager: s.m.id, ID: s.cred.ID}
 	s.rec = store.Record{Data: emptyData}
 }
@@ -184,9 +186,9 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 	if !ok {
 		return nil
 	}
-	l, err := takeLease(ctx, shared, s.key, wait-time.Since(begin))
+	l, err := lock.TakeLease(ctx, shared, s.key, wait-time.Since(begin))
 	switch {
-	case errors.Is(err, ErrLocked):
+	case errors.Is(err, lock.ErrLocked):
 		return err
 	case err != nil:
 		return s.loadError(ctx, err)
@@ -195,14 +197,36 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 	return nil
 }
 
+// acquire takes the session's lock, and has the waiting for it followed.
+func (s *Session) acquire(ctx context.Context) error {
+	if s.node.Locks.Try(s.key, s.holder) {
+		return nil
+	}
+	ctx, t := s.m.trace(ctx, TraceLockWait)
+	err := s.node.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue)
+	t.end(s, traceOK, err)
+	return err
+}
+
+// load reads the record of the session that is being opened.
+func (s *Session) load(ctx context.Context) (store.Record, error) {
+	if !s.traced {
+		return s.store.Load(ctx, s.key)
+	}
+	ctx, t := s.m.trace(ctx, TraceLoad)
+	rec, err := s.store.Load(ctx, s.key)
+	t.end(s, traceOK, err)
+	return rec, err
+}
+
 func (s *Session) unlock() {
 	if s.locked {
 		s.locked = false
 		if s.lease != nil {
-			s.lease.end()
+			s.lease.Release()
 			s.lease = nil
 		}
-		s.local.Locks.Release(s.key)
+		s.node.Locks.Release(s.key)
 	}
 }
 
@@ -211,9 +235,9 @@ func (s *Session) unlock() {
 func (s *Session) end() {
 	s.ended = true
 	s.unlock()
-	if s.borrowed {
-		s.borrowed = false
-		s.m.backend.Return()
+	if s.acquired {
+		s.acquired = false
+		s.m.provider.Release()
 	}
 }
 
@@ -222,17 +246,17 @@ func (s *Session) Rollback() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended && s.pending.Writes() {
-		s.dropped()
+		s.publishRollback()
 	}
 	s.end()
 }
 
-// Discard is Rollback for a request that had more to write than was staged,
+// RollbackAll is Rollback for a request that had more to write than was staged,
 // or had it after the commit: it counts as a rollback in any case.
-func (s *Session) Discard() {
+func (s *Session) RollbackAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropped()
+	s.publishRollback()
 	s.end()
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -15,7 +16,7 @@ import (
 //
 // Errors wrap ErrReadOnly, ErrTooLarge, ErrBadWrite, ErrNoPath, ErrConflict (a
 // JSON Patch whose test fails), ErrGone, ErrUnavailable or ErrObsolete.
-func (s *Session) Stage(c Changes) error {
+func (s *Session) Stage(c change.Changes) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -24,14 +25,14 @@ func (s *Session) Stage(c Changes) error {
 	if err := s.refuses(&c); err != nil {
 		return err
 	}
-	data, err := c.data(s.staged(), s.m.policy.MaxSize)
+	data, err := c.Apply(s.staged(), s.m.policy.MaxSize)
 	if err != nil {
 		return err
 	}
-	pending := s.pending.then(c)
-	pending.foldAdds()
-	if len(pending.Steps) > maxSteps || pending.rewrites() > maxRewrites {
-		if err := pending.fold(s.rec.Data, s.m.policy.MaxSize); err != nil {
+	pending := s.pending.Then(c)
+	pending.CompactLast()
+	if len(pending.Ops) > maxSteps || pending.Rewrites() > maxRewrites {
+		if err := pending.Squash(s.rec.Data, s.m.policy.MaxSize); err != nil {
 			return err
 		}
 	}
@@ -49,13 +50,13 @@ const (
 )
 
 // refuses tells why a session takes no changes of that kind.
-func (s *Session) refuses(c *Changes) error {
+func (s *Session) refuses(c *change.Changes) error {
 	switch {
 	case !c.Writes():
 		return nil
 	case s.readOnly:
 		return ErrReadOnly
-	case s.late && !c.proves() && !s.pending.proves() && !c.Destroy:
+	case s.late && !c.Proves() && !s.pending.Proves() && !c.Destroy:
 		return fmt.Errorf("committing session: %w", ErrReplaced)
 	case s.state == Unavailable:
 		return fmt.Errorf("committing session: %w", ErrUnavailable)
@@ -96,9 +97,9 @@ func (s *Session) Unstage() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pending.Writes() {
-		s.dropped()
+		s.publishRollback()
 	}
-	s.pending, s.view = Changes{}, nil
+	s.pending, s.view = change.Changes{}, nil
 	s.stagings++
 }
 
@@ -112,7 +113,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 	case s.ended:
 		return ErrObsolete
 	case !s.pending.None():
-		return fmt.Errorf("%w: there are writes that are not committed", ErrConflict)
+		return fmt.Errorf("%w: there are writes that are not committed", change.ErrConflict)
 	case !s.exists():
 		return nil
 	}
@@ -122,9 +123,39 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return ErrGone
 	case err != nil:
 		return s.loadError(ctx, err)
-	case rec.Incarnation != s.rec.Incarnation || !s.cred.follows(&rec):
+	case rec.Incarnation != s.rec.Incarnation || !s.cred.sameLogin(&rec):
 		return ErrGone
 	}
 	s.rec, s.view = rec, nil
 	return nil
+}
+
+// Mark is what was staged at some moment.
+type Mark struct {
+	of      *Session
+	version store.Version
+	pending change.Changes
+	view    []byte
+}
+
+// Mark notes what is staged now, for UnstageTo.
+func (s *Session) Mark() Mark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Mark{s, s.rec.Version, s.pending, s.view}
+}
+
+// UnstageTo drops what was staged since the mark; all of it, if the mark is of
+// another handle, or of data that has been read anew since.
+func (s *Session) UnstageTo(m Mark) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.of != s || m.version != s.rec.Version {
+		m = Mark{}
+	}
+	if s.pending.Writes() {
+		s.publishRollback()
+	}
+	s.pending, s.view = m.pending, m.view
+	s.stagings++
 }

@@ -8,12 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-func steps(steps ...session.Step) session.Changes { return session.Changes{Steps: steps} }
+func steps(steps ...change.Op) change.Changes { return change.Changes{Ops: steps} }
 
 func pointer(t *testing.T, text string) document.Pointer {
 	t.Helper()
@@ -24,20 +26,13 @@ func pointer(t *testing.T, text string) document.Pointer {
 	return p
 }
 
-func jsonPatch(t *testing.T, text string) session.Changes {
+func jsonPatch(t *testing.T, text string) change.Changes {
 	t.Helper()
 	p, err := document.ParseJSONPatch([]byte(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return steps(session.JSONPatch(p))
-}
-
-func (s *site) stage(h *session.Session, c session.Changes) {
-	s.t.Helper()
-	if err := h.Stage(c); err != nil {
-		s.t.Fatal(err)
-	}
+	return steps(change.JSONPatch(p))
 }
 
 func staged(h *session.Session) string {
@@ -47,12 +42,12 @@ func staged(h *session.Session) string {
 
 func TestStagedWritesAreCommittedTogether(t *testing.T) {
 	s := newSite(t, nil)
-	c := s.begin(`{"a":1,"cart":{"items":[1,2]}}`)
-	h := s.open(c)
-	s.stage(h, patch(t, `{"b":2}`))
-	s.stage(h, steps(session.Set(pointer(t, "/cart/items/-"), []byte(`3`))))
-	s.stage(h, steps(session.Remove(pointer(t, "/a"))))
-	s.stage(h, add(t, `{"n":5}`))
+	c := s.Begin(`{"a":1,"cart":{"items":[1,2]}}`)
+	h := s.Open(c)
+	s.Stage(h, sessiontest.MergePatch(t, `{"b":2}`))
+	s.Stage(h, steps(change.Set(pointer(t, "/cart/items/-"), []byte(`3`))))
+	s.Stage(h, steps(change.Remove(pointer(t, "/a"))))
+	s.Stage(h, add(t, `{"n":5}`))
 	const want = `{"cart":{"items":[1,2,3]},"b":2,"n":5}`
 	if got := staged(h); got != want {
 		t.Fatalf("staged: %s", got)
@@ -60,13 +55,13 @@ func TestStagedWritesAreCommittedTogether(t *testing.T) {
 	if got := string(h.Data()); got != `{"a":1,"cart":{"items":[1,2]}}` {
 		t.Fatalf("what was opened became %s", got)
 	}
-	if got := s.data(c); got != `{"a":1,"cart":{"items":[1,2]}}` {
+	if got := s.Data(c); got != `{"a":1,"cart":{"items":[1,2]}}` {
 		t.Fatalf("others see %s before the commit", got)
 	}
-	if out := s.commit(h, patch(t, `{"b":3}`)); !out.Saved {
+	if out := s.Commit(h, sessiontest.MergePatch(t, `{"b":3}`)); !out.Saved {
 		t.Fatalf("got %+v", out)
 	}
-	if got := s.data(c); got != `{"cart":{"items":[1,2,3]},"b":3,"n":5}` {
+	if got := s.Data(c); got != `{"cart":{"items":[1,2,3]},"b":3,"n":5}` {
 		t.Fatalf("committed: %s", got)
 	}
 }
@@ -74,22 +69,22 @@ func TestStagedWritesAreCommittedTogether(t *testing.T) {
 // Whatever cannot be staged leaves what was staged before as it was.
 func TestStageRefuses(t *testing.T) {
 	s := newSite(t, func(p *session.Policy) { p.MaxSize = 60 })
-	c := s.begin(`{"a":1,"s":"x"}`)
-	h := s.open(c)
-	s.stage(h, patch(t, `{"b":2}`))
+	c := s.Begin(`{"a":1,"s":"x"}`)
+	h := s.Open(c)
+	s.Stage(h, sessiontest.MergePatch(t, `{"b":2}`))
 	for _, tc := range []struct {
 		name string
-		c    session.Changes
+		c    change.Changes
 		want error
 	}{
-		{"too large", replace(`{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}`), session.ErrTooLarge},
-		{"an addition to text", add(t, `{"s":1}`), session.ErrBadWrite},
-		{"one good step and one bad", steps(session.Set(pointer(t, "/c"), []byte(`1`)), session.Remove(pointer(t, "/none"))), session.ErrNoPath},
-		{"a patch inside nothing", steps(session.PatchAt(pointer(t, "/none"), []byte(`{}`))), session.ErrNoPath},
-		{"a set through a number", steps(session.Set(pointer(t, "/a/b"), []byte(`1`))), session.ErrNoPath},
-		{"a failed test", jsonPatch(t, `[{"op":"test","path":"/a","value":2}]`), session.ErrConflict},
-		{"a copy bomb", jsonPatch(t, `[{"op":"copy","from":"","path":"/c"},{"op":"copy","from":"","path":"/d"},{"op":"copy","from":"","path":"/e"}]`), session.ErrTooLarge},
-		{"reserved", steps(session.Set(pointer(t, "/$a"), []byte(`1`))), session.ErrBadWrite},
+		{"too large", replace(`{"long":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}`), change.ErrTooLarge},
+		{"an addition to text", add(t, `{"s":1}`), change.ErrBadWrite},
+		{"one good step and one bad", steps(change.Set(pointer(t, "/c"), []byte(`1`)), change.Remove(pointer(t, "/none"))), change.ErrNoPath},
+		{"a patch inside nothing", steps(change.MergePatchAt(pointer(t, "/none"), []byte(`{}`))), change.ErrNoPath},
+		{"a set through a number", steps(change.Set(pointer(t, "/a/b"), []byte(`1`))), change.ErrNoPath},
+		{"a failed test", jsonPatch(t, `[{"op":"test","path":"/a","value":2}]`), change.ErrConflict},
+		{"a copy bomb", jsonPatch(t, `[{"op":"copy","from":"","path":"/c"},{"op":"copy","from":"","path":"/d"},{"op":"copy","from":"","path":"/e"}]`), change.ErrTooLarge},
+		{"reserved", steps(change.Set(pointer(t, "/$a"), []byte(`1`))), change.ErrBadWrite},
 	} {
 		_, before := h.Staged()
 		if err := h.Stage(tc.c); !errors.Is(err, tc.want) {
@@ -99,43 +94,43 @@ func TestStageRefuses(t *testing.T) {
 			t.Errorf("%s: staged %s, tag %s became %s", tc.name, data, before, tag)
 		}
 	}
-	s.commit(h, session.Changes{})
-	if err := h.Stage(patch(t, `{"late":1}`)); !errors.Is(err, session.ErrObsolete) {
+	s.Commit(h, change.Changes{})
+	if err := h.Stage(sessiontest.MergePatch(t, `{"late":1}`)); !errors.Is(err, session.ErrObsolete) {
 		t.Errorf("after the commit: %v", err)
 	}
-	readOnly, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
+	readOnly, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer readOnly.Rollback()
-	if err := readOnly.Stage(patch(t, `{"c":1}`)); !errors.Is(err, session.ErrReadOnly) {
+	if err := readOnly.Stage(sessiontest.MergePatch(t, `{"c":1}`)); !errors.Is(err, session.ErrReadOnly) {
 		t.Errorf("read-only: %v", err)
 	}
 }
 
 func TestUnstageAndRefresh(t *testing.T) {
 	s := newSite(t, nil)
-	c := s.begin(`{"a":1}`)
-	h := s.open(c)
-	s.stage(h, session.Changes{Steps: patch(t, `{"b":2}`).Steps, Principal: new("alice")})
+	c := s.Begin(`{"a":1}`)
+	h := s.Open(c)
+	s.Stage(h, change.Changes{Ops: sessiontest.MergePatch(t, `{"b":2}`).Ops, Principal: new("alice")})
 	_, tag := h.Staged()
-	if err := h.Refresh(t.Context()); !errors.Is(err, session.ErrConflict) {
+	if err := h.Refresh(t.Context()); !errors.Is(err, change.ErrConflict) {
 		t.Fatalf("refreshing over writes: %v", err)
 	}
 	h.Unstage()
 	if data, now := h.Staged(); string(data) != `{"a":1}` || now == tag {
 		t.Fatalf("staged: %s, %s after %s", data, now, tag)
 	}
-	s.commit(s.open(c), patch(t, `{"a":5}`))
+	s.Commit(s.Open(c), sessiontest.MergePatch(t, `{"a":5}`))
 	if err := h.Refresh(t.Context()); err != nil || string(h.Data()) != `{"a":5}` {
 		t.Fatalf("%s, %v", h.Data(), err)
 	}
 	version := h.Meta().Version.String()
-	if out := s.commit(h, session.Changes{Steps: patch(t, `{"c":1}`).Steps, IfVersion: &version}); out.Rotated || out.Reapplied {
+	if out := s.Commit(h, change.Changes{Ops: sessiontest.MergePatch(t, `{"c":1}`).Ops, IfVersion: &version}); out.Rotated || out.Reapplied {
 		t.Fatalf("got %+v: what was dropped came back, or the version is the old one", out)
 	}
-	h = s.open(c)
-	s.commit(s.open(c), session.Changes{Destroy: true})
+	h = s.Open(c)
+	s.Commit(s.Open(c), change.Changes{Destroy: true})
 	if err := h.Refresh(t.Context()); !errors.Is(err, session.ErrGone) {
 		t.Fatalf("refreshing what has ended: %v", err)
 	}
@@ -146,7 +141,7 @@ func TestAgain(t *testing.T) {
 	s := newSite(t, locking(session.Serialized))
 	again := func(h *session.Session) *session.Session {
 		t.Helper()
-		n, err := h.Again(t.Context())
+		n, err := h.Reopen(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,52 +149,52 @@ func TestAgain(t *testing.T) {
 		return n
 	}
 	t.Run("of a session that began", func(t *testing.T) {
-		h := s.open()
-		if _, err := h.Again(t.Context()); err == nil {
+		h := s.Open()
+		if _, err := h.Reopen(t.Context()); err == nil {
 			t.Fatal("it is still open")
 		}
-		out := s.commit(h, patch(t, `{"a":1}`))
+		out := s.Commit(h, sessiontest.MergePatch(t, `{"a":1}`))
 		n := again(h)
 		if n.ID() != h.ID() || string(n.Data()) != `{"a":1}` || n.State() != session.Active {
 			t.Fatalf("%s %s %s", n.ID(), n.Data(), n.State())
 		}
-		other := s.open(*out.Ticket) // there is no lock to wait for
-		s.commit(other, patch(t, `{"b":1}`))
-		if _, err := n.Commit(t.Context(), patch(t, `{"c":1}`)); !errors.Is(err, session.ErrConflict) {
+		other := s.Open(*out.Ticket) // there is no lock to wait for
+		s.Commit(other, sessiontest.MergePatch(t, `{"b":1}`))
+		if _, err := n.Commit(t.Context(), sessiontest.MergePatch(t, `{"c":1}`)); !errors.Is(err, change.ErrConflict) {
 			t.Fatalf("without the lock the version counts: %v", err)
 		}
 	})
 	t.Run("of one that does not exist yet", func(t *testing.T) {
-		h := s.open()
-		s.commit(h, session.Changes{})
+		h := s.Open()
+		s.Commit(h, change.Changes{})
 		n := again(h)
 		if n.ID() != h.ID() || n.State() != session.New {
 			t.Fatalf("%s %s", n.ID(), n.State())
 		}
-		if out := s.commit(n, patch(t, `{"a":1}`)); !out.Created || out.Ticket == nil || out.Ticket.ID != h.ID() {
+		if out := s.Commit(n, sessiontest.MergePatch(t, `{"a":1}`)); !out.Created || out.Ticket == nil || out.Ticket.ID != h.ID() {
 			t.Fatalf("%+v", out)
 		}
 	})
 	t.Run("after a login", func(t *testing.T) {
-		c := s.begin(`{}`)
-		h := s.open(c)
-		s.commit(h, session.Changes{Principal: new("alice")})
+		c := s.Begin(`{}`)
+		h := s.Open(c)
+		s.Commit(h, change.Changes{Principal: new("alice")})
 		if n := again(h); n.Meta().Principal != "alice" {
 			t.Fatalf("%+v", n.Meta())
 		}
 	})
 	t.Run("after the end", func(t *testing.T) {
-		c := s.begin(`{}`)
-		h := s.open(c)
-		s.commit(h, session.Changes{Destroy: true})
-		if _, err := h.Again(t.Context()); !errors.Is(err, session.ErrGone) {
+		c := s.Begin(`{}`)
+		h := s.Open(c)
+		s.Commit(h, change.Changes{Destroy: true})
+		if _, err := h.Reopen(t.Context()); !errors.Is(err, session.ErrGone) {
 			t.Fatalf("destroyed: %v", err)
 		}
-		c = s.begin(`{}`)
-		h = s.open(c)
-		s.commit(h, session.Changes{})
-		s.commit(s.open(c), session.Changes{Regenerate: true})
-		if _, err := h.Again(t.Context()); !errors.Is(err, session.ErrGone) {
+		c = s.Begin(`{}`)
+		h = s.Open(c)
+		s.Commit(h, change.Changes{})
+		s.Commit(s.Open(c), change.Changes{Regenerate: true})
+		if _, err := h.Reopen(t.Context()); !errors.Is(err, session.ErrGone) {
 			t.Fatalf("its ticket was replaced: %v", err)
 		}
 	})
@@ -231,22 +226,22 @@ func TestDestroyEndsStreams(t *testing.T) {
 func TestALateTouchCounts(t *testing.T) {
 	for _, passive := range []bool{false, true} {
 		s := newSite(t, nil)
-		c := s.begin(`{"a":1}`)
-		h, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, Passive: passive})
+		c := s.Begin(`{"a":1}`)
+		h, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{c}, Passive: passive})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.commit(h, session.Changes{})
+		s.Commit(h, change.Changes{})
 		for range 3 { // longer than the idle timeout
 			s.clock.advance(20 * time.Minute)
-			late, err := h.Again(t.Context())
+			late, err := h.Reopen(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.stage(late, session.Changes{Touch: true})
-			s.commit(late, session.Changes{})
+			s.Stage(late, change.Changes{Touch: true})
+			s.Commit(late, change.Changes{})
 		}
-		if got := s.open(c).State(); got != session.Active {
+		if got := s.Open(c).State(); got != session.Active {
 			t.Errorf("passive %v: the session is %s", passive, got)
 		}
 	}
@@ -262,19 +257,19 @@ func TestTooManyOperationsAreNotDoneAgain(t *testing.T) {
 		want        error
 	}{
 		{"one patch", `{"c":1}`, 1, nil},
-		{"one patch whose test fails now", `{"a":2}`, 1, session.ErrConflict},
-		{"two patches", `{"c":1}`, 2, session.ErrConflict},
+		{"one patch whose test fails now", `{"a":2}`, 1, change.ErrConflict},
+		{"two patches", `{"c":1}`, 2, change.ErrConflict},
 		{"two patches, and nothing newer", `{}`, 2, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newSite(t, nil)
-			c := s.begin(`{"a":1,"b":1}`)
-			h := s.open(c)
+			c := s.Begin(`{"a":1,"b":1}`)
+			h := s.Open(c)
 			for range tc.patches {
-				s.stage(h, jsonPatch(t, long))
+				s.Stage(h, jsonPatch(t, long))
 			}
-			s.commit(s.open(c), patch(t, tc.other))
-			if _, err := h.Commit(t.Context(), session.Changes{}); !errors.Is(err, tc.want) {
+			s.Commit(s.Open(c), sessiontest.MergePatch(t, tc.other))
+			if _, err := h.Commit(t.Context(), change.Changes{}); !errors.Is(err, tc.want) {
 				t.Fatalf("got %v, want %v", err, tc.want)
 			}
 		})

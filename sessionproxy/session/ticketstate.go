@@ -44,7 +44,7 @@ func (c Credential) stateIn(rec *store.Record, now time.Time) ticketState {
 		return ticketCurrent
 	case c.Nonce == rec.PreviousNonce && now.Before(rec.PreviousUntil):
 		return ticketPrevious
-	case inLateWindow(rec, now) && !c.follows(rec):
+	case inLateWindow(rec, now) && !c.sameLogin(rec):
 		return ticketLate
 	}
 	return ticketExpired

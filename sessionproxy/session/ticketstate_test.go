@@ -7,8 +7,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
 const lateWindow = 10 * time.Second
@@ -16,37 +17,37 @@ const lateWindow = 10 * time.Second
 // TestALostAnswer: the visitor has the ticket from before, and whatever was
 // lost can be done again at once. Other writes are possible after the window.
 func TestALostAnswer(t *testing.T) {
-	signIn := session.Changes{Principal: new("alice")}
-	regenerate := session.Changes{Regenerate: true, Steps: replace(`{"in":true}`).Steps}
-	for name, lost := range map[string]session.Changes{"sign-in": signIn, "sign-out": {Principal: new("")}, "regenerate": regenerate} {
+	signIn := change.Changes{Principal: new("alice")}
+	regenerate := change.Changes{Regenerate: true, Ops: replace(`{"in":true}`).Ops}
+	for name, lost := range map[string]change.Changes{"sign-in": signIn, "sign-out": {Principal: new("")}, "regenerate": regenerate} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)
-			old := s.begin(`{"cart":1}`)
-			unseen := *s.commit(s.open(old), lost).Ticket
-			h := s.open(old)
+			old := s.Begin(`{"cart":1}`)
+			unseen := *s.Commit(s.Open(old), lost).Ticket
+			h := s.Open(old)
 			if h.State() != session.Expired || string(h.Data()) != `{}` || h.ID() == old.ID {
 				t.Fatalf("the old ticket sees %s %s", h.State(), h.Data())
 			}
-			s.refused(s.open(old), patch(t, `{"a":1}`), session.ErrReplaced)
-			for _, again := range []session.Changes{signIn, regenerate} {
-				out := s.commit(s.open(old), again)
+			s.refused(s.Open(old), sessiontest.MergePatch(t, `{"a":1}`), session.ErrReplaced)
+			for _, again := range []change.Changes{signIn, regenerate} {
+				out := s.Commit(s.Open(old), again)
 				if !out.Created || out.Ticket == nil || out.Ticket.ID == old.ID {
 					t.Fatalf("again: %+v", out)
 				}
-				if h := s.open(*out.Ticket); h.State() != session.Active {
+				if h := s.Open(*out.Ticket); h.State() != session.Active {
 					t.Fatalf("the ticket of the repetition is %s", h.State())
 				}
 			}
-			if out := s.commit(s.open(old), session.Changes{Principal: new("")}); out.Ticket != nil || out.ClearTicket {
+			if out := s.Commit(s.Open(old), change.Changes{Principal: new("")}); out.Ticket != nil || out.ClearTicket {
 				t.Errorf("a sign-out again: %+v", out)
 			}
 			s.clock.advance(lateWindow - 1)
-			s.refused(s.open(old), patch(t, `{"a":1}`), session.ErrReplaced)
+			s.refused(s.Open(old), sessiontest.MergePatch(t, `{"a":1}`), session.ErrReplaced)
 			s.clock.advance(1)
-			if out := s.commit(s.open(old), patch(t, `{"a":1}`)); !out.Created || s.data(*out.Ticket) != `{"a":1}` {
+			if out := s.Commit(s.Open(old), sessiontest.MergePatch(t, `{"a":1}`)); !out.Created || s.Data(*out.Ticket) != `{"a":1}` {
 				t.Errorf("after the window: %+v", out)
 			}
-			if s.open(unseen).State() != session.Active {
+			if s.Open(unseen).State() != session.Active {
 				t.Error("the session whose ticket was lost has ended")
 			}
 		})
@@ -59,18 +60,18 @@ func TestADoubleClick(t *testing.T) {
 	for _, policy := range []session.Locking{session.Lossy, session.Optimistic, session.Serialized} {
 		for _, updater := range []bool{false, true} {
 			s := newHeard(t, updater, locking(policy))
-			c := s.begin(`{"cart":1}`)
-			signIn := session.Changes{Principal: new("alice"), Steps: patch(t, `{"in":true}`).Steps}
-			first := s.open(c)
+			c := s.Begin(`{"cart":1}`)
+			signIn := change.Changes{Principal: new("alice"), Ops: sessiontest.MergePatch(t, `{"in":true}`).Ops}
+			first := s.Open(c)
 			var second *session.Session
 			if policy != session.Serialized {
-				second = s.open(c)
+				second = s.Open(c)
 			}
-			a := s.commit(first, signIn)
+			a := s.Commit(first, signIn)
 			if policy == session.Serialized { // it has queued for the lock
-				second = s.open(c)
+				second = s.Open(c)
 			}
-			b := s.commit(second, signIn)
+			b := s.Commit(second, signIn)
 			if second.ID() == c.ID && policy == session.Serialized {
 				t.Fatal("the second was opened with a replaced ticket")
 			}
@@ -78,20 +79,20 @@ func TestADoubleClick(t *testing.T) {
 				if got.Ticket == nil {
 					t.Fatalf("%v, updater %v: got %+v", policy, updater, got)
 				}
-				h := s.open(*got.Ticket)
+				h := s.Open(*got.Ticket)
 				if h.Meta().Principal != "alice" {
 					t.Errorf("%v, updater %v: got %+v", policy, updater, h.Meta())
 				}
 				h.Rollback()
 			}
-			if got := s.data(*b.Ticket); got != `{"in":true}` {
+			if got := s.Data(*b.Ticket); got != `{"in":true}` {
 				t.Errorf("the second session has %s", got)
 			}
-			again, err := second.Successor().Again(t.Context())
+			again, err := second.Successor().Reopen(t.Context())
 			if err != nil || again.ID() != b.Ticket.ID {
 				t.Fatalf("after the headers: %v", err)
 			}
-			s.commit(again, patch(t, `{"after":1}`))
+			s.Commit(again, sessiontest.MergePatch(t, `{"after":1}`))
 		}
 	}
 }
@@ -102,24 +103,24 @@ func TestALostRotation(t *testing.T) {
 	for _, updater := range []bool{false, true} {
 		s := newHeard(t, updater, rotating)
 		old := s.due(`{"a":1}`)
-		lost := *s.commit(s.open(old), read).Ticket
+		lost := *s.Commit(s.Open(old), read).Ticket
 		s.clock.advance(rotateEvery + 1)
-		out := s.commit(s.open(old), read)
+		out := s.Commit(s.Open(old), read)
 		if out.Ticket == nil || *out.Ticket != lost || out.Rotated {
 			t.Fatalf("after a period: %+v", out)
 		}
-		s.commit(s.open(lost), read) // it has arrived: no rotation yet, other requests are on their way
+		s.Commit(s.Open(lost), read) // it has arrived: no rotation yet, other requests are on their way
 		s.clock.advance(grace - 1)
-		s.data(old)
+		s.Data(old)
 		s.clock.advance(1)
-		if got := s.open(old).State(); got != session.Expired {
+		if got := s.Open(old).State(); got != session.Expired {
 			t.Errorf("after the grace it is %s", got)
 		}
-		if out := s.commit(s.open(lost), read); !out.Rotated {
+		if out := s.Commit(s.Open(lost), read); !out.Rotated {
 			t.Errorf("the next rotation is due: %+v", out)
 		}
 		s.clock.advance(2 * rotateEvery)
-		if got := s.open(lost).State(); got != session.Expired {
+		if got := s.Open(lost).State(); got != session.Expired {
 			t.Errorf("after two periods it is %s", got)
 		}
 	}
@@ -129,16 +130,15 @@ func TestALostRotation(t *testing.T) {
 // buttons are clicked twice, tabs are late.
 func TestTicketsOverTime(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		c := newClock()
-		s := &site{t: t, clock: c, store: memstore.New(c.Now)}
-		s.m = s.manager(session.Fixed(s.store), func(p *session.Policy) {
+		s := unmanaged(t)
+		s.Manager = s.manager(session.Fixed(s.Store), func(p *session.Policy) {
 			p.IdleTimeout, p.MaxIdle, p.AbsoluteTimeout = 12*time.Hour, 12*time.Hour, 12*time.Hour
 			if rapid.Bool().Draw(rt, "timer") {
 				rotating(p)
 			}
 		})
 		v := &visitor{rt: rt, site: s, former: map[session.Credential]bool{}}
-		v.take(s.commit(s.open(), patch(t, `{"by":"nobody"}`)))
+		v.take(s.Commit(s.Open(), sessiontest.MergePatch(t, `{"by":"nobody"}`)))
 		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
 			rapid.SampledFrom([]func(){v.signIn, v.signOut, v.doubleClick, v.read, v.lateTab, v.wait}).Draw(rt, "step")()
 			v.check()
@@ -162,22 +162,22 @@ func (v *visitor) take(out session.Outcome) {
 	}
 }
 
-func (v *visitor) commit(h *session.Session, c session.Changes) session.Outcome {
-	out, err := h.Commit(v.site.t.Context(), carrying(c))
+func (v *visitor) commit(h *session.Session, c change.Changes) session.Outcome {
+	out, err := h.Commit(v.site.T.Context(), carrying(c))
 	if err != nil {
 		v.rt.Fatalf("refused: %v", err)
 	}
 	return out
 }
 
-func (v *visitor) signingIn() session.Changes {
-	return session.Changes{Principal: new("alice"), Steps: patch(v.site.t, `{"by":"alice"}`).Steps}
+func (v *visitor) signingIn() change.Changes {
+	return change.Changes{Principal: new("alice"), Ops: sessiontest.MergePatch(v.site.T, `{"by":"alice"}`).Ops}
 }
 
 // signIn is a sign-in with whatever ticket the browser has. It is never refused.
 func (v *visitor) signIn() {
 	before := v.cookie
-	out := v.commit(v.site.open(before), v.signingIn())
+	out := v.commit(v.site.Open(before), v.signingIn())
 	if out.Ticket == nil {
 		v.rt.Fatal("a sign-in without a ticket")
 	}
@@ -187,7 +187,7 @@ func (v *visitor) signIn() {
 
 func (v *visitor) signOut() {
 	before := v.cookie
-	out := v.commit(v.site.open(before), session.Changes{Principal: new("")})
+	out := v.commit(v.site.Open(before), change.Changes{Principal: new("")})
 	v.former[before] = true
 	if out.Rotated {
 		v.live = nil
@@ -197,11 +197,11 @@ func (v *visitor) signOut() {
 
 func (v *visitor) doubleClick() {
 	before := v.cookie
-	first, second := v.site.open(before), v.site.open(before)
+	first, second := v.site.Open(before), v.site.Open(before)
 	outs := []session.Outcome{v.commit(first, v.signingIn()), v.commit(second, v.signingIn())}
 	v.former[before] = true
 	for _, out := range outs {
-		if out.Ticket == nil || v.site.open(*out.Ticket).Meta().Principal != "alice" {
+		if out.Ticket == nil || v.site.Open(*out.Ticket).Meta().Principal != "alice" {
 			v.rt.Fatalf("one of two sign-ins got %+v", out)
 		}
 		v.live = out.Ticket
@@ -209,7 +209,7 @@ func (v *visitor) doubleClick() {
 	}
 }
 
-func (v *visitor) read() { v.take(v.commit(v.site.open(v.cookie), session.Changes{})) }
+func (v *visitor) read() { v.take(v.commit(v.site.Open(v.cookie), change.Changes{})) }
 
 func (v *visitor) wait() {
 	d := rapid.SampledFrom([]time.Duration{time.Second, lateWindow - time.Second, grace, rotateEvery, time.Hour / 4}).Draw(v.rt, "wait")
@@ -219,7 +219,7 @@ func (v *visitor) wait() {
 // lateTab writes and signs out with a ticket from before a sign-in.
 func (v *visitor) lateTab() {
 	for c := range v.former {
-		out, err := v.site.open(c).Commit(v.site.t.Context(), carrying(patch(v.site.t, `{"by":"late"}`)))
+		out, err := v.site.Open(c).Commit(v.site.T.Context(), carrying(sessiontest.MergePatch(v.site.T, `{"by":"late"}`)))
 		switch {
 		case errors.Is(err, session.ErrReplaced):
 		case err != nil:
@@ -227,7 +227,7 @@ func (v *visitor) lateTab() {
 		case !out.Created:
 			v.rt.Fatalf("a late tab wrote into a session: %+v", out)
 		}
-		if out := v.commit(v.site.open(c), session.Changes{Destroy: true}); out.Destroyed {
+		if out := v.commit(v.site.Open(c), change.Changes{Destroy: true}); out.Destroyed {
 			v.rt.Fatal("a late tab ended a session")
 		}
 	}
@@ -236,12 +236,12 @@ func (v *visitor) lateTab() {
 // check holds in every state.
 func (v *visitor) check() {
 	for c := range v.former {
-		if h := v.site.open(c); h.State() == session.Active || string(h.Data()) != `{}` {
+		if h := v.site.Open(c); h.State() == session.Active || string(h.Data()) != `{}` {
 			v.rt.Fatalf("a replaced ticket sees %s %s", h.State(), h.Data())
 		}
 	}
 	if v.live != nil && !v.former[*v.live] {
-		rec, err := v.site.store.Load(v.site.t.Context(), keyOf(v.site.open(*v.live)))
+		rec, err := v.site.Store.Load(v.site.T.Context(), keyOf(v.site.Open(*v.live)))
 		if err == nil && string(rec.Data) != `{"by":"alice"}` {
 			v.rt.Fatalf("the session of the last sign-in has %s", rec.Data)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -66,28 +68,6 @@ func (t tracing) end(s *Session, did string, err error) {
 	t.done(traced)
 }
 
-// acquire takes the session's lock, and has the waiting for it followed.
-func (s *Session) acquire(ctx context.Context) error {
-	if s.local.Locks.Try(s.key, s.holder) {
-		return nil
-	}
-	ctx, t := s.m.trace(ctx, TraceLockWait)
-	err := s.local.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue)
-	t.end(s, traceOK, err)
-	return err
-}
-
-// load reads the record of the session that is being opened.
-func (s *Session) load(ctx context.Context) (store.Record, error) {
-	if !s.traced {
-		return s.store.Load(ctx, s.key)
-	}
-	ctx, t := s.m.trace(ctx, TraceLoad)
-	rec, err := s.store.Load(ctx, s.key)
-	t.end(s, traceOK, err)
-	return rec, err
-}
-
 // traceCommit follows a commit.
 func (s *Session) traceCommit(ctx context.Context) (context.Context, tracing) {
 	if !s.traced {
@@ -96,37 +76,20 @@ func (s *Session) traceCommit(ctx context.Context) (context.Context, tracing) {
 	return s.m.trace(ctx, TraceCommit)
 }
 
-const traceOK = "ok"
-
-// did names in one word what a commit did.
-func (o *Outcome) did() string {
-	switch {
-	case o.Created:
-		return "created"
-	case o.Destroyed:
-		return "destroyed"
-	case o.Rotated:
-		return "rotated"
-	case o.Saved:
-		return "saved"
-	}
-	return "unchanged"
-}
-
 // failures name errors in one word.
 var failures = []struct {
 	err  error
 	word string
 }{
-	{ErrConflict, "conflict"},
+	{change.ErrConflict, "conflict"},
 	{ErrGone, "gone"},
 	{store.ErrGone, "gone"},
 	{ErrPrincipalLimit, "principal_limit"},
-	{ErrLocked, "locked"},
+	{lock.ErrLocked, "locked"},
 	{ErrReadOnly, "read_only"},
-	{ErrTooLarge, "too_large"},
-	{ErrBadWrite, "bad_write"},
-	{ErrNoPath, "bad_write"},
+	{change.ErrTooLarge, "too_large"},
+	{change.ErrBadWrite, "bad_write"},
+	{change.ErrNoPath, "bad_write"},
 	{ErrUnavailable, "unavailable"},
 	{store.ErrUnavailable, "unavailable"},
 	{ErrObsolete, "obsolete"},
@@ -142,3 +105,5 @@ func failure(err error) string {
 	}
 	return "error"
 }
+
+const traceOK = "ok"

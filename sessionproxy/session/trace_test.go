@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -47,17 +49,17 @@ func (r *tracer) took() []string {
 }
 
 func (s *site) traced(change func(*session.Policy)) *tracer {
-	s.t.Helper()
+	s.T.Helper()
 	r, policy := new(tracer), session.DefaultPolicy()
 	if change != nil {
 		change(&policy)
 	}
 	var err error
-	s.m, err = session.NewManager("shop", policy, session.Options{
-		Backend: session.Fixed(s.store), Mint: mint, Now: s.clock.Now, Trace: r.trace,
+	s.Manager, err = session.NewManager("shop", policy, session.Options{
+		Provider: session.Fixed(s.Store), NewCredential: sessiontest.Credential, Now: s.clock.Now, Trace: r.trace,
 	})
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return r
 }
@@ -71,47 +73,47 @@ func TestTrace(t *testing.T) {
 			t.Errorf("%s: %q, want %q", what, got, want)
 		}
 	}
-	cred := s.begin(`{"a":1}`)
+	cred := s.Begin(`{"a":1}`)
 	wants("a new session",
 		`session.open in "": new ok false`,
 		`session.commit in "": new created false`)
 
-	h := s.open(cred)
+	h := s.Open(cred)
 	if tr.last.Session != h.ID() {
 		t.Errorf("the opening is one of %s, not of %s", tr.last.Session, h.ID())
 	}
 	wants("an opening", `session.load in "session.open":  ok false`, `session.open in "": active ok false`)
 
-	if _, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}}); err == nil {
+	if _, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}}); err == nil {
 		t.Fatal("the lock was taken twice")
 	}
 	wants("a lock that is taken",
 		`session.lock_wait in "session.open":  locked true`,
 		`session.open in "":  locked true`)
 
-	s.commit(h, session.Changes{})
+	s.Commit(h, change.Changes{})
 	wants("a commit of nothing", `session.commit in "": active unchanged false`)
-	s.commit(s.open(cred), patch(t, `{"a":2}`))
+	s.Commit(s.Open(cred), sessiontest.MergePatch(t, `{"a":2}`))
 	if got := tr.took(); got[len(got)-1] != `session.commit in "": active saved false` {
 		t.Errorf("a commit: %q", got)
 	}
-	s.refused(s.open(cred), replace(`{"a":"`+string(make([]byte, 1<<20))+`"}`), session.ErrTooLarge)
+	s.refused(s.Open(cred), replace(`{"a":"`+string(make([]byte, 1<<20))+`"}`), change.ErrTooLarge)
 	if got := tr.took(); got[len(got)-1] != `session.commit in "": active too_large true` {
 		t.Errorf("a commit that fails: %q", got)
 	}
-	cred = *s.commit(s.open(cred), session.Changes{Regenerate: true}).Ticket
+	cred = *s.Commit(s.Open(cred), change.Changes{Regenerate: true}).Ticket
 	if got := tr.took(); got[len(got)-1] != `session.commit in "": active rotated false` {
 		t.Errorf("a rotation: %q", got)
 	}
-	s.commit(s.open(cred), session.Changes{Destroy: true})
+	s.Commit(s.Open(cred), change.Changes{Destroy: true})
 	if got := tr.took(); got[len(got)-1] != `session.commit in "": active destroyed false` {
 		t.Errorf("an end: %q", got)
 	}
-	s.open(cred)
+	s.Open(cred)
 	wants("an opening of what has ended", `session.load in "session.open":  gone false`, `session.open in "": expired ok false`)
 
-	s.store.Before = func(string, store.Key) error { return store.ErrUnavailable }
-	if _, err := s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}}); err == nil {
+	s.Store.Before = func(string, store.Key) error { return store.ErrUnavailable }
+	if _, err := s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}}); err == nil {
 		t.Fatal("a broken store opens sessions")
 	}
 	wants("a broken store", `session.load in "session.open":  unavailable true`, `session.open in "":  unavailable true`)
@@ -123,10 +125,10 @@ func TestTraceUnheard(t *testing.T) {
 	s := newSite(t, nil)
 	tr := s.traced(func(p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
 	tr.deaf = true
-	cred := s.begin(`{"a":1}`)
-	h := s.open(cred)
-	_, _ = s.m.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}})
-	s.commit(h, patch(t, `{"a":2}`))
+	cred := s.Begin(`{"a":1}`)
+	h := s.Open(cred)
+	_, _ = s.Manager.Open(t.Context(), session.Request{Credentials: []session.Credential{cred}})
+	s.Commit(h, sessiontest.MergePatch(t, `{"a":2}`))
 	want := []string{"session.open unheard", "session.open unheard", "session.open unheard", "session.lock_wait unheard"}
 	if got := tr.took(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

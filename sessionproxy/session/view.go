@@ -69,7 +69,7 @@ func (s *Session) StagedMeta() (m Meta, destroyed bool) {
 	defer s.mu.Unlock()
 	rec, c := s.rec, &s.pending
 	rec.Data = s.staged()
-	s.account(&rec, c, s.opened)
+	s.applyAccount(&rec, c, s.opened)
 	return s.meta(&rec, s.passive && !c.Writes() && !c.Touch), c.Destroy
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // auditName is the logger of what happens to sessions: a `log` block takes its
@@ -31,7 +31,7 @@ type auditLog struct {
 // auditRecord is an event, and the logger that was the current one when it happened.
 type auditRecord struct {
 	logger *zap.Logger
-	event  session.Event
+	event  event.Event
 }
 
 const (
@@ -98,14 +98,14 @@ func (a *auditLog) logger() *zap.Logger {
 	return nil
 }
 
-// onEvent has an event of a session written down. It is for session.Local.Watch and
+// onEvent has an event of a session written down. It is for session.Node.Subscribe and
 // does no I/O: the store's writer calls it, and a log may block.
-func (a *auditLog) onEvent(e session.Event) {
+func (a *auditLog) onEvent(e event.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := len(a.loggers)
 	switch {
-	case n == 0 || e.Kind == session.EventSave || e.Kind == session.EventRollback:
+	case n == 0 || e.Kind == event.Save || e.Kind == event.Rollback:
 		return
 	case len(a.queue) >= auditQueue:
 		process.droppedRecords.Inc()
@@ -152,20 +152,20 @@ func (a *auditLog) flush(longest time.Duration) {
 }
 
 // writeAudit writes the record of an event.
-func writeAudit(logger *zap.Logger, e *session.Event) {
+func writeAudit(logger *zap.Logger, e *event.Event) {
 	defer func() { // of a log's writer: there is no server around this goroutine
 		if recover() != nil {
 			process.droppedRecords.Inc()
 		}
 	}()
-	var message, event string
+	var message, ev string
 	switch e.Kind {
-	case session.EventCreate:
-		message, event = "session created", "session_created"
-	case session.EventRotate:
-		message, event = "session rotated", "session_rotated"
-	case session.EventDelete:
-		message, event = "session ended", "session_ended"
+	case event.Create:
+		message, ev = "session created", "session_created"
+	case event.Rotate:
+		message, ev = "session rotated", "session_rotated"
+	case event.Delete:
+		message, ev = "session ended", "session_ended"
 	default:
 		return
 	}
@@ -173,7 +173,7 @@ func writeAudit(logger *zap.Logger, e *session.Event) {
 	if c == nil {
 		return
 	}
-	fields := []zap.Field{zap.String("event", event), zap.String("manager", e.Manager), zap.Stringer("session_id", e.Session)}
+	fields := []zap.Field{zap.String("event", ev), zap.String("manager", e.Manager), zap.Stringer("session_id", e.Session)}
 	if e.Reason != "" {
 		fields = append(fields, zap.String("reason", string(e.Reason)))
 	}

@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -26,17 +26,17 @@ func TestAuditRecords(t *testing.T) {
 	a := newAuditLog(func() time.Time { return now })
 	logger, text := textLogger()
 	defer a.use(logger)()
-	event := session.Event{
+	ev := event.Event{
 		ID: "e1", Manager: "shop", Session: store.ID{1, 2, 3}, At: now, Principal: "alicesecret",
 		Keys: []string{"keysecret"}, Data: []byte(`{"pin":"datasecret"}`), Created: now, Expires: now,
 	}
-	for _, kind := range []session.EventKind{session.EventCreate, session.EventSave, session.EventRotate, session.EventRollback} {
-		event.Kind = kind
-		a.onEvent(event)
+	for _, kind := range []event.Kind{event.Create, event.Save, event.Rotate, event.Rollback} {
+		ev.Kind = kind
+		a.onEvent(ev)
 	}
-	event.Kind = session.EventDelete
-	for _, event.Reason = range store.Reasons() {
-		a.onEvent(event)
+	ev.Kind = event.Delete
+	for _, ev.Reason = range store.Reasons() {
+		a.onEvent(ev)
 	}
 	a.flush(time.Minute)
 	refusals := []struct {
@@ -83,7 +83,7 @@ func TestAuditFollowsTheConfiguration(t *testing.T) {
 	a := newAuditLog(time.Now)
 	one, first := textLogger()
 	two, second := textLogger()
-	created := session.Event{Kind: session.EventCreate, Manager: "shop"}
+	created := event.Event{Kind: event.Create, Manager: "shop"}
 	wants := func(what string, inFirst, inSecond int) {
 		t.Helper()
 		a.onEvent(created)

@@ -11,7 +11,7 @@ import (
 
 // Backend lends one configuration's store to its requests. It holds one
 // reference to the open store, from the first need until the configuration is
-// gone and its last request has returned what it borrowed. A request that an
+// gone and its last request has released what it acquired. A request that an
 // old configuration begins to serve even later opens it once more for itself.
 type Backend struct {
 	provider StoreProvider
@@ -21,7 +21,7 @@ type Backend struct {
 	// all first users wait for one opening, and never while it closes.
 	mu       sync.Mutex
 	db       *PooledStore // nil while no reference is held
-	users    int          // requests that have borrowed and not returned
+	users    int          // requests between Acquire and Release
 	released bool         // the configuration is gone
 	failed   error        // why the store could not be opened; not tried again
 }
@@ -41,7 +41,7 @@ func (b *Backend) Adopt() error {
 	return b.acquire()
 }
 
-// Open returns the store, which stays open until the release.
+// Open returns the store, which stays open until Close.
 func (b *Backend) Open() (*PooledStore, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,20 +58,20 @@ func (b *Backend) acquire() error {
 	return b.failed
 }
 
-// Borrow lends the store, and opens it if nobody has.
-func (b *Backend) Borrow() (store.Store, *session.Local, error) {
+// Acquire lends the store, and opens it if it is not open.
+func (b *Backend) Acquire() (store.Store, *session.Node, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.acquire(); err != nil {
 		return nil, nil, err
 	}
 	b.users++
-	return b.db.lent, b.db.Local, nil
+	return b.db.lent, b.db.Node, nil
 }
 
-// Return ends a Borrow. The last user of a configuration that is gone gives
+// Release ends an Acquire. The last user of a configuration that is gone gives
 // the reference back; closing may take seconds, so its request does not wait.
-func (b *Backend) Return() {
+func (b *Backend) Release() {
 	b.mu.Lock()
 	b.users--
 	last := b.drop()
@@ -85,9 +85,9 @@ func (b *Backend) Return() {
 	}
 }
 
-// Release says that the configuration is gone. Without requests in flight the
+// Close says that the configuration is gone. Without requests in flight the
 // reference is given back before it returns. Idempotent.
-func (b *Backend) Release() error {
+func (b *Backend) Close() error {
 	b.mu.Lock()
 	b.released = true
 	last := b.drop()

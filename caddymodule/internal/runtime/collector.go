@@ -58,8 +58,8 @@ func (g *collector) Collect(to chan<- prometheus.Metric) {
 	all := OpenStores()
 	streams, locks := 0, 0
 	for _, db := range all {
-		streams += db.Local.Streams.Len()
-		locks += db.Local.Locks.Len()
+		streams += db.Node.Streams.Len()
+		locks += db.Node.Locks.Len()
 	}
 	tell := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
@@ -145,7 +145,7 @@ func backlogs(all []*PooledStore) map[string]store.Backlog {
 		if err != nil {
 			continue // the store tells of its troubles itself
 		}
-		for name := range db.Local.Listeners.All() {
+		for name := range db.Node.Subscriptions.All() {
 			if _, ok := sum[name]; !ok {
 				sum[name] = store.Backlog{} // nothing waits, as far as is known
 			}

@@ -6,25 +6,25 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
 )
 
 // failureEvery is the least time between two records of one listener's failures.
 const failureEvery = 10 * time.Second
 
-// keepingReports tells the log and the metrics of what the keeper of a store
-// does. What was told is in the metrics alone; of a listener that fails, the
+// deliveryObserver logs and counts what the delivery service of a store does.
+// Successful deliveries are counted alone; of the failures of one listener the
 // log has some.
-func keepingReports(logger *zap.Logger) session.Reports {
+func deliveryObserver(logger *zap.Logger) delivery.Observer {
 	type failure struct {
 		listener string
-		result   session.Result
+		result   delivery.Result
 	}
 	failures := newThrottle[failure](time.Now, failureEvery)
-	return session.Reports{
-		Told: func(t session.Telling) {
+	return delivery.Observer{
+		Attempted: func(t delivery.Attempt) {
 			process.metrics.Told(t)
-			if t.Result == session.Delivered {
+			if t.Result == delivery.Delivered {
 				return
 			}
 			suppressed, ok := failures.admit(failure{t.Listener, t.Result})
@@ -32,7 +32,7 @@ func keepingReports(logger *zap.Logger) session.Reports {
 				return
 			}
 			level, message := zapcore.WarnLevel, "session listener failed"
-			if t.Result == session.Dead {
+			if t.Result == delivery.Dead {
 				level, message = zapcore.ErrorLevel, "session listener failed for the last time; see the dead letters"
 			}
 			if c := logger.Check(level, message); c != nil {
@@ -41,8 +41,8 @@ func keepingReports(logger *zap.Logger) session.Reports {
 					zap.Time("next", t.Next), zap.Int("suppressed", suppressed))
 			}
 		},
-		Lost: process.metrics.Lost,
-		Hanging: func(listener string) {
+		Dropped: process.metrics.Lost,
+		Stuck: func(listener string) {
 			logger.Error("session listener does not come back although its time is over", zap.String("listener", listener))
 		},
 		ClockJumped: func(by, hold time.Duration) {

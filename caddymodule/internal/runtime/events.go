@@ -11,16 +11,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // eventNames are the names under which Caddy's events app knows what happens
 // to sessions. What is not here is no event of Caddy's.
-var eventNames = map[session.EventKind]string{
-	session.EventCreate:   "session_created",
-	session.EventRotate:   "session_rotated",
-	session.EventDelete:   "session_deleted",
-	session.EventRollback: "session_rolled_back",
+var eventNames = map[event.Kind]string{
+	event.Create:   "session_created",
+	event.Rotate:   "session_rotated",
+	event.Delete:   "session_deleted",
+	event.Rollback: "session_rolled_back",
 }
 
 // eventQueue is how many events may wait for the handlers of Caddy's events.
@@ -41,7 +41,7 @@ type Emitter struct {
 	ctx    caddy.Context // of the App: the origin of the events
 	logger *zap.Logger
 	events *caddyevents.App
-	queue  chan session.Event
+	queue  chan event.Event
 	quit   chan struct{}
 
 	mu      sync.Mutex   // protects what follows
@@ -59,7 +59,7 @@ func NewEmitter(ctx caddy.Context) (*Emitter, error) {
 	}
 	e := &Emitter{
 		ctx: ctx, logger: ctx.Logger(), events: app.(*caddyevents.App),
-		queue: make(chan session.Event, eventQueue), quit: make(chan struct{}),
+		queue: make(chan event.Event, eventQueue), quit: make(chan struct{}),
 	}
 	if err := e.events.On("started", e); err != nil {
 		return nil, fmt.Errorf("waiting for the start of the configuration: %w", err)
@@ -75,7 +75,7 @@ func (e *Emitter) Handle(context.Context, caddy.Event) error {
 		return nil
 	}
 	e.db.emitters.add(e)
-	wanted := make(map[session.EventKind]bool)
+	wanted := make(map[event.Kind]bool)
 	for kind, name := range eventNames {
 		if e.events.ShouldEmit(name) {
 			wanted[kind] = true
@@ -86,18 +86,18 @@ func (e *Emitter) Handle(context.Context, caddy.Event) error {
 		return nil
 	}
 	go e.run()
-	e.unwatch = e.db.Local.Watch(func(event session.Event) {
-		if wanted[event.Kind] && e.db.emitters.last() == e {
-			e.onEvent(event)
+	e.unwatch = e.db.Node.Events.Subscribe(func(ev event.Event) {
+		if wanted[ev.Kind] && e.db.emitters.last() == e {
+			e.onEvent(ev)
 		}
 	})
 	return nil
 }
 
 // onEvent queues an event, or drops it.
-func (e *Emitter) onEvent(event session.Event) {
+func (e *Emitter) onEvent(ev event.Event) {
 	select {
-	case e.queue <- event:
+	case e.queue <- ev:
 	default:
 		process.droppedEvents.Inc()
 	}
@@ -110,27 +110,27 @@ func (e *Emitter) run() {
 			return
 		case <-e.ctx.Done():
 			return
-		case event := <-e.queue:
+		case ev := <-e.queue:
 			if e.ctx.Err() != nil { // Caddy would log an error
 				return
 			}
-			e.emit(&event)
+			e.emit(&ev)
 		}
 	}
 }
 
 // emit hands an event to its handlers. One that panics would end the process:
 // here is no server around it, as there is around a request.
-func (e *Emitter) emit(event *session.Event) {
-	name := eventNames[event.Kind]
+func (e *Emitter) emit(ev *event.Event) {
+	name := eventNames[ev.Kind]
 	defer func() {
 		if p := recover(); p != nil { // its text may hold anything
 			e.logger.Error("a handler of an event panicked", zap.String("event", name), zap.String("panic", fmt.Sprintf("%T", p)))
 		}
 	}()
-	data := map[string]any{"manager": event.Manager, "session": event.Session.String()}
-	if event.Reason != "" {
-		data["reason"] = string(event.Reason)
+	data := map[string]any{"manager": ev.Manager, "session": ev.Session.String()}
+	if ev.Reason != "" {
+		data["reason"] = string(ev.Reason)
 	}
 	e.events.Emit(e.ctx, name, data)
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -163,14 +163,14 @@ func TestNamesOfCaddyEvents(t *testing.T) {
 	}
 	s.Load(s.Config(line, global.String()+"}", "respond ok"))
 	e := activeEmitter(t)
-	for kind, name := range map[session.EventKind]string{
-		session.EventCreate: "session_created", session.EventRotate: "session_rotated",
-		session.EventDelete: "session_deleted", session.EventRollback: "session_rolled_back",
+	for kind, name := range map[event.Kind]string{
+		event.Create: "session_created", event.Rotate: "session_rotated",
+		event.Delete: "session_deleted", event.Rollback: "session_rolled_back",
 	} {
-		runtime.Emit(e, session.Event{Kind: kind, Manager: "shop", Session: store.ID{1}, Principal: "alice", Data: []byte("{}")})
+		runtime.Emit(e, event.Event{Kind: kind, Manager: "shop", Session: store.ID{1}, Principal: "alice", Data: []byte("{}")})
 		all.expect(t, "sessions "+name+" map[manager:shop session:AQAAAAAAAAAAAAAAAAAAAA]")
 	}
-	if _, ok := runtime.EventNames[session.EventSave]; ok {
+	if _, ok := runtime.EventNames[event.Save]; ok {
 		t.Error("a save is an event of Caddy's")
 	}
 }
@@ -209,7 +209,7 @@ func TestCaddyEventsHoldNobodyUp(t *testing.T) {
 	e, before := activeEmitter(t), dropsSoFar(t)
 	const dropped = 10
 	for range runtime.EventQueue + 1 + dropped { // the handler may have one of them already
-		runtime.Emit(e, session.Event{Kind: session.EventDelete, Manager: "shop"})
+		runtime.Emit(e, event.Event{Kind: event.Delete, Manager: "shop"})
 	}
 	if n := dropsSoFar(t) - before; n < dropped || n > dropped+1 {
 		t.Errorf("%v events were dropped, want %d", n, dropped)

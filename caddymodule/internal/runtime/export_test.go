@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // What the tests of whole configurations need to see.
@@ -39,7 +39,7 @@ func LastEmitter(key string) *Emitter {
 }
 
 // Emit hands an event to an emitter.
-func Emit(e *Emitter, event session.Event) { e.onEvent(event) }
+func Emit(e *Emitter, event event.Event) { e.onEvent(event) }
 
 // Queued returns how many events wait in an emitter.
 func Queued(e *Emitter) int { return len(e.queue) }

@@ -260,21 +260,21 @@ func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 	s := caddytest.NewSite(t)
 	provider := badgerIn(t, s.Dir)
 	b := runtime.NewBackend(provider, zap.NewNop())
-	if err := b.Release(); err != nil {
+	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := b.Borrow(); err != nil {
+	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Release(); err != nil || !caddytest.IsStoreOpen(s.Dir) {
+	if err := b.Close(); err != nil || !caddytest.IsStoreOpen(s.Dir) {
 		t.Errorf("releasing twice closed the store under a request (%v)", err)
 	}
-	b.Return()
+	b.Release()
 	// The closing runs on its own; opening again waits for it.
-	if _, _, err := b.Borrow(); err != nil {
+	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}
-	b.Return()
+	b.Release()
 	m := runtime.Lifetime(provider.PoolKey())
 	m.Lock()   // waits until it has closed
 	m.Unlock() //nolint:staticcheck // empty on purpose

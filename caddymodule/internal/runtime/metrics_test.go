@@ -12,6 +12,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
@@ -230,8 +231,8 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
-		db := &runtime.PooledStore{Store: m, Local: session.NewLocal(m)}
-		db.Local.Listeners.Use(map[string][]session.Subscription{"shop": {{Name: "shop/idle/2"}}})
+		db := &runtime.PooledStore{Store: m, Node: session.NewNode(m)}
+		db.Node.Subscriptions.Add(map[string][]event.Subscription{"shop": {{Name: "shop/idle/2"}}})
 		all = append(all, db)
 	}
 	got := runtime.Backlogs(all)

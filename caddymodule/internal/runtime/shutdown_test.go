@@ -91,14 +91,14 @@ func TestARequestHoldsUpTheExitForAWhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := loaded.(*app.App).Backend()
-	if _, _, err := b.Borrow(); err != nil {
+	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}
 	s.Stop()
 	if runtime.Shutdown(time.Millisecond) {
 		t.Error("the store was closed under a request")
 	}
-	b.Return()
+	b.Release()
 	if !runtime.Shutdown(time.Minute) {
 		t.Error("the store stays open")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -43,8 +44,8 @@ type PooledStore struct {
 	Provider StoreProvider
 	Store    OpenStore
 	lent     store.Store // the same, measured, for requests
-	Local    *session.Local
-	Keeper   *session.Keeper
+	Node     *session.Node
+	Delivery *delivery.Service
 	emitters emitters
 	lifetime *sync.Mutex
 	patience atomic.Int64 // how long the close may take, in nanoseconds; 0 if no configuration says
@@ -110,11 +111,11 @@ func openDatabase(p StoreProvider) (*PooledStore, error) {
 		lifetime.Unlock()
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
-	local := session.NewLocal(st)
-	local.Watch(process.metrics.See)
-	local.Watch(process.audit.onEvent)
-	keeper := session.StartKeeper(st, local, session.KeeperOptions{Reports: keepingReports(liveLogger(AppID))})
-	return &PooledStore{Provider: p, Store: st, lent: process.metrics.Store(st), Local: local, Keeper: keeper, lifetime: lifetime}, nil
+	node := session.NewNode(st)
+	node.Events.Subscribe(process.metrics.See)
+	node.Events.Subscribe(process.audit.onEvent)
+	service := delivery.Start(st, node.Subscriptions, node.Events, delivery.Options{Observer: deliveryObserver(liveLogger(AppID))})
+	return &PooledStore{Provider: p, Store: st, lent: process.metrics.Store(st), Node: node, Delivery: service, lifetime: lifetime}, nil
 }
 
 // BoundClose says how long closing the store may take; 0 sets no bound.
@@ -127,7 +128,7 @@ func (d *PooledStore) Destruct() error {
 	if st, ok := d.Store.(patientStore); ok && d.patience.Load() > 0 {
 		closeStore = func() error { return st.CloseWithin(time.Duration(d.patience.Load())) }
 	}
-	if err := errors.Join(d.Keeper.Close(), closeStore()); err != nil {
+	if err := errors.Join(d.Delivery.Close(), closeStore()); err != nil {
 		return fmt.Errorf("closing session store: %w", err)
 	}
 	return nil

@@ -9,12 +9,12 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // unremovable says that a file is not removed, now or later. The reason never
 // holds its name.
-func unremovable(reason string) error { return fmt.Errorf("%s: %w", reason, session.ErrHopeless) }
+func unremovable(reason string) error { return fmt.Errorf("%s: %w", reason, event.ErrPermanent) }
 
 // removeFile removes the regular file of that name, with slashes between
 // directories, below root. It passes no symbolic link. What is missing is removed.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 func init() {
@@ -27,7 +27,7 @@ func init() {
 // or a device is refused, for good. Neither logs nor errors tell names.
 type RemoveFiles struct {
 	// Path is where the data names the files: names and indexes with dots
-	// between, as in the placeholder `{http.session.data.<path>}`, where `*`
+	// between, as in the placeholder `{http.session.Apply.<path>}`, where `*`
 	// stands for every member or element. It leads to strings, or to arrays
 	// of strings; null names no file. `upload`, `uploads`, `forms.*.files`
 	// and `files.*.path` are paths. Required.
@@ -110,12 +110,12 @@ func parseRoot(text string) (string, error) {
 	return root, nil
 }
 
-// Hears returns the one kind of event at which files are removed.
-func (*RemoveFiles) Hears() []session.EventKind { return []session.EventKind{session.EventDelete} }
+// EventKinds returns the one kind of event at which files are removed.
+func (*RemoveFiles) EventKinds() []event.Kind { return []event.Kind{event.Delete} }
 
-// Hear removes the files that a session which has ended names. All that can be
+// Handle removes the files that a session which has ended names. All that can be
 // removed are, whatever is wrong with others.
-func (f *RemoveFiles) Hear(ctx context.Context, e session.Event) error {
+func (f *RemoveFiles) Handle(ctx context.Context, e event.Event) error {
 	names, wrong := f.names(e.Data)
 	if len(names) == 0 {
 		return wrong
@@ -134,7 +134,7 @@ func (f *RemoveFiles) Hear(ctx context.Context, e session.Event) error {
 		switch {
 		case err == nil:
 			continue
-		case errors.Is(err, session.ErrHopeless):
+		case errors.Is(err, event.ErrPermanent):
 			wrong = fmt.Errorf("removing file %d of %d: %w", i+1, len(names), err)
 		default:
 			failed = fmt.Errorf("removing file %d of %d: %w", i+1, len(names), err)
@@ -151,17 +151,17 @@ func (f *RemoveFiles) names(data []byte) (names []string, wrong error) {
 	add := func(raw []byte) bool {
 		switch {
 		case raw[0] == '"' && len(names) == maxRemovedFiles:
-			wrong = fmt.Errorf("the session names more than %d files: %w", maxRemovedFiles, session.ErrHopeless)
+			wrong = fmt.Errorf("the session names more than %d files: %w", maxRemovedFiles, event.ErrPermanent)
 			return false
 		case raw[0] == '"':
 			name, err := document.ParseString(raw)
 			if err != nil {
-				wrong = fmt.Errorf("the name of a file is no string: %w", session.ErrHopeless)
+				wrong = fmt.Errorf("the name of a file is no string: %w", event.ErrPermanent)
 				return true
 			}
 			names = append(names, name)
 		case string(raw) != "null":
-			wrong = fmt.Errorf("path %s of the session's data leads to something that is no string: %w", f.Path, session.ErrHopeless)
+			wrong = fmt.Errorf("path %s of the session's data leads to something that is no string: %w", f.Path, event.ErrPermanent)
 		}
 		return true
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // tree is a root with files in it, and others beside it that must stay.
@@ -72,8 +72,8 @@ func (tr tree) listener(t testing.TB, path string) *RemoveFiles {
 	return f
 }
 
-func endWith(data string) session.Event {
-	return session.Event{Kind: session.EventDelete, Manager: "shop", Data: []byte(data)}
+func endWith(data string) event.Event {
+	return event.Event{Kind: event.Delete, Manager: "shop", Data: []byte(data)}
 }
 
 func TestRemoveFiles(t *testing.T) {
@@ -132,11 +132,11 @@ func TestRemoveFiles(t *testing.T) {
 			})
 			f := tr.listener(t, tc.path)
 			for attempt := range 2 { // twice is once
-				err := f.Hear(t.Context(), endWith(tc.data))
+				err := f.Handle(t.Context(), endWith(tc.data))
 				if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
 					t.Errorf("attempt %d: got %v, want %q", attempt, err, tc.wrong)
 				}
-				if err != nil && !errors.Is(err, session.ErrHopeless) {
+				if err != nil && !errors.Is(err, event.ErrPermanent) {
 					t.Errorf("it is tried again for %v", err)
 				}
 				tellsNoName(t, err, tc.data)
@@ -166,11 +166,11 @@ func TestRemoveFilesTriesAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := tr.listener(t, "files")
-	err := f.Hear(t.Context(), endWith(data))
-	if err == nil || errors.Is(err, session.ErrHopeless) || !strings.Contains(err.Error(), "opening root") {
+	err := f.Handle(t.Context(), endWith(data))
+	if err == nil || errors.Is(err, event.ErrPermanent) || !strings.Contains(err.Error(), "opening root") {
 		t.Errorf("without the root: %v", err)
 	}
-	if err := f.Hear(t.Context(), endWith(`{"files":[]}`)); err != nil {
+	if err := f.Handle(t.Context(), endWith(`{"files":[]}`)); err != nil {
 		t.Errorf("without the root, and without a file: %v", err)
 	}
 	if err := os.Rename(away, tr.root); err != nil {
@@ -178,10 +178,10 @@ func TestRemoveFilesTriesAgain(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.Hear(ctx, endWith(data)); !errors.Is(err, context.Canceled) {
+	if err := f.Handle(ctx, endWith(data)); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end of its context: %v", err)
 	}
-	if err := f.Hear(t.Context(), endWith(data)); !errors.Is(err, session.ErrHopeless) {
+	if err := f.Handle(t.Context(), endWith(data)); !errors.Is(err, event.ErrPermanent) {
 		t.Errorf("with the root: %v", err)
 	}
 	if slices.Contains(tr.list(t), "/root/dir/c") {
@@ -219,7 +219,7 @@ func TestRemoveFilesWhileALinkTakesTheWay(t *testing.T) {
 	}()
 	for range 3000 {
 		for _, data := range []string{`{"file":"way/c"}`, `{"file":"way/secret"}`} {
-			_ = f.Hear(t.Context(), endWith(data)) // whatever it meets, it is no way to a file
+			_ = f.Handle(t.Context(), endWith(data)) // whatever it meets, it is no way to a file
 		}
 	}
 	close(stop)
@@ -245,15 +245,15 @@ func TestRemoveFilesThatCannotGo(t *testing.T) {
 		return removeFile(root, name)
 	}
 	data := `{"files":["link","dir/c","a","out"]}`
-	err := f.Hear(t.Context(), endWith(data))
-	if !errors.Is(err, syscall.EACCES) || errors.Is(err, session.ErrHopeless) || strings.Contains(err.Error(), "dir/c") {
+	err := f.Handle(t.Context(), endWith(data))
+	if !errors.Is(err, syscall.EACCES) || errors.Is(err, event.ErrPermanent) || strings.Contains(err.Error(), "dir/c") {
 		t.Errorf("got %v", err)
 	}
 	if left := tr.list(t); slices.Contains(left, "/root/a") || !slices.Contains(left, "/root/dir/c") {
 		t.Errorf("left are %q", left)
 	}
 	broken = false
-	if err := f.Hear(t.Context(), endWith(data)); !errors.Is(err, session.ErrHopeless) {
+	if err := f.Handle(t.Context(), endWith(data)); !errors.Is(err, event.ErrPermanent) {
 		t.Errorf("got %v", err)
 	}
 	if slices.Contains(tr.list(t), "/root/dir/c") {
@@ -302,7 +302,7 @@ func FuzzRemoveFiles(f *testing.F) {
 		}
 		tr := newTree(t)
 		before := tr.list(t)
-		err = tr.listener(t, "file").Hear(t.Context(), endWith(string(data)))
+		err = tr.listener(t, "file").Handle(t.Context(), endWith(string(data)))
 		if err != nil && len(name) > 20 && strings.Contains(err.Error(), name) {
 			t.Errorf("the error tells the name: %v", err)
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 // UnmarshalCaddyfile reads the rest of the line that names the listener:
@@ -63,7 +63,7 @@ func (w *Webhook) parseEvents(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for _, arg := range args {
-		w.Events = append(w.Events, session.EventKind(arg))
+		w.Events = append(w.Events, event.Kind(arg))
 	}
 	if err := checkKinds(w.Events); err != nil {
 		return d.WrapErr(err)

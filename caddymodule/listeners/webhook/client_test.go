@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 func TestPublicAddress(t *testing.T) {
@@ -73,8 +73,8 @@ func TestWebhookIsNotLedAstray(t *testing.T) {
 	provision(t, hook)
 	dialer := &net.Dialer{Control: refusePrivate, Resolver: liar(net.IPv4(127, 0, 0, 1))}
 	hook.client.Transport.(*http.Transport).DialContext = dialer.DialContext
-	err = hook.Hear(t.Context(), anEnd())
-	if err == nil || !strings.Contains(err.Error(), errPrivateAddress.Error()) || errors.Is(err, session.ErrHopeless) {
+	err = hook.Handle(t.Context(), anEnd())
+	if err == nil || !strings.Contains(err.Error(), errPrivateAddress.Error()) || errors.Is(err, event.ErrPermanent) {
 		t.Errorf("got %v", err)
 	}
 	keepsQuiet(t, err)
@@ -82,7 +82,7 @@ func TestWebhookIsNotLedAstray(t *testing.T) {
 	// A name that the machine itself knows, with the client as it is.
 	hook = &Webhook{URL: "https://localhost:" + port, Secret: hookSecret}
 	provision(t, hook)
-	if err := hook.Hear(t.Context(), anEnd()); err == nil || !strings.Contains(err.Error(), errPrivateAddress.Error()) {
+	if err := hook.Handle(t.Context(), anEnd()); err == nil || !strings.Contains(err.Error(), errPrivateAddress.Error()) {
 		t.Errorf("got %v", err)
 	}
 	if n := connections.Load(); n != 0 {
@@ -94,7 +94,7 @@ func TestWebhookIsNotLedAstray(t *testing.T) {
 	provision(t, hook)
 	dialer = &net.Dialer{Resolver: liar(net.IPv4(127, 0, 0, 1))}
 	hook.client.Transport.(*http.Transport).DialContext = dialer.DialContext
-	err = hook.Hear(t.Context(), anEnd())
+	err = hook.Handle(t.Context(), anEnd())
 	if err == nil || !strings.Contains(err.Error(), "its certificate") {
 		t.Errorf("got %v", err)
 	}
@@ -156,8 +156,8 @@ func TestWebhookFailuresOfConnections(t *testing.T) {
 		{"nobody listens", "https://" + caddytest.FreeAddress(t), "connection refused"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := newHook(t, tc.url).Hear(t.Context(), anEnd())
-			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, session.ErrHopeless) {
+			err := newHook(t, tc.url).Handle(t.Context(), anEnd())
+			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, event.ErrPermanent) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 			keepsQuiet(t, err)

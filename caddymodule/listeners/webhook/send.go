@@ -13,7 +13,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -40,8 +40,8 @@ type webhookEvent struct {
 // again, in bytes.
 const maxWebhookAnswer = 4 << 10
 
-// Hear sends the event once.
-func (w *Webhook) Hear(ctx context.Context, e session.Event) error {
+// Handle sends the event once.
+func (w *Webhook) Handle(ctx context.Context, e event.Event) error {
 	body, err := json.Marshal(webhookPayload{
 		Type: "session." + string(e.Kind), Timestamp: e.At.UTC(),
 		Data: webhookEvent{
@@ -50,7 +50,7 @@ func (w *Webhook) Hear(ctx context.Context, e session.Event) error {
 		},
 	})
 	if err != nil { // never repeats what it could not encode
-		return fmt.Errorf("encoding event for webhook: the session's data is no JSON: %w", session.ErrHopeless)
+		return fmt.Errorf("encoding event for webhook: the session's data is no JSON: %w", event.ErrPermanent)
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w.Timeout))
 	defer cancel()
@@ -65,7 +65,7 @@ func (w *Webhook) Hear(ctx context.Context, e session.Event) error {
 	defer answer.Body.Close()
 	switch code := answer.StatusCode; {
 	case code == http.StatusGone:
-		return fmt.Errorf("telling webhook at %s: the receiver answered 410 Gone, so this is not retried: %w", w.url.Host, session.ErrHopeless)
+		return fmt.Errorf("telling webhook at %s: the receiver answered 410 Gone, so this is not retried: %w", w.url.Host, event.ErrPermanent)
 	case code < 200 || code > 299:
 		return fmt.Errorf("telling webhook at %s: it answers %d", w.url.Host, code)
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 )
 
 func init() {
@@ -45,7 +45,7 @@ type Webhook struct {
 
 	// Events are the kinds of events that are sent: `create`, `save`,
 	// `rotate`, `delete`, `rollback`. Default: create, rotate, delete.
-	Events []session.EventKind `json:"events,omitempty"`
+	Events []event.Kind `json:"events,omitempty"`
 
 	// Timeout is the longest time for one attempt, the answer included; at
 	// most 30s. Default: 10s.
@@ -79,7 +79,7 @@ func (*Webhook) CaddyModule() caddy.ModuleInfo {
 // Provision sets the defaults and resolves placeholders. It sends nothing.
 func (w *Webhook) Provision(caddy.Context) error {
 	if w.Events == nil {
-		w.Events = []session.EventKind{session.EventCreate, session.EventRotate, session.EventDelete}
+		w.Events = []event.Kind{event.Create, event.Rotate, event.Delete}
 	}
 	cfblock.SetDefault(&w.Timeout, defaultWebhookTimeout)
 	repl := caddy.NewReplacer()
@@ -130,11 +130,11 @@ func (w *Webhook) Cleanup() error {
 	return nil
 }
 
-// Hears returns the kinds of events that are sent.
-func (w *Webhook) Hears() []session.EventKind { return w.Events }
+// EventKinds returns the kinds of events that are sent.
+func (w *Webhook) EventKinds() []event.Kind { return w.Events }
 
 // checkKinds refuses an empty list of kinds, an unknown one, and one that comes twice.
-func checkKinds(kinds []session.EventKind) error {
+func checkKinds(kinds []event.Kind) error {
 	if len(kinds) == 0 {
 		return errors.New("events of webhook are empty; leave them out for the default")
 	}

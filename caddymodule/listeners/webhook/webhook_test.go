@@ -16,7 +16,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -42,9 +42,9 @@ func provision(t *testing.T, w *Webhook) {
 }
 
 // anEnd is an event with something in every field.
-func anEnd() session.Event {
-	return session.Event{
-		ID: "e1", Kind: session.EventDelete, Manager: "shop", Session: store.ID{1}, Reason: store.Idle,
+func anEnd() event.Event {
+	return event.Event{
+		ID: "e1", Kind: event.Delete, Manager: "shop", Session: store.ID{1}, Reason: store.Idle,
 		Principal: "alicesecret", Data: []byte(`{"pin":"datasecret"}`),
 		At:      time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.FixedZone("", 3600)),
 		Created: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Attempt: 1,
@@ -103,21 +103,21 @@ func TestWebhookPayload(t *testing.T) {
 		`"reason":"idle","principal":"alicesecret","created":"2026-01-01T00:00:00Z","expires":"2026-01-02T00:00:00Z","data":{"pin":"datasecret"}}}`
 	for _, tc := range []struct {
 		name  string
-		event session.Event
+		event event.Event
 		want  string
 	}{
 		{"an end", anEnd(), full},
 		{
-			"a save", session.Event{ID: "e2", Kind: session.EventSave, Manager: "shop", At: anEnd().At, Keys: []string{"a", "b"}, Created: anEnd().Created, Expires: anEnd().Expires},
+			"a save", event.Event{ID: "e2", Kind: event.Save, Manager: "shop", At: anEnd().At, Keys: []string{"a", "b"}, Created: anEnd().Created, Expires: anEnd().Expires},
 			`{"type":"session.save","timestamp":"2026-01-02T02:04:05.006Z","data":{"manager":"shop","session":"AAAAAAAAAAAAAAAAAAAAAA","created":"2026-01-01T00:00:00Z","expires":"2026-01-02T00:00:00Z","keys":["a","b"]}}`,
 		},
 		{
-			"a rollback", session.Event{Kind: session.EventRollback, Manager: "shop", At: anEnd().At},
+			"a rollback", event.Event{Kind: event.Rollback, Manager: "shop", At: anEnd().At},
 			`{"type":"session.rollback","timestamp":"2026-01-02T02:04:05.006Z","data":{"manager":"shop","session":"AAAAAAAAAAAAAAAAAAAAAA"}}`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := hook.Hear(t.Context(), tc.event); err != nil {
+			if err := hook.Handle(t.Context(), tc.event); err != nil {
 				t.Fatal(err)
 			}
 			if got != tc.want || !json.Valid([]byte(got)) {
@@ -156,14 +156,14 @@ func TestWebhookAnswers(t *testing.T) {
 				w.WriteHeader(tc.status)
 			}))
 			defer server.Close()
-			err := newHook(t, server.URL).Hear(t.Context(), anEnd())
+			err := newHook(t, server.URL).Handle(t.Context(), anEnd())
 			if calls != 1 {
 				t.Errorf("%d calls, want 1", calls)
 			}
 			if (err == nil) != (tc.wrong == "") || err != nil && !strings.Contains(err.Error(), tc.wrong) {
 				t.Errorf("got %v, want %q", err, tc.wrong)
 			}
-			if errors.Is(err, session.ErrHopeless) != tc.hopeless {
+			if errors.Is(err, event.ErrPermanent) != tc.hopeless {
 				t.Errorf("hopeless: %v", err)
 			}
 			keepsQuiet(t, err)
@@ -185,7 +185,7 @@ func TestWebhookEndlessAnswer(t *testing.T) {
 		t.Error("all of the answer was read")
 	}))
 	defer server.Close()
-	if err := newHook(t, server.URL).Hear(t.Context(), anEnd()); err != nil {
+	if err := newHook(t, server.URL).Handle(t.Context(), anEnd()); err != nil {
 		t.Error(err)
 	}
 	<-closed
@@ -206,13 +206,13 @@ func TestWebhookThatHangs(t *testing.T) {
 	hook := newHook(t, server.URL)
 	hook.Timeout = caddy.Duration(50 * time.Millisecond)
 	e := anEnd()
-	err := hook.Hear(t.Context(), e)
-	if err == nil || !strings.Contains(err.Error(), "no answer in time") || errors.Is(err, session.ErrHopeless) {
+	err := hook.Handle(t.Context(), e)
+	if err == nil || !strings.Contains(err.Error(), "no answer in time") || errors.Is(err, event.ErrPermanent) {
 		t.Errorf("before the headers: %v", err)
 	}
 	keepsQuiet(t, err)
 	e.ID = "body" // what was heard was heard
-	if err := hook.Hear(t.Context(), e); err != nil {
+	if err := hook.Handle(t.Context(), e); err != nil {
 		t.Errorf("in the body: %v", err)
 	}
 }
@@ -226,7 +226,7 @@ func TestWebhookEndsWithItsContext(t *testing.T) {
 		<-g.Arrived
 		cancel()
 	}()
-	err := newHook(t, server.URL).Hear(ctx, anEnd())
+	err := newHook(t, server.URL).Handle(ctx, anEnd())
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -264,8 +264,8 @@ func TestWebhookTalksToStrangers(t *testing.T) {
 					}()
 				}
 			}()
-			err = newHook(t, "http://"+l.Addr().String()).Hear(t.Context(), anEnd())
-			if err == nil || errors.Is(err, session.ErrHopeless) || !strings.Contains(err.Error(), "the answer is no HTTP") {
+			err = newHook(t, "http://"+l.Addr().String()).Handle(t.Context(), anEnd())
+			if err == nil || errors.Is(err, event.ErrPermanent) || !strings.Contains(err.Error(), "the answer is no HTTP") {
 				t.Errorf("got %v", err)
 			}
 			keepsQuiet(t, err)
@@ -276,8 +276,8 @@ func TestWebhookTalksToStrangers(t *testing.T) {
 func TestWebhookOfNoJSON(t *testing.T) {
 	e := anEnd()
 	e.Data = []byte(`{"pin":datasecret`)
-	err := newHook(t, "http://127.0.0.1:1").Hear(t.Context(), e)
-	if !errors.Is(err, session.ErrHopeless) {
+	err := newHook(t, "http://127.0.0.1:1").Handle(t.Context(), e)
+	if !errors.Is(err, event.ErrPermanent) {
 		t.Errorf("got %v", err)
 	}
 	keepsQuiet(t, err)
@@ -316,8 +316,8 @@ func TestWebhookOptions(t *testing.T) {
 		{"private url", Webhook{URL: "https://[fd00::1]/hunter2", Secret: hookSecret}, "public internet"},
 		{"negative timeout", Webhook{URL: https, Secret: hookSecret, Timeout: -1}, "timeout"},
 		{"long timeout", Webhook{URL: https, Secret: hookSecret, Timeout: longestWebhookTimeout + 1}, "timeout"},
-		{"no events", Webhook{URL: https, Secret: hookSecret, Events: []session.EventKind{}}, "are empty"},
-		{"unknown event", Webhook{URL: https, Secret: hookSecret, Events: []session.EventKind{"end"}}, `not "end"`},
+		{"no events", Webhook{URL: https, Secret: hookSecret, Events: []event.Kind{}}, "are empty"},
+		{"unknown event", Webhook{URL: https, Secret: hookSecret, Events: []event.Kind{"end"}}, `not "end"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := tc.hook.Provision(caddy.Context{})

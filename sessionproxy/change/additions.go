@@ -1,0 +1,106 @@
+package change
+
+import (
+	"slices"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
+)
+
+// splitAdditions takes the additions out from among the steps, wherever they stand: it
+// returns what the other steps make of shown, and the additions that are to
+// follow. Together they make what all steps make in their order.
+//
+// An addition commutes with a step that leaves its number alone. One whose
+// number a later step sets or removes has done its work by then: that step's
+// result stands for both.
+func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds []Op, err error) {
+	limit := max(maxSize, len(shown))
+	ours = shown
+	for view, steps := shown, c.Ops; len(steps) > 0; {
+		if a, ok := steps[0].(addition); ok {
+			if view, err = a.apply(view, limit); err != nil {
+				return nil, nil, opError(err)
+			}
+			adds, steps = addTo(adds, a), steps[1:]
+			continue
+		}
+		before := view
+		for len(steps) > 0 {
+			if _, ok := steps[0].(addition); ok {
+				break
+			}
+			if view, err = steps[0].apply(view, limit); err != nil {
+				return nil, nil, opError(err)
+			}
+			steps = steps[1:]
+		}
+		if len(adds) == 0 {
+			ours = view
+			continue
+		}
+		made := document.Diff(before, view)
+		ours, adds = made.Apply(ours), dropOverwritten(adds, made)
+	}
+	return ours, adds, nil
+}
+
+// Squash makes as few steps as can be of those for shown. A replacement says the
+// same as any number of steps, but for the conditions of JSON Patches.
+func (c *Changes) Squash(shown []byte, maxSize int) error {
+	ours, adds, err := c.splitAdditions(shown, maxSize)
+	if err != nil {
+		return err
+	}
+	c.baseOnly = c.baseOnly || slices.ContainsFunc(c.Ops, func(s Op) bool { _, ok := s.(jsonPatch); return ok })
+	c.Ops = append([]Op{Replace(ours)}, adds...)
+	return nil
+}
+
+// addTo adds an addition to others.
+func addTo(adds []Op, a addition) []Op {
+	if last := len(adds) - 1; last >= 0 {
+		if sum, ok := adds[last].(addition).Plus(a.Additions); ok {
+			adds[last] = Add(sum)
+			return adds
+		}
+	}
+	return append(adds, a)
+}
+
+// dropOverwritten drops the additions to what the changes have set or removed.
+func dropOverwritten(adds []Op, made document.Changes) []Op {
+	var left []Op
+	for _, step := range adds {
+		if a := step.(addition).Without(made); !a.Empty() {
+			left = append(left, Add(a))
+		}
+	}
+	return left
+}
+
+// CompactLast makes one addition of the last two steps, if they are additions: an
+// app may add as often as it likes.
+func (c *Changes) CompactLast() {
+	n := len(c.Ops)
+	if c.adds() < 2 {
+		return
+	}
+	sum, ok := c.Ops[n-2].(addition).Plus(c.Ops[n-1].(addition).Additions)
+	if ok {
+		c.Ops = append(c.Ops[:n-2:n-2], Add(sum))
+	}
+}
+
+// CompactAdditions makes one addition of each run of them: an app may send many
+// headers.
+func (c *Changes) CompactAdditions() {
+	var steps, run []Op
+	for _, step := range c.Ops {
+		if a, ok := step.(addition); ok {
+			run = addTo(run, a)
+			continue
+		}
+		steps, run = append(append(steps, run...), step), nil
+	}
+	c.Ops = append(steps, run...)
+}

@@ -1,0 +1,243 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/guard"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+const (
+	// fetchSize is how many deliveries are read at once, and minFetchInterval the
+	// least time for so many when there are more: what a sweep leaves behind
+	// must not take the processor from requests. That is 2,000 a second,
+	// which only listeners of this machine would exceed.
+	fetchSize        = 64
+	minFetchInterval = 32 * time.Millisecond
+	// rollbackBuffer is how many rollbacks wait for one listener.
+	rollbackBuffer = 64
+	// maxPollInterval is how long a courier that was not woken looks at nothing.
+	maxPollInterval = time.Minute
+	// minPollInterval keeps a courier from spinning when a time has come that
+	// the store does not know of yet.
+	minPollInterval = 10 * time.Millisecond
+	// settleTimeout bounds the noting of what was told, also after the end.
+	settleTimeout = 5 * time.Second
+)
+
+// worker tells one listener what was filed for it: several events at once,
+// but those of one session one after the other. All but ctx, results and
+// rollbacks belongs to run.
+type worker struct {
+	service   *Service
+	name      string
+	outbox    store.Outbox // nil if the store has none
+	ctx       context.Context
+	cancel    context.CancelFunc
+	done      chan struct{}
+	woken     <-chan struct{}
+	rollbacks chan event.Event
+
+	results chan result // of attempts, with room for all
+	queue   []attempt   // read, and not begun
+	running int
+	busy    map[store.Key]bool // sessions of which something is in the queue, told, or not noted yet
+
+	told     []store.Settlement // to be noted
+	of       []store.Key        // the sessions of told
+	settling int                // how many of them are being noted
+	settled  chan error
+
+	timer    *time.Timer // until the store is asked again
+	ask      bool
+	fetched  time.Time // the last time that there were more
+	failures int       // of the store, one after the other
+}
+
+func newWorker(ctx context.Context, s *Service, name string) *worker {
+	w := &worker{
+		service: s, name: name, done: make(chan struct{}), woken: s.subscriptions.Wakeups(name),
+		rollbacks: make(chan event.Event, rollbackBuffer), results: make(chan result, s.parallel),
+		busy: make(map[store.Key]bool), settled: make(chan error, 1), ask: true,
+	}
+	w.outbox, _ = s.store.(store.Outbox)
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	return w
+}
+
+func (w *worker) stop()         { w.cancel() }
+func (w *worker) stopped() bool { return w.ctx.Err() != nil }
+
+// offer hands over a rollback, if there is room.
+func (w *worker) offer(e event.Event) bool {
+	e.Attempt = 1
+	select {
+	case w.rollbacks <- e:
+		return !w.stopped()
+	default:
+		return false
+	}
+}
+
+func (w *worker) loop() {
+	defer close(w.done)
+	w.timer = time.NewTimer(maxPollInterval)
+	defer w.timer.Stop()
+	for !w.stopped() {
+		w.fetch()
+		w.startQueued()
+		w.settle()
+		rollbacks := w.rollbacks
+		if w.running == w.service.parallel {
+			rollbacks = nil
+		}
+		select {
+		case <-w.ctx.Done():
+		case <-w.woken:
+			w.ask = w.failures == 0 // else when it is time
+		case <-w.timer.C:
+			w.ask = true
+		case e := <-rollbacks:
+			w.spawn(attempt{event: e})
+		case r := <-w.results:
+			w.complete(&r)
+		case err := <-w.settled:
+			w.onSettled(err)
+		}
+	}
+	w.drain()
+}
+
+// fetch reads what is due, when there is nothing left to do.
+func (w *worker) fetch() {
+	if !w.ask || w.outbox == nil || len(w.queue) > 0 || w.running == w.service.parallel || w.failures > 0 && len(w.told) > 0 {
+		return
+	}
+	if early := minFetchInterval - time.Since(w.fetched); early > 0 {
+		w.timer.Reset(early)
+		return
+	}
+	w.ask = false
+	n := fetchSize + len(w.busy) // what is busy is due as well
+	var due []store.Delivery
+	var next time.Time
+	err := guard.Run(func() (err error) { due, next, err = w.outbox.Deliveries(w.ctx, w.name, n); return err })
+	if err != nil {
+		if !w.stopped() {
+			w.failed("reading what listeners are to be told", err)
+		}
+		return
+	}
+	w.failures, w.ask = 0, len(due) == n
+	if w.ask {
+		w.fetched = time.Now()
+	}
+	for i := range due {
+		if d := &due[i]; !w.busy[d.Key] {
+			w.busy[d.Key] = true
+			w.queue = append(w.queue, newAttempt(d))
+		}
+	}
+	pause := maxPollInterval
+	if !next.IsZero() {
+		pause = min(max(next.Sub(w.service.now()), minPollInterval), maxPollInterval)
+	}
+	w.timer.Reset(pause)
+}
+
+func (w *worker) failed(doing string, err error) {
+	w.failures++
+	w.service.observer.failed(doing, err)
+	w.timer.Reset(storeBackoff(w.failures))
+}
+
+// startQueued tells what is in the queue, as far as there is room.
+func (w *worker) startQueued() {
+	for len(w.queue) > 0 && w.running < w.service.parallel {
+		a := w.queue[0]
+		w.queue[0] = attempt{}
+		w.queue = w.queue[1:]
+		w.spawn(a)
+	}
+}
+
+func (w *worker) spawn(a attempt) {
+	w.running++
+	go w.run(a)
+}
+
+// complete takes in what came of an attempt.
+func (w *worker) complete(r *result) {
+	w.running--
+	switch {
+	case r.withdrawn && r.delivery == "":
+		w.service.observer.droppedEvent(w.name)
+		return
+	case r.nobody: // soon the keeper knows, too
+		delete(w.busy, r.key)
+		w.timer.Reset(time.Second)
+		return
+	case r.withdrawn:
+		delete(w.busy, r.key)
+		w.ask = true
+		return
+	}
+	s, t := w.settlement(r)
+	w.service.observer.attempted(t)
+	if r.delivery != "" {
+		w.told, w.of = append(w.told, s), append(w.of, r.key)
+	}
+}
+
+// settle notes what was told, all of it in one step, while more is being told.
+func (w *worker) settle() {
+	if w.settling > 0 || len(w.told) == 0 || w.failures > 0 && !w.ask {
+		return
+	}
+	w.settling = len(w.told)
+	told := w.told[:w.settling:w.settling]
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), settleTimeout)
+	go func() {
+		defer cancel()
+		w.settled <- guard.Run(func() error { return w.outbox.Settle(ctx, told...) })
+	}()
+}
+
+// onSettled follows a settling.
+func (w *worker) onSettled(err error) {
+	n := w.settling
+	w.settling = 0
+	if err != nil {
+		w.ask = false
+		w.failed("noting what listeners were told", err)
+		return
+	}
+	for _, key := range w.of[:n] {
+		delete(w.busy, key)
+	}
+	w.told, w.of = append([]store.Settlement(nil), w.told[n:]...), append([]store.Key(nil), w.of[n:]...)
+	w.failures = 0
+	w.ask = true
+}
+
+// drain waits for what is being told, which was cancelled, and notes what was
+// told before.
+func (w *worker) drain() {
+	for w.running > 0 || w.settling > 0 {
+		select {
+		case r := <-w.results:
+			w.complete(&r)
+		case err := <-w.settled:
+			w.onSettled(err)
+		}
+	}
+	if len(w.told) > 0 {
+		w.failures = 0
+		w.settle()
+		if w.onSettled(<-w.settled); len(w.told) > 0 {
+			return // it is told again
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package session
+
+import (
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// Node is what one process keeps beside a store: the locks of its sessions,
+// the long responses that show them, and the subscriptions to their events.
+// Like the store it outlives managers, which come and go with each
+// configuration. Safe for concurrent use.
+type Node struct {
+	Locks         *lock.Locks
+	Streams       *Streams
+	Subscriptions *event.Subscriptions // of listeners, by their configurations
+	Events        *event.Feed          // to functions of this process
+}
+
+// NewNode returns what belongs beside a store. If the store is Observable it
+// is observed from now on: the end of a session ends its open responses.
+func NewNode(s store.Store) *Node {
+	n := &Node{Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
+	if o, ok := s.(store.Observable); ok {
+		o.Observe(n.ended)
+	}
+	return n
+}
+
+// ended follows the end of a session, whatever ended it.
+func (n *Node) ended(e store.Ended) {
+	n.Streams.End(e.Key)
+	if !n.Events.HasSubscribers() {
+		return
+	}
+	n.Events.Publish(event.Event{
+		Kind: event.Delete, Manager: e.Key.Manager, Session: e.Key.ID,
+		At: time.Now(), Reason: e.Reason, Principal: e.Principal,
+	})
+}

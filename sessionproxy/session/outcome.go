@@ -1,0 +1,58 @@
+package session
+
+import "time"
+
+// Outcome is what a commit did, and what the browser has to learn of it.
+type Outcome struct {
+	// Ticket is to be sent to the browser, when not nil.
+	Ticket *Credential
+	// Lifetime is how long the ticket may be of use if nothing more
+	// happens: until the session's deadline. Set together with Ticket.
+	Lifetime time.Duration
+	// ClearTicket says that the browser's ticket opens nothing any more.
+	ClearTicket bool
+
+	// What happened: the session was begun, its ticket replaced, the
+	// session ended, its data or metadata saved.
+	Created, Rotated, Destroyed, Saved bool
+	// Stale says that the browser has a ticket that was replaced by timer:
+	// Ticket is the current one.
+	Stale bool
+	// Reapplied says that the changes were applied to newer data than the
+	// app had seen; Overwrote that this undid some of another request's.
+	Reapplied, Overwrote bool
+}
+
+// Then returns the outcome of two commits of one request, in that order.
+func (o Outcome) Then(later Outcome) Outcome {
+	if later.Ticket == nil {
+		later.Ticket, later.Lifetime = o.Ticket, o.Lifetime
+	}
+	if later.Destroyed || later.ClearTicket {
+		later.Ticket = nil
+	}
+	later.Created = (later.Created || o.Created) && !later.Destroyed
+	later.Rotated = later.Rotated || o.Rotated
+	later.Stale = later.Stale || o.Stale
+	later.Saved = later.Saved || o.Saved
+	later.Destroyed = later.Destroyed || o.Destroyed
+	later.ClearTicket = later.ClearTicket || o.ClearTicket
+	later.Reapplied = later.Reapplied || o.Reapplied
+	later.Overwrote = later.Overwrote || o.Overwrote
+	return later
+}
+
+// did names in one word what a commit did.
+func (o *Outcome) did() string {
+	switch {
+	case o.Created:
+		return "created"
+	case o.Destroyed:
+		return "destroyed"
+	case o.Rotated:
+		return "rotated"
+	case o.Saved:
+		return "saved"
+	}
+	return "unchanged"
+}
