@@ -2,6 +2,7 @@ package handler
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,4 +83,20 @@ func TestErrorPagesKeepTheTicketOfAnEarlyCommit(t *testing.T) {
 	v := s.Visitor()
 	v.Fetch("/")
 	v.Expect("/see", http.StatusOK, `{"kept":1}`)
+}
+
+// TestErrorRoutesThatInvokeAPage have the problem document stand in where the
+// named route has no page for the error.
+func TestErrorRoutesThatInvokeAPage(t *testing.T) {
+	for status, want := range map[int]string{http.StatusBadGateway: "a page", http.StatusNotFound: ""} {
+		s := caddytest.NewSite(t)
+		s.Named = "&(pages) {\n@this expression {http.error.status_code} == " + strconv.Itoa(status) + "\nrespond @this \"a page\"\n}"
+		s.Load(s.Config("", "", "session shop\nreverse_proxy "+caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Session-Patch", "{")
+		})+"\nhandle_errors {\ninvoke pages\n}"))
+		resp, body := s.Visitor().Fetch("/")
+		if document := resp.Header.Get("Content-Type") == "application/problem+json"; resp.StatusCode != http.StatusBadGateway || document != (want == "") || !document && body != want {
+			t.Errorf("a page for %d: %d %v %q", status, resp.StatusCode, resp.Header, body)
+		}
+	}
 }

@@ -27,6 +27,7 @@ func TestWritesInHandledResponsesAreStored(t *testing.T) {
 		"of a gateway it hides": {site + "forward_auth APP {\nuri /\n}\nreverse_proxy APP", `{"n":1}`},
 		"in a named route":      {site + "handle {\ninvoke up\n}", `{"n":1}`},
 		"in a named one's":      {"handle /see {\nsession shop\nreverse_proxy SEE\n}\nhandle {\ninvoke named\n}", `{"n":1}`},
+		"that is intercepted":   {site + "handle {\nintercept {\nhandle_response {\nrespond file\n}\n}\nreverse_proxy APP\n}", `{"n":1}`},
 		"on an error route":     {site[:len("session shop\n")] + "handle /see {\nreverse_proxy SEE\n}\nhandle {\nerror 404\n}\nhandle_errors {\nsession shop\nreverse_proxy APP {\nhandle_response {\nrespond file\n}\n}\n}", `{"n":1}`},
 		"in another's response": {"handle /see {\nsession shop\nreverse_proxy SEE\n}\nhandle {\nreverse_proxy SEE {\nhandle_response {\nroute {\nsession shop\nroute {\nreverse_proxy APP {\nhandle_response {\nrespond file\n}\n}\n}\n}\n}\n}\n}", `{"n":1}`},
 	} {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -239,10 +240,12 @@ func hasErrorPage(r *http.Request, err caddyhttp.HandlerError) bool {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		asked.Method, asked.URL, asked.RequestURI = original.Method, original.URL, original.RequestURI
 	}
-	return anyRoute(asked, server.Errors.Routes)
+	return anyRoute(asked, server, server.Errors.Routes)
 }
 
-func anyRoute(r *http.Request, routes caddyhttp.RouteList) bool {
+// anyRoute reports whether a request finds a handler in routes; invoked are the
+// named ones that it has come through.
+func anyRoute(r *http.Request, server *caddyhttp.Server, routes caddyhttp.RouteList, invoked ...string) bool {
 	for _, route := range routes {
 		if len(route.MatcherSets) > 0 {
 			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
@@ -250,10 +253,18 @@ func anyRoute(r *http.Request, routes caddyhttp.RouteList) bool {
 			}
 		}
 		for _, handler := range route.Handlers {
-			if _, ok := handler.(errorGuard); ok {
-				continue // it answers nothing
+			found := true
+			switch h := handler.(type) {
+			case errorGuard: // it answers nothing
+				found = false
+			case *caddyhttp.Subroute:
+				found = anyRoute(r, server, h.Routes, invoked...)
+			case *caddyhttp.Invoke:
+				named, ok := server.NamedRoutes[h.Name]
+				found = ok && !slices.Contains(invoked, h.Name) &&
+					anyRoute(r, server, caddyhttp.RouteList{*named}, append(slices.Clip(invoked), h.Name)...)
 			}
-			if sub, ok := handler.(*caddyhttp.Subroute); !ok || anyRoute(r, sub.Routes) {
+			if found {
 				return true
 			}
 		}
