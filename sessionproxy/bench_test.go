@@ -42,7 +42,7 @@ func BenchmarkServe(b *testing.B) {
 				b.Fatal(err)
 			}
 			m, err := session.NewManager("bench", session.DefaultPolicy(), session.Options{
-				Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.Mint("bench"),
+				Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.CredentialSource("bench"),
 			})
 			if err != nil {
 				b.Fatal(err)

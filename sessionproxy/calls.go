@@ -93,7 +93,7 @@ func (c *capability) call(w http.ResponseWriter, r *http.Request, rest string) *
 func (k *call) getMeta() error {
 	var meta map[string]json.RawMessage
 	var tag string
-	err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
+	err := k.x.do(k.r.Context(), false, func(s *session.Session) error {
 		_, tag = s.Staged()
 		staged, destroyed := s.StagedMeta()
 		if err := json.Unmarshal([]byte(metaValue(staged)), &meta); err != nil {
@@ -117,7 +117,7 @@ func (k *call) getMeta() error {
 }
 
 func (k *call) add() error {
-	additions, err := parse(k, document.ParseAdditions)
+	additions, err := parse(k, document.ParseIncrements)
 	if err != nil {
 		return err
 	}
@@ -129,10 +129,10 @@ func (k *call) add() error {
 }
 
 func (k *call) commit() error {
-	if err := k.x.use(k.r.Context(), false, k.allowed); err != nil {
+	if err := k.x.do(k.r.Context(), false, k.allowed); err != nil {
 		return err
 	}
-	k.patient()
+	k.extendDeadlines()
 	if err := k.x.commitEarly(k.r.Context()); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (k *call) commit() error {
 }
 
 func (k *call) rollback() error {
-	if err := k.x.use(k.r.Context(), false, func(s *session.Session) error {
+	if err := k.x.do(k.r.Context(), false, func(s *session.Session) error {
 		if err := k.allowed(s); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (k *call) rollback() error {
 }
 
 func (k *call) refresh() error {
-	err := k.x.use(k.r.Context(), false, func(s *session.Session) error { return s.Refresh(k.r.Context()) })
+	err := k.x.do(k.r.Context(), false, func(s *session.Session) error { return s.Refresh(k.r.Context()) })
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (k *call) member(read func(*change.Changes, [][]byte, int) error) error {
 
 // stage adds changes if the conditions of the call hold.
 func (k *call) stage(c change.Changes) (data []byte, tag string, err error) {
-	k.patient()
+	k.extendDeadlines()
 	conditional := k.r.Header["If-Match"] != nil || k.r.Header["If-None-Match"] != nil
 	return k.x.stage(k.r.Context(), c, conditional, k.allowed)
 }

@@ -409,7 +409,7 @@ func TestBearerWithoutKeys(t *testing.T) {
 }
 
 func TestHandlerRefusesCarriers(t *testing.T) {
-	m, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{Provider: session.Fixed(nil), NewCredential: sessionproxy.Mint("shop")})
+	m, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{Provider: session.Fixed(nil), NewCredential: sessionproxy.CredentialSource("shop")})
 	if err != nil {
 		t.Fatal(err)
 	}

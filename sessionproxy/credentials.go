@@ -35,21 +35,21 @@ type presented struct {
 	any   carrierSet           // who bore anything, good or bad
 }
 
-// take takes all tickets out of the request, and returns what it presents. The
+// extract takes all tickets out of the request, and returns what it presents. The
 // store is not asked.
-func (h *Handler) take(r *http.Request, secure bool) (presented, error) {
-	p, err := h.look(r.Header, secure, h.scope(r))
+func (h *Handler) extract(r *http.Request, secure bool) (presented, error) {
+	p, err := h.verify(r.Header, secure, h.scope(r))
 	stripNames(r, h.names)
 	ticket.StripTickets(r.Header, h.keys())
 	return p, err
 }
 
-// look verifies what the carriers find. A cookie is taken out by its carrier.
-func (h *Handler) look(header http.Header, secure bool, scope string) (p presented, err error) {
+// verify verifies what the carriers find. A cookie is taken out by its carrier.
+func (h *Handler) verify(header http.Header, secure bool, scope string) (p presented, err error) {
 	var ring *ticket.Ring
 	looked := 0
 	for i, c := range h.Carriers {
-		values := c.Take(header, secure, h.names)
+		values := c.Extract(header, secure, h.names)
 		if len(values) == 0 {
 			continue
 		}
@@ -63,7 +63,7 @@ func (h *Handler) look(header http.Header, secure bool, scope string) (p present
 			}
 		}
 		for _, v := range values {
-			if !c.Ours(ring, v) {
+			if !c.Claims(ring, v) {
 				if v == "" { // a wish to get one
 					p.any |= 1 << i
 				}
@@ -173,8 +173,8 @@ func credential(scope string, t ticket.Ticket) session.Credential {
 	return session.Credential{ID: store.ID(t.ID(scope)), Number: t.Number, Nonce: t.Nonce}
 }
 
-// Mint returns the source of new credentials for the manager of that id: a
+// CredentialSource returns the source of new credentials for the manager of that id: a
 // random number, and the session id that follows from it.
-func Mint(manager string) func() session.Credential {
+func CredentialSource(manager string) func() session.Credential {
 	return func() session.Credential { return credential(manager, ticket.New()) }
 }

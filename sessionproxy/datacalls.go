@@ -35,7 +35,7 @@ func (k *call) getData() error {
 	var tag string
 	// The answer is written afterwards: a caller that does not read it must
 	// not keep the request from ending.
-	err := k.x.use(k.r.Context(), false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	err := k.x.do(k.r.Context(), false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (k *call) patchData() error {
 	switch strings.ToLower(kind) {
 	case "application/merge-patch+json", "application/json":
 		if k.root {
-			patch, err := parse(k, document.ParsePatch)
+			patch, err := parse(k, document.ParseMergePatch)
 			if err != nil {
 				return err
 			}

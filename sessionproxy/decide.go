@@ -12,10 +12,10 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
-// decide settles the session before a final status goes to the client: it
+// finalize settles the session before a final status goes to the client: it
 // commits, and sets or clears the ticket, or it replaces the response. Called
 // once, with mu held.
-func (w *writer) decide(status int) {
+func (w *writer) finalize(status int) {
 	w.decided = true
 	h := w.Header()
 	defer func() { w.watch(status, h) }()
@@ -33,9 +33,9 @@ func (w *writer) decide(status int) {
 				return
 			}
 			w.h.metrics.countRefused(err)
-			w.replace(h, newProblem(err, w.id.String()))
-			_ = w.carry(h, out) // of an early commit: whatever the status
-			w.keep(h)           // what its proxy still adds is the app's: trailers, for instance
+			w.replaceWithProblem(h, newProblem(err, w.id.String()))
+			_ = w.setTicket(h, out) // of an early commit: whatever the status
+			w.snapshot(h)           // what its proxy still adds is the app's: trailers, for instance
 			return
 		}
 		if w.attempt > 1 && !out.Reapplied {
@@ -47,9 +47,9 @@ func (w *writer) decide(status int) {
 			w.h.metrics.rolledBack.Inc()
 		}
 	}
-	w.clean(h, ours)
-	if err := w.carry(h, out); err != nil {
-		w.replace(h, newProblem(err, w.id.String()))
+	w.scrubResponse(h, ours)
+	if err := w.setTicket(h, out); err != nil {
+		w.replaceWithProblem(h, newProblem(err, w.id.String()))
 	}
 }
 
@@ -60,7 +60,7 @@ func (h *Handler) commits(status int) bool {
 
 func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	if !writes && !w.h.createAlways {
-		return w.x.commit(w.r.Context(), change.Changes{CanSetTicket: w.carries()}) // writes nothing
+		return w.x.commit(w.r.Context(), change.Changes{CanSetTicket: w.canSetTicket()}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
@@ -81,9 +81,9 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 	return w.x.commit(ctx, changes)
 }
 
-// carries reports whether the response can bring the client a ticket that
+// canSetTicket reports whether the response can bring the client a ticket that
 // replaces one by timer, if the policy has a timer.
-func (w *writer) carries() bool {
+func (w *writer) canSetTicket() bool {
 	if !w.h.rotates || w.r.Context().Err() != nil {
 		return false
 	}
@@ -91,8 +91,8 @@ func (w *writer) carries() bool {
 	return err == nil
 }
 
-// carry tells the client what the commit changed for it.
-func (w *writer) carry(h http.Header, out session.Outcome) error {
+// setTicket tells the client what the commit changed for it.
+func (w *writer) setTicket(h http.Header, out session.Outcome) error {
 	if out.ClearTicket && w.presented != 0 {
 		for i, c := range w.h.Carriers {
 			if w.presented.has(i) {
@@ -107,7 +107,7 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 	}
 	var text string
 	for i, c := range w.h.Carriers {
-		if !w.reply.has(i) || !out.Created && !out.Rotated && !out.Stale && !c.Renews() {
+		if !w.reply.has(i) || !out.Created && !out.Rotated && !out.Stale && !c.NeedsRenewal() {
 			continue
 		}
 		if text == "" {
@@ -124,9 +124,9 @@ func (w *writer) carry(h http.Header, out session.Outcome) error {
 	return nil
 }
 
-// clean removes from a final response what is not for the client, before a
+// scrubResponse removes from a final response what is not for the client, before a
 // ticket of ours is added.
-func (w *writer) clean(h http.Header, ours bool) {
+func (w *writer) scrubResponse(h http.Header, ours bool) {
 	if w.h.Misspelt != nil {
 		for name := range h {
 			if misspelt(name) {
@@ -161,12 +161,12 @@ func (h *Handler) stripSetCookie(header http.Header) (removed int) {
 	return removed
 }
 
-// replace drops the app's response, in favour of a problem.
-func (w *writer) replace(h http.Header, p *Problem) {
+// replaceWithProblem drops the app's response, in favour of a problem.
+func (w *writer) replaceWithProblem(h http.Header, p *Problem) {
 	w.problem = p
 	app := maps.Clone(h)
 	if !isEventStream(h) { // which never ends
-		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
+		w.discardable, w.until = maxDiscard, time.Now().Add(discardTime)
 	} else if w.cancel != nil {
 		w.cancel()
 	}
@@ -182,7 +182,7 @@ func (w *writer) readable(h, app http.Header) {
 			h[name] = values
 		}
 	}
-	w.keep(h)
+	w.snapshot(h)
 }
 
 // reset makes the header map what it would be without the app.

@@ -32,13 +32,13 @@ type capabilities struct {
 	hosts map[string]struct{} // valid values of Host; nil: any. Protected by mu
 	next  atomic.Uint64
 	block cipher.Block
-	open  [16]openExchanges
+	open  [16]openTransactions
 	idle  func() // called when the last capability has ended
 	calls *prometheus.CounterVec
 	count atomic.Int64
 }
 
-type openExchanges struct {
+type openTransactions struct {
 	mu     sync.Mutex
 	byNumb map[uint64]*capability
 }
@@ -46,7 +46,7 @@ type openExchanges struct {
 // capability is what a URL stands for.
 type capability struct {
 	number uint64
-	x      *exchange
+	x      *transaction
 	h      *Handler
 }
 
@@ -57,7 +57,7 @@ func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *End
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)          // never fails: crypto/rand ends the process instead
 	block, _ := aes.NewCipher(secret) // fails only for a key of another length
-	e := &Endpoint{url: url, capabilities: &capabilities{block: block, idle: idle, calls: metrics.foreign}}
+	e := &Endpoint{url: url, capabilities: &capabilities{block: block, idle: idle, calls: metrics.refusedCalls}}
 	for i := range e.open {
 		e.open[i].byNumb = make(map[uint64]*capability)
 	}
@@ -65,9 +65,11 @@ func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *End
 	return e
 }
 
-// At returns the same endpoint for apps that reach it at another URL: each
+// WithURL returns the same endpoint for apps that reach it at another URL: each
 // answers the calls for both.
-func (e *Endpoint) At(url string) *Endpoint { return &Endpoint{url: url, capabilities: e.capabilities} }
+func (e *Endpoint) WithURL(url string) *Endpoint {
+	return &Endpoint{url: url, capabilities: e.capabilities}
+}
 
 // Allow adds valid values of the Host header.
 func (e *capabilities) Allow(hosts ...string) {
@@ -130,7 +132,7 @@ func (e *capabilities) revoke(c *capability) {
 	}
 }
 
-func (e *capabilities) shard(number uint64) *openExchanges {
+func (e *capabilities) shard(number uint64) *openTransactions {
 	return &e.open[number%uint64(len(e.open))]
 }
 

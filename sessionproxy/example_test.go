@@ -50,7 +50,7 @@ func Example() {
 func middleware(app http.Handler) (http.Handler, error) {
 	manager, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{
 		Provider:      session.Fixed(memstore.New(time.Now)),
-		NewCredential: sessionproxy.Mint("shop"),
+		NewCredential: sessionproxy.CredentialSource("shop"),
 	})
 	if err != nil {
 		return nil, err

@@ -14,11 +14,11 @@ import (
 // errNoBrowser refuses what would need a new ticket after the headers have gone.
 var errNoBrowser = fmt.Errorf("%w: the response headers have gone, and no ticket can follow", change.ErrConflict)
 
-// exchange is one request's use of its session. The response headers and the
+// transaction is one request's use of its session. The response headers and the
 // endpoint are two views of it: what the endpoint writes is staged, and
 // committed with the headers. After them each write commits by itself. Safe
 // for concurrent use: an app may call from several threads.
-type exchange struct {
+type transaction struct {
 	mu    sync.Mutex
 	s     *session.Session // the transaction under way, or the last one
 	open  bool             // s takes writes
@@ -35,19 +35,19 @@ type exchange struct {
 	metrics *managerMetrics
 }
 
-// use calls f with the session as this request sees it now. Before the
+// do calls f with the session as this request sees it now. Before the
 // headers that is the one with everything staged; after them a fresh one,
 // which is committed if f returns without error. write says that f stages
 // something: after the headers it then waits for the session's lock, if the
 // policy has one.
-func (x *exchange) use(ctx context.Context, write bool, f func(*session.Session) error) error {
+func (x *transaction) do(ctx context.Context, write bool, f func(*session.Session) error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended {
 		return session.ErrObsolete
 	}
 	if x.sent {
-		return x.useLate(ctx, write, f)
+		return x.doAfterHeaders(ctx, write, f)
 	}
 	if !x.open {
 		s, err := x.reopen(ctx, write)
@@ -63,9 +63,9 @@ func (x *exchange) use(ctx context.Context, write bool, f func(*session.Session)
 // It returns the data afterwards, and its tag.
 // conditional says that the answer of allowed depends on the data: after the
 // headers the commit then holds it to that very version.
-func (x *exchange) stage(ctx context.Context, c change.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
+func (x *transaction) stage(ctx context.Context, c change.Changes, conditional bool, allowed func(*session.Session) error) (data []byte, tag string, err error) {
 	committed := false
-	err = x.use(ctx, c.Writes(), func(s *session.Session) error {
+	err = x.do(ctx, c.Writes(), func(s *session.Session) error {
 		if err := allowed(s); err != nil {
 			return err
 		}
@@ -87,14 +87,14 @@ func (x *exchange) stage(ctx context.Context, c change.Changes, conditional bool
 		return data, tag, err
 	}
 	// The commit may have met newer data, and has made another version.
-	err = x.use(ctx, false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
+	err = x.do(ctx, false, func(s *session.Session) error { data, tag = s.Staged(); return nil })
 	return data, tag, err
 }
 
 // commitEarly commits what is staged before the response headers. Writes that
 // follow are a transaction of their own, without the lock: only after the
 // headers does each take it.
-func (x *exchange) commitEarly(ctx context.Context) error {
+func (x *transaction) commitEarly(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -116,7 +116,7 @@ func (x *exchange) commitEarly(ctx context.Context) error {
 
 // commit commits what is staged and the changes of the response headers. It
 // returns what the browser has to learn, of earlier commits too.
-func (x *exchange) commit(ctx context.Context, c change.Changes) (session.Outcome, error) {
+func (x *transaction) commit(ctx context.Context, c change.Changes) (session.Outcome, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent = true
@@ -146,7 +146,7 @@ func (x *exchange) commit(ctx context.Context, c change.Changes) (session.Outcom
 // rollBack drops what is not committed, for good; more says that there is
 // something besides what is staged. It returns what the browser has to learn
 // all the same, of earlier commits for instance.
-func (x *exchange) rollBack(ctx context.Context, more bool) session.Outcome {
+func (x *transaction) rollBack(ctx context.Context, more bool) session.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent, x.open = true, false
@@ -155,7 +155,7 @@ func (x *exchange) rollBack(ctx context.Context, more bool) session.Outcome {
 }
 
 // drop drops what is not committed. Called with mu held.
-func (x *exchange) drop(more bool) {
+func (x *transaction) drop(more bool) {
 	if more {
 		x.s.RollbackAll()
 	} else {
@@ -164,7 +164,7 @@ func (x *exchange) drop(more bool) {
 }
 
 // mark notes what is staged before a try.
-func (x *exchange) mark() session.Mark {
+func (x *transaction) mark() session.Mark {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.s.Mark()
@@ -172,7 +172,7 @@ func (x *exchange) mark() session.Mark {
 
 // unstage drops what a try that was never answered has staged. What was
 // committed early stays.
-func (x *exchange) unstage(to session.Mark) {
+func (x *transaction) unstage(to session.Mark) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.open && !x.sent {
@@ -181,14 +181,14 @@ func (x *exchange) unstage(to session.Mark) {
 }
 
 // committedEarly reports whether something cannot be undone any more.
-func (x *exchange) committedEarly() bool {
+func (x *transaction) committedEarly() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.begun
 }
 
 // wrote reports whether the endpoint has staged something.
-func (x *exchange) wrote() bool {
+func (x *transaction) wrote() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.open && x.s.HasStaged()
@@ -196,7 +196,7 @@ func (x *exchange) wrote() bool {
 
 // end ends the exchange, in every way that a request can end; more says that
 // there is something dropped by it besides what is staged.
-func (x *exchange) end(more bool) {
+func (x *transaction) end(more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended, x.open = true, false
@@ -208,15 +208,15 @@ func (x *exchange) end(more bool) {
 
 // watch notes a response that stays open. It returns nil if there is no
 // session that could end.
-func (x *exchange) watch(cancel func()) *session.Stream {
+func (x *transaction) watch(cancel func()) *session.Stream {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.s.Watch(cancel)
 }
 
-// alive counts an open response as activity, and returns when to look again
+// keepAlive counts an open response as activity, and returns when to look again
 // if nothing more happens, or session.ErrGone.
-func (x *exchange) alive(ctx context.Context, active bool) (time.Duration, error) {
+func (x *transaction) keepAlive(ctx context.Context, active bool) (time.Duration, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended {

@@ -73,7 +73,7 @@ func FuzzStripReserved(f *testing.F) {
 func applied(t *testing.T, c change.Changes, data string) []byte {
 	t.Helper()
 	m, err := session.NewManager("fuzz", session.DefaultPolicy(), session.Options{
-		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: Mint("fuzz"),
+		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: CredentialSource("fuzz"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -138,7 +138,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	h.count(h.metrics.inbound, stripReserved(r))
 	o := opening{secure: h.Secure(r), scope: h.scope(r)}
 	var err error
-	o.presented, err = h.take(r, o.secure)
+	o.presented, err = h.extract(r, o.secure)
 	o.request.Credentials = o.presented.creds
 	if err != nil {
 		return h.refuse(newProblem(err, ""))
@@ -179,16 +179,16 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 		h.Observe(r, s)
 	}
 	defer func() { //nolint:contextcheck // it is the request's
-		rw.leave()
+		rw.cleanup()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
-			_ = rw.carry(rw.Header(), rw.x.rollBack(r.Context(), false))
+			_ = rw.setTicket(rw.Header(), rw.x.rollBack(r.Context(), false))
 		}
-		if err == nil && rw.passes() {
+		if err == nil && rw.forwarding() {
 			return
 		}
 		// Error pages get the same request: they are no app of this session.
 		stripReserved(r)
-		if !rw.passes() {
+		if !rw.forwarding() {
 			// The app's response was cut off on purpose; the proxy in
 			// between says so by this panic, which ends here.
 			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // a panic value, not a wrapped error

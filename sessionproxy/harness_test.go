@@ -67,7 +67,7 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 		t.Fatal(err)
 	}
 	config.Manager, err = session.NewManager("shop", policy, session.Options{
-		Provider: backend, NewCredential: sessionproxy.Mint("shop"), Now: func() time.Time { return r.now },
+		Provider: backend, NewCredential: sessionproxy.CredentialSource("shop"), Now: func() time.Time { return r.now },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func TestCapabilitiesOfTwoManagers(t *testing.T) {
 	config := e.handler.Config
 	var err error
 	config.Manager, err = session.NewManager("cart", session.DefaultPolicy(), session.Options{
-		Provider: session.Fixed(e.store), NewCredential: sessionproxy.Mint("cart"), Now: func() time.Time { return e.now },
+		Provider: session.Fixed(e.store), NewCredential: sessionproxy.CredentialSource("cart"), Now: func() time.Time { return e.now },
 	})
 	if err != nil {
 		t.Fatal(err)

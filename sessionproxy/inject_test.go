@@ -40,7 +40,7 @@ func TestDataThatIsWithheldIsTold(t *testing.T) {
 				config.Endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, config.Metrics, nil)
 			}
 			var err error
-			if config.Manager, err = session.NewManager("shop", policy, session.Options{Provider: session.Fixed(r.store), NewCredential: sessionproxy.Mint("shop")}); err != nil {
+			if config.Manager, err = session.NewManager("shop", policy, session.Options{Provider: session.Fixed(r.store), NewCredential: sessionproxy.CredentialSource("shop")}); err != nil {
 				t.Fatal(err)
 			}
 			if r.handler, err = sessionproxy.NewHandler(*config); err != nil {

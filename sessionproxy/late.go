@@ -13,7 +13,7 @@ import (
 // reopen opens the session once more after an early commit. If another
 // request's sign-in has replaced the ticket since then, a write is that of a
 // late tab: a sign-in begins a fresh session. Called with mu held.
-func (x *exchange) reopen(ctx context.Context, write bool) (*session.Session, error) {
+func (x *transaction) reopen(ctx context.Context, write bool) (*session.Session, error) {
 	s, err := x.s.Reopen(ctx)
 	if write && errors.Is(err, session.ErrReplaced) {
 		return x.s.Late()
@@ -21,10 +21,10 @@ func (x *exchange) reopen(ctx context.Context, write bool) (*session.Session, er
 	return s, err
 }
 
-// useLate is use after the response headers: a transaction of its own. Called
+// doAfterHeaders is use after the response headers: a transaction of its own. Called
 // with mu held.
-func (x *exchange) useLate(ctx context.Context, write bool, f func(*session.Session) error) error {
-	s, err := x.again(ctx, write)
+func (x *transaction) doAfterHeaders(ctx context.Context, write bool, f func(*session.Session) error) error {
+	s, err := x.reopenLate(ctx, write)
 	if err != nil {
 		return err
 	}
@@ -41,10 +41,10 @@ func (x *exchange) useLate(ctx context.Context, write bool, f func(*session.Sess
 	return nil
 }
 
-// again opens the session once more after the response headers. A write waits
+// reopenLate opens the session once more after the response headers. A write waits
 // for its turn among all requests of the session; whoever calls besides, or
 // ends the request, does not wait for it: mu is free meanwhile. Called with mu held.
-func (x *exchange) again(ctx context.Context, write bool) (*session.Session, error) {
+func (x *transaction) reopenLate(ctx context.Context, write bool) (*session.Session, error) {
 	last := x.s
 	if !write || !last.LocksWrites() {
 		return last.Reopen(ctx)
@@ -65,9 +65,9 @@ func (x *exchange) again(ctx context.Context, write bool) (*session.Session, err
 	return s, err
 }
 
-// patient gives a call that may wait for the session's lock the time for it:
+// extendDeadlines gives a call that may wait for the session's lock the time for it:
 // the server's own limits are for callers that dawdle.
-func (k *call) patient() {
+func (k *call) extendDeadlines() {
 	server, ok := k.r.Context().Value(http.ServerContextKey).(*http.Server)
 	policy := k.h.Manager.Policy()
 	if !ok || policy.Locking != session.Serialized {

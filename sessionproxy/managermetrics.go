@@ -59,8 +59,8 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 	opened := m.opened.MustCurryWith(prometheus.Labels{"manager": id})
 	// The common state is looked up once, the others when they occur.
 	active := opened.WithLabelValues("active")
-	problems := m.refused.MustCurryWith(prometheus.Labels{"manager": id})
-	calls := m.calls.MustCurryWith(prometheus.Labels{"manager": id})
+	problems := m.problems.MustCurryWith(prometheus.Labels{"manager": id})
+	calls := m.endpointProblems.MustCurryWith(prometheus.Labels{"manager": id})
 	refused := func(c *prometheus.CounterVec, label, kind string) refusal {
 		r := refusal{Counter: c.WithLabelValues(id, label)}
 		if tell != nil {
@@ -95,9 +95,9 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		setCookie:         m.removed.WithLabelValues(id, "set_cookie"),
 		ticketHeader:      m.removed.WithLabelValues(id, "ticket_header"),
 		rolledBack:        m.removed.WithLabelValues(id, "rolled_back"),
-		kept:              m.lossy.WithLabelValues(id, "no"),
-		overwrote:         m.lossy.WithLabelValues(id, "yes"),
-		restarted:         m.again.WithLabelValues(id),
+		kept:              m.reapplied.WithLabelValues(id, "no"),
+		overwrote:         m.reapplied.WithLabelValues(id, "yes"),
+		restarted:         m.restarts.WithLabelValues(id),
 		void:              m.void.WithLabelValues(id),
 		withheld:          m.withheld.WithLabelValues(id),
 		injected:          m.injected.WithLabelValues(id),

@@ -11,24 +11,24 @@ import (
 // reload only if the collectors do. Labels are ids of managers, names of
 // listeners and words of this program: nothing that a client chooses.
 type Metrics struct {
-	opened     *prometheus.CounterVec
-	commits    *prometheus.CounterVec
-	refused    *prometheus.CounterVec
-	tickets    *prometheus.CounterVec
-	removed    *prometheus.CounterVec
-	lossy      *prometheus.CounterVec
-	conflicts  *prometheus.CounterVec
-	again      *prometheus.CounterVec
-	calls      *prometheus.CounterVec
-	foreign    *prometheus.CounterVec
-	injected   *prometheus.CounterVec
-	ended      *prometheus.CounterVec
-	rotated    *prometheus.CounterVec
-	void       *prometheus.CounterVec
-	withheld   *prometheus.CounterVec
-	deliveries *prometheus.CounterVec
-	lockWait   *prometheus.HistogramVec
-	store      *prometheus.HistogramVec
+	opened           *prometheus.CounterVec
+	commits          *prometheus.CounterVec
+	problems         *prometheus.CounterVec
+	tickets          *prometheus.CounterVec
+	removed          *prometheus.CounterVec
+	reapplied        *prometheus.CounterVec
+	conflicts        *prometheus.CounterVec
+	restarts         *prometheus.CounterVec
+	endpointProblems *prometheus.CounterVec
+	refusedCalls     *prometheus.CounterVec
+	injected         *prometheus.CounterVec
+	ended            *prometheus.CounterVec
+	rotated          *prometheus.CounterVec
+	void             *prometheus.CounterVec
+	withheld         *prometheus.CounterVec
+	deliveries       *prometheus.CounterVec
+	lockWait         *prometheus.HistogramVec
+	store            *prometheus.HistogramVec
 }
 
 // NewMetrics makes the counters, all at zero.
@@ -44,22 +44,22 @@ func NewMetrics() *Metrics {
 		}, labels)
 	}
 	return &Metrics{
-		opened:     vec("opened_total", "Sessions opened for a request, by state.", "manager", "state"),
-		commits:    vec("commits_total", "Commits that changed something, by what they did.", "manager", "outcome"),
-		refused:    vec("problems_total", "Responses replaced by a problem document, by type.", "manager", "type"),
-		tickets:    vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
-		removed:    vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
-		lossy:      vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
-		conflicts:  vec("conflicts_total", "Requests whose commit met another request's, by how that was settled.", "manager", "outcome"),
-		calls:      vec("endpoint_problems_total", "Calls of the endpoint answered by a problem document, by type.", "manager", "type"),
-		foreign:    vec("refused_calls_total", "Calls of the endpoint that reached no session, by kind.", "kind"),
-		again:      vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
-		injected:   vec("injected_bytes_total", "Bytes of session headers given to apps.", "manager"),
-		ended:      vec("ended_total", "Sessions that have ended, by reason.", "manager", "reason"),
-		rotated:    vec("rotated_total", "Tickets replaced by new ones.", "manager"),
-		void:       vec("void_writes_total", "Responses whose writes were void, since their Session-Action ended the session.", "manager"),
-		withheld:   vec("withheld_data_total", "Requests whose data was larger than inline_limit, for an app that is not known to read the endpoint.", "manager"),
-		deliveries: vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
+		opened:           vec("opened_total", "Sessions opened for a request, by state.", "manager", "state"),
+		commits:          vec("commits_total", "Commits that changed something, by what they did.", "manager", "outcome"),
+		problems:         vec("problems_total", "Responses replaced by a problem document, by type.", "manager", "type"),
+		tickets:          vec("refused_tickets_total", "Tickets refused without asking the store, by kind.", "manager", "kind"),
+		removed:          vec("removed_headers_total", "Headers removed because they were not to pass, by place.", "manager", "place"),
+		reapplied:        vec("reapplied_total", "Commits reapplied to newer data; overwrote tells whether another request's change was undone.", "manager", "overwrote"),
+		conflicts:        vec("conflicts_total", "Requests whose commit met another request's, by how that was settled.", "manager", "outcome"),
+		endpointProblems: vec("endpoint_problems_total", "Calls of the endpoint answered by a problem document, by type.", "manager", "type"),
+		refusedCalls:     vec("refused_calls_total", "Calls of the endpoint that reached no session, by kind.", "kind"),
+		restarts:         vec("restarts_total", "Requests made again because their commit met a conflict.", "manager"),
+		injected:         vec("injected_bytes_total", "Bytes of session headers given to apps.", "manager"),
+		ended:            vec("ended_total", "Sessions that have ended, by reason.", "manager", "reason"),
+		rotated:          vec("rotated_total", "Tickets replaced by new ones.", "manager"),
+		void:             vec("void_writes_total", "Responses whose writes were void, since their Session-Action ended the session.", "manager"),
+		withheld:         vec("withheld_data_total", "Requests whose data was larger than inline_limit, for an app that is not known to read the endpoint.", "manager"),
+		deliveries:       vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
 		lockWait: histogram("lock_wait_seconds", "How long requests waited for a lock that another one had.",
 			[]float64{.001, .004, .016, .064, .25, 1, 4, 16}, "manager"),
 		store: histogram("store_seconds", "How long calls of the session store took, by what came of them. Of loads, one in 16 is measured.",
@@ -70,13 +70,13 @@ func NewMetrics() *Metrics {
 // Collectors returns what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.opened, m.commits, m.refused, m.tickets, m.removed, m.lossy, m.conflicts, m.again, m.calls, m.foreign,
+		m.opened, m.commits, m.problems, m.tickets, m.removed, m.reapplied, m.conflicts, m.restarts, m.endpointProblems, m.refusedCalls,
 		m.injected, m.ended, m.rotated, m.void, m.withheld, m.deliveries, m.lockWait, m.store,
 	}
 }
 
-// See counts an event of a session; it is for event.Feed.Subscribe.
-func (m *Metrics) See(e event.Event) {
+// ObserveEvent counts an event of a session; it is for event.Feed.Subscribe.
+func (m *Metrics) ObserveEvent(e event.Event) {
 	switch e.Kind {
 	case event.Delete:
 		m.ended.WithLabelValues(e.Manager, string(e.Reason)).Inc()

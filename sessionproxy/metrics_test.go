@@ -136,7 +136,7 @@ func TestEventsAreCounted(t *testing.T) {
 	registry.MustRegister(metrics.Collectors()...)
 	memory := memstore.New(time.Now)
 	local := session.NewNode(memory)
-	local.Events.Subscribe(metrics.See)
+	local.Events.Subscribe(metrics.ObserveEvent)
 	for i, reason := range store.Reasons() {
 		key := store.Key{Manager: "shop", ID: store.ID{byte(i)}}
 		rec := store.Record{Data: []byte("{}"), Accessed: time.Now(), Idle: time.Hour, Absolute: time.Now().Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
@@ -151,7 +151,7 @@ func TestEventsAreCounted(t *testing.T) {
 		}
 	}
 	for _, kind := range []event.Kind{event.Create, event.Save, event.Rotate, event.Rollback} {
-		metrics.See(event.Event{Kind: kind, Manager: "shop"})
+		metrics.ObserveEvent(event.Event{Kind: kind, Manager: "shop"})
 	}
 	if n := sampled(t, registry, "caddy_sessions_rotated_total", "manager", "shop"); n != 1 {
 		t.Errorf("%v rotations are counted", n)
@@ -164,9 +164,9 @@ func TestDeliveriesAreCounted(t *testing.T) {
 	registry.MustRegister(metrics.Collectors()...)
 	outcomes := []delivery.Result{delivery.Delivered, delivery.Retried, delivery.Dead, delivery.Dropped, "lost"}
 	for _, result := range outcomes[:4] {
-		metrics.Told(delivery.Attempt{Listener: "shop/webhook/1", Result: result, Err: errors.New("status 500 of https://secret.example")})
+		metrics.ObserveAttempt(delivery.Attempt{Listener: "shop/webhook/1", Result: result, Err: errors.New("status 500 of https://secret.example")})
 	}
-	metrics.Lost("shop/webhook/1")
+	metrics.ObserveDropped("shop/webhook/1")
 	for _, outcome := range outcomes {
 		if n := sampled(t, registry, "caddy_sessions_deliveries_total", "listener", "shop/webhook/1", "outcome", string(outcome)); n != 1 {
 			t.Errorf("%v are counted as %s", n, outcome)
@@ -183,7 +183,7 @@ func TestLockWaits(t *testing.T) {
 	policy.Locking, policy.Wait = session.Serialized, 0
 	var followed []session.TraceStep
 	m, err := session.NewManager("shop", policy, session.Options{
-		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.Mint("shop"),
+		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.CredentialSource("shop"),
 		Trace: metrics.Trace("shop", func(ctx context.Context, step session.TraceStep) (context.Context, func(session.Traced)) {
 			followed = append(followed, step)
 			return ctx, func(session.Traced) { followed = append(followed, "end of "+step) }

@@ -142,7 +142,7 @@ func (w *writer) mayRestart(err error) bool {
 func (w *writer) restart(h http.Header) {
 	w.again = true
 	if n := contentLength(h); n >= 0 && n <= maxDiscard {
-		w.discard, w.until = maxDiscard, time.Now().Add(discardTime)
+		w.discardable, w.until = maxDiscard, time.Now().Add(discardTime)
 		time.AfterFunc(discardTime, w.cancel) // one that stalls
 	} else {
 		w.cancel()

@@ -79,7 +79,7 @@ func TestNoClientStallsTheWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{Provider: session.Fixed(st), NewCredential: sessionproxy.Mint("shop")})
+	m, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{Provider: session.Fixed(st), NewCredential: sessionproxy.CredentialSource("shop")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // watcher ends a response that stays open when its session ends, and counts
 // the bytes that flow as activity.
 type watcher struct {
-	x      *exchange
+	x      *transaction
 	cancel func()
 	client http.ResponseWriter
 	timer  *time.Timer
@@ -52,7 +52,7 @@ func isOpenEnded(r *http.Request, status int, h http.Header) bool {
 // watch begins to watch a response that stays open, once its session has been
 // committed. Called with mu held.
 func (w *writer) watch(status int, h http.Header) {
-	if !w.h.EndStreams || !w.passes() {
+	if !w.h.EndStreams || !w.forwarding() {
 		return
 	}
 	switch {
@@ -154,7 +154,7 @@ func (t *watcher) look() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
 	defer cancel()
-	left, err := t.x.alive(ctx, t.moved.Swap(false))
+	left, err := t.x.keepAlive(ctx, t.moved.Swap(false))
 	switch {
 	case errors.Is(err, session.ErrGone):
 		t.end()

@@ -30,7 +30,7 @@ func streamRig(t *testing.T) (h *sessionproxy.Handler, in http.Header) {
 	policy := session.DefaultPolicy()
 	policy.IdleTimeout = 10 * time.Minute
 	m, err := session.NewManager("shop", policy, session.Options{
-		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.Mint("shop"),
+		Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessionproxy.CredentialSource("shop"),
 	})
 	if err != nil {
 		t.Fatal(err)

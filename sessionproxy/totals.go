@@ -26,7 +26,7 @@ func (m *Metrics) Totals() map[string]Totals {
 	}
 	sum(m.opened, func(t *Totals, _ string, n int64) { t.Opened += n })
 	sum(m.commits, func(t *Totals, _ string, n int64) { t.Commits += n })
-	sum(m.refused, func(t *Totals, _ string, n int64) { t.Problems += n })
+	sum(m.problems, func(t *Totals, _ string, n int64) { t.Problems += n })
 	sum(m.removed, func(t *Totals, place string, n int64) {
 		if place == removedFromRequest {
 			t.Removed += n

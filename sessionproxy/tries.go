@@ -24,7 +24,7 @@ import (
 // A handler that copies the request to another place, while the first one still
 // works at it, makes no further try: what is staged then stays.
 type tries struct {
-	x       *exchange
+	x       *transaction
 	mu      sync.Mutex   // protects what follows
 	before  session.Mark // what was staged before the first try
 	pending bool         // the request is under way, and no answer has begun

@@ -68,7 +68,7 @@ func inTurn(t *testing.T, wait time.Duration, queue int, test func(*testing.T, *
 		backend := session.Fixed(c.store)
 		_, local, _ := backend.Acquire()
 		c.locks = local.Locks
-		m, err := session.NewManager("shop", policy, session.Options{Provider: backend, NewCredential: sessionproxy.Mint("shop")})
+		m, err := session.NewManager("shop", policy, session.Options{Provider: backend, NewCredential: sessionproxy.CredentialSource("shop")})
 		if err != nil {
 			t.Fatal(err)
 		}

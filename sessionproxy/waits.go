@@ -31,13 +31,13 @@ func (m *Metrics) Trace(manager string, next session.Trace) session.Trace {
 	}
 }
 
-// Told counts an attempt to tell a listener of an event; it is for
+// ObserveAttempt counts an attempt to tell a listener of an event; it is for
 // delivery.Observer. Configuration bounds the names of listeners.
-func (m *Metrics) Told(t delivery.Attempt) {
+func (m *Metrics) ObserveAttempt(t delivery.Attempt) {
 	m.deliveries.WithLabelValues(t.Listener, string(t.Result)).Inc()
 }
 
-// Lost counts a rollback that was not told, since too many waited.
-func (m *Metrics) Lost(listener string) {
+// ObserveDropped counts a rollback that was not told, since too many waited.
+func (m *Metrics) ObserveDropped(listener string) {
 	m.deliveries.WithLabelValues(listener, "lost").Inc()
 }

@@ -43,7 +43,7 @@ type writer struct {
 	http.ResponseWriter
 	r         *http.Request
 	h         *Handler
-	x         exchange
+	x         transaction
 	id        store.ID
 	before    []field // the response headers as they were before the app, or without it
 	secure    bool
@@ -55,15 +55,15 @@ type writer struct {
 
 	// mu guards decided, and the header map while an informational
 	// response goes out: the transport sends those from a goroutine of its own.
-	mu       sync.Mutex
-	decided  bool
-	problem  *Problem        // set if the response is replaced
-	discard  int             // how much of a replaced response may still come
-	until    time.Time       // and until when
-	again    bool            // the response is dropped, and the request made once more
-	informed bool            // an informational response has gone to the client
-	stream   *session.Stream // of a response that ends with its session
-	watcher  *watcher
+	mu          sync.Mutex
+	decided     bool
+	problem     *Problem        // set if the response is replaced
+	discardable int             // how much of a replaced response may still come
+	until       time.Time       // and until when
+	again       bool            // the response is dropped, and the request made once more
+	informed    bool            // an informational response has gone to the client
+	stream      *session.Stream // of a response that ends with its session
+	watcher     *watcher
 
 	// cancel ends the request's work upstream, if that can be needed.
 	cancel   context.CancelFunc
@@ -82,17 +82,17 @@ type field struct {
 
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
-		ResponseWriter: w, r: r, h: h, x: exchange{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
+		ResponseWriter: w, r: r, h: h, x: transaction{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
 		secure: o.secure, scope: o.scope, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts,
 	}
 	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
-	rw.keep(w.Header())
+	rw.snapshot(w.Header())
 	return rw
 }
 
-// keep notes the header map as it stands, for reset.
-func (w *writer) keep(h http.Header) {
+// snapshot notes the header map as it stands, for reset.
+func (w *writer) snapshot(h http.Header) {
 	w.before = w.before[:0]
 	for name, values := range h {
 		w.before = append(w.before, field{name, values})
@@ -105,7 +105,7 @@ func (w *writer) WriteHeader(status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.decided {
-		if w.passes() {
+		if w.forwarding() {
 			w.ResponseWriter.WriteHeader(status)
 		}
 		return
@@ -118,31 +118,31 @@ func (w *writer) WriteHeader(status int) {
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	if w.decide(status); w.passes() {
+	if w.finalize(status); w.forwarding() {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
 
-// passes reports whether the app's response still counts. Called with mu held.
-func (w *writer) passes() bool { return w.problem == nil && !w.again }
+// forwarding reports whether the app's response still counts. Called with mu held.
+func (w *writer) forwarding() bool { return w.problem == nil && !w.again }
 
-// begin makes sure that a final status was decided, and reports whether the
+// ensureFinalized makes sure that a final status was decided, and reports whether the
 // app's response still counts.
-func (w *writer) begin() bool {
+func (w *writer) ensureFinalized() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.decided {
-		if w.decide(http.StatusOK); w.passes() {
+		if w.finalize(http.StatusOK); w.forwarding() {
 			w.ResponseWriter.WriteHeader(http.StatusOK)
 		}
 	}
-	return w.passes()
+	return w.forwarding()
 }
 
 // Write begins the response if nobody has.
 func (w *writer) Write(p []byte) (int, error) {
-	if !w.begin() {
-		return w.drop(p)
+	if !w.ensureFinalized() {
+		return w.discard(p)
 	}
 	if w.watcher != nil {
 		if w.watcher.over.Load() { // its session has ended
@@ -156,8 +156,8 @@ func (w *writer) Write(p []byte) (int, error) {
 // ReadFrom begins the response if nobody has, and keeps the fast copy of the
 // writer underneath.
 func (w *writer) ReadFrom(src io.Reader) (int64, error) {
-	if !w.begin() {
-		return io.Copy(dropper{w}, src)
+	if !w.ensureFinalized() {
+		return io.Copy(discarder{w}, src)
 	}
 	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok && w.stream == nil {
 		return rf.ReadFrom(src)
@@ -167,7 +167,7 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 
 // FlushError begins the response if nobody has. http.ResponseController finds it.
 func (w *writer) FlushError() error {
-	if !w.begin() {
+	if !w.ensureFinalized() {
 		return nil
 	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
@@ -184,7 +184,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.decided = true
 		w.x.rollBack(w.r.Context(), false)
 	}
-	passes := w.passes()
+	passes := w.forwarding()
 	w.mu.Unlock()
 	if !passes {
 		return nil, nil, errReplaced
@@ -196,19 +196,19 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// drop takes in a part of a replaced response.
-func (w *writer) drop(p []byte) (int, error) {
+// discard takes in a part of a replaced response.
+func (w *writer) discard(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.discard -= len(p); w.discard < 0 || time.Now().After(w.until) {
+	if w.discardable -= len(p); w.discardable < 0 || time.Now().After(w.until) {
 		return 0, errReplaced
 	}
 	return len(p), nil
 }
 
-type dropper struct{ w *writer }
+type discarder struct{ w *writer }
 
-func (d dropper) Write(p []byte) (int, error) { return d.w.drop(p) }
+func (d discarder) Write(p []byte) (int, error) { return d.w.discard(p) }
 
 // Push keeps HTTP/2 push within reach.
 func (w *writer) Push(target string, opts *http.PushOptions) error {
@@ -226,13 +226,13 @@ func (w *writer) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.decided {
-		w.decide(http.StatusOK)
+		w.finalize(http.StatusOK)
 	}
 }
 
-// leave ends the session in every way that a request can end, and removes
+// cleanup ends the session in every way that a request can end, and removes
 // what must not go out later: as a trailer, or on an error page.
-func (w *writer) leave() {
+func (w *writer) cleanup() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.x.end(!w.decided && hasWrites(w.Header())) // of an app that broke off
@@ -241,7 +241,7 @@ func (w *writer) leave() {
 		w.watcher.stop()
 	}
 	switch {
-	case !w.passes():
+	case !w.forwarding():
 		w.reset(w.Header())
 	case w.decided:
 		h := w.Header()

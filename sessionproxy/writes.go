@@ -92,7 +92,7 @@ func readWrites(h http.Header, maxSize int) (change.Changes, error) {
 		if !ok {
 			continue
 		}
-		values, err := document.Values(lines)
+		values, err := document.SplitList(lines)
 		if err != nil {
 			return change.Changes{}, &writeError{read.header, err}
 		}
@@ -133,7 +133,7 @@ func isEmptyArray(value []byte) bool {
 
 func readPatches(c *change.Changes, values [][]byte, maxSize int) error {
 	for _, v := range values {
-		p, err := document.ParsePatch(v, maxSize)
+		p, err := document.ParseMergePatch(v, maxSize)
 		if err != nil {
 			return err
 		}
@@ -144,7 +144,7 @@ func readPatches(c *change.Changes, values [][]byte, maxSize int) error {
 
 func readAdditions(c *change.Changes, values [][]byte, maxSize int) error {
 	for _, v := range values {
-		a, err := document.ParseAdditions(v, maxSize)
+		a, err := document.ParseIncrements(v, maxSize)
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func (h *Handler) resolve() (*settings, error) {
 		return nil, err
 	}
 	// The domain checks its own policies; this manager opens nothing.
-	options := session.Options{Provider: session.Fixed(nil), NewCredential: sessionproxy.Mint(h.Manager)}
+	options := session.Options{Provider: session.Fixed(nil), NewCredential: sessionproxy.CredentialSource(h.Manager)}
 	if _, err := session.NewManager(h.Manager, s.policy, options); err != nil {
 		return nil, err
 	}

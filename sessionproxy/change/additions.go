@@ -17,7 +17,7 @@ func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds [
 	limit := max(maxSize, len(shown))
 	ours = shown
 	for view, steps := shown, c.Ops; len(steps) > 0; {
-		if a, ok := steps[0].(addition); ok {
+		if a, ok := steps[0].(increment); ok {
 			if view, err = a.apply(view, limit); err != nil {
 				return nil, nil, opError(err)
 			}
@@ -26,7 +26,7 @@ func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds [
 		}
 		before := view
 		for len(steps) > 0 {
-			if _, ok := steps[0].(addition); ok {
+			if _, ok := steps[0].(increment); ok {
 				break
 			}
 			if view, err = steps[0].apply(view, limit); err != nil {
@@ -57,9 +57,9 @@ func (c *Changes) Squash(shown []byte, maxSize int) error {
 }
 
 // addTo adds an addition to others.
-func addTo(adds []Op, a addition) []Op {
+func addTo(adds []Op, a increment) []Op {
 	if last := len(adds) - 1; last >= 0 {
-		if sum, ok := adds[last].(addition).Plus(a.Additions); ok {
+		if sum, ok := adds[last].(increment).Plus(a.Increments); ok {
 			adds[last] = Add(sum)
 			return adds
 		}
@@ -68,10 +68,10 @@ func addTo(adds []Op, a addition) []Op {
 }
 
 // dropOverwritten drops the additions to what the changes have set or removed.
-func dropOverwritten(adds []Op, made document.Changes) []Op {
+func dropOverwritten(adds []Op, made document.Edits) []Op {
 	var left []Op
 	for _, step := range adds {
-		if a := step.(addition).Without(made); !a.Empty() {
+		if a := step.(increment).Without(made); !a.Empty() {
 			left = append(left, Add(a))
 		}
 	}
@@ -85,7 +85,7 @@ func (c *Changes) CompactLast() {
 	if c.adds() < 2 {
 		return
 	}
-	sum, ok := c.Ops[n-2].(addition).Plus(c.Ops[n-1].(addition).Additions)
+	sum, ok := c.Ops[n-2].(increment).Plus(c.Ops[n-1].(increment).Increments)
 	if ok {
 		c.Ops = append(c.Ops[:n-2:n-2], Add(sum))
 	}
@@ -96,7 +96,7 @@ func (c *Changes) CompactLast() {
 func (c *Changes) CompactAdditions() {
 	var steps, run []Op
 	for _, step := range c.Ops {
-		if a, ok := step.(addition); ok {
+		if a, ok := step.(increment); ok {
 			run = addTo(run, a)
 			continue
 		}

@@ -107,7 +107,7 @@ func (c *Changes) Rewrites() (n int) {
 // adds returns how many steps at the end are additions.
 func (c *Changes) adds() (n int) {
 	for _, step := range slices.Backward(c.Ops) {
-		if _, ok := step.(addition); !ok {
+		if _, ok := step.(increment); !ok {
 			break
 		}
 		n++

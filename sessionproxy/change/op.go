@@ -17,24 +17,24 @@ type Op interface {
 	rebase(shown, newer []byte, limit int) ([]byte, error)
 	// clobbers reports whether the step, made for shown, would undo some of
 	// their changes to it.
-	clobbers(shown []byte, theirs document.Changes) bool
+	clobbers(shown []byte, theirs document.Edits) bool
 }
 
 // Replace sets all of the data, a compact document.
 func Replace(data []byte) Op { return replace(data) }
 
 // MergePatch makes the changes of a merge patch.
-func MergePatch(c document.Changes) Op { return mergePatch{c} }
+func MergePatch(c document.Edits) Op { return mergePatch{c} }
 
 // MergePatchAt does a merge patch, a compact value, on what is at a place, which
 // must be there.
 func MergePatchAt(at document.Pointer, patch []byte) Op { return mergePatchAt{at, patch} }
 
 // Add adds numbers. Additions commute: they never conflict with each other.
-func Add(a document.Additions) Op { return addition{a} }
+func Add(a document.Increments) Op { return increment{a} }
 
 // JSONPatch does the operations of a JSON Patch.
-func JSONPatch(p document.Patch) Op { return jsonPatch{p} }
+func JSONPatch(p document.JSONPatch) Op { return jsonPatch{p} }
 
 // Set puts a compact value at a place; what is missing on the way is made.
 func Set(at document.Pointer, value []byte) Op { return setAt{at, value} }
@@ -50,21 +50,21 @@ func (r replace) rebase(shown, newer []byte, _ int) ([]byte, error) {
 	return document.Diff(shown, r).Apply(newer), nil
 }
 
-func (r replace) clobbers(shown []byte, theirs document.Changes) bool {
+func (r replace) clobbers(shown []byte, theirs document.Edits) bool {
 	return document.Diff(shown, r).Overlaps(theirs)
 }
 
-type mergePatch struct{ document.Changes }
+type mergePatch struct{ document.Edits }
 
-func (p mergePatch) apply(doc []byte, _ int) ([]byte, error)         { return p.Apply(doc), nil }
-func (p mergePatch) rebase(_, newer []byte, _ int) ([]byte, error)   { return p.Apply(newer), nil }
-func (p mergePatch) clobbers(_ []byte, theirs document.Changes) bool { return p.Overlaps(theirs) }
+func (p mergePatch) apply(doc []byte, _ int) ([]byte, error)       { return p.Apply(doc), nil }
+func (p mergePatch) rebase(_, newer []byte, _ int) ([]byte, error) { return p.Apply(newer), nil }
+func (p mergePatch) clobbers(_ []byte, theirs document.Edits) bool { return p.Overlaps(theirs) }
 
-type addition struct{ document.Additions }
+type increment struct{ document.Increments }
 
-func (a addition) apply(doc []byte, _ int) ([]byte, error) { return a.Apply(doc) }
+func (a increment) apply(doc []byte, _ int) ([]byte, error) { return a.Apply(doc) }
 
-func (a addition) rebase(_, newer []byte, _ int) ([]byte, error) {
+func (a increment) rebase(_, newer []byte, _ int) ([]byte, error) {
 	doc, err := a.Apply(newer)
 	if errors.Is(err, document.ErrNotNumber) {
 		return nil, conflict(err) // it was a number when the app saw it
@@ -72,9 +72,9 @@ func (a addition) rebase(_, newer []byte, _ int) ([]byte, error) {
 	return doc, err
 }
 
-func (a addition) clobbers([]byte, document.Changes) bool { return false }
+func (a increment) clobbers([]byte, document.Edits) bool { return false }
 
-type jsonPatch struct{ document.Patch }
+type jsonPatch struct{ document.JSONPatch }
 
 func (p jsonPatch) apply(doc []byte, limit int) ([]byte, error) { return p.Apply(doc, limit) }
 
@@ -82,7 +82,7 @@ func (p jsonPatch) rebase(_, newer []byte, limit int) ([]byte, error) {
 	return rebaseWithin(p, newer, limit)
 }
 
-func (p jsonPatch) clobbers(shown []byte, theirs document.Changes) bool {
+func (p jsonPatch) clobbers(shown []byte, theirs document.Edits) bool {
 	return clobbers(p, shown, theirs)
 }
 
@@ -97,7 +97,7 @@ func (p mergePatchAt) apply(doc []byte, _ int) ([]byte, error) {
 		return nil, document.ErrNoPath
 	}
 	if document.IsObject(p.patch) {
-		return document.Set(doc, p.at, document.NestedPatch(p.patch).ApplyTo(value))
+		return document.Set(doc, p.at, document.NestedMergePatch(p.patch).ApplyTo(value))
 	}
 	return document.Set(doc, p.at, p.patch) // it takes the place (RFC 7396 §2)
 }
@@ -106,7 +106,7 @@ func (p mergePatchAt) rebase(_, newer []byte, limit int) ([]byte, error) {
 	return rebaseWithin(p, newer, limit)
 }
 
-func (p mergePatchAt) clobbers(shown []byte, theirs document.Changes) bool {
+func (p mergePatchAt) clobbers(shown []byte, theirs document.Edits) bool {
 	return clobbers(p, shown, theirs)
 }
 
@@ -119,7 +119,7 @@ func (s setAt) apply(doc []byte, _ int) ([]byte, error) { return document.Set(do
 func (s setAt) rebase(_, newer []byte, limit int) ([]byte, error) {
 	return rebaseWithin(s, newer, limit)
 }
-func (s setAt) clobbers(shown []byte, theirs document.Changes) bool {
+func (s setAt) clobbers(shown []byte, theirs document.Edits) bool {
 	return clobbers(s, shown, theirs)
 }
 
@@ -140,7 +140,7 @@ func (r removeAt) rebase(_, newer []byte, _ int) ([]byte, error) {
 	return newer, nil // others have removed it, too
 }
 
-func (r removeAt) clobbers(shown []byte, theirs document.Changes) bool {
+func (r removeAt) clobbers(shown []byte, theirs document.Edits) bool {
 	return clobbers(r, shown, theirs)
 }
 
@@ -153,7 +153,7 @@ func rebaseWithin(s Op, newer []byte, limit int) ([]byte, error) {
 	return doc, err
 }
 
-func clobbers(s Op, shown []byte, theirs document.Changes) bool {
+func clobbers(s Op, shown []byte, theirs document.Edits) bool {
 	doc, err := s.apply(shown, 0)
 	return err == nil && document.Diff(shown, doc).Overlaps(theirs)
 }

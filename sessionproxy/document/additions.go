@@ -10,39 +10,39 @@ import (
 // maxExact is the largest integer up to which a double holds every integer.
 const maxExact = 1 << 53
 
-// Additions adds integers to members of a document. Additions commute. The
+// Increments adds integers to members of a document. Additions commute. The
 // zero value adds nothing. Immutable.
-type Additions struct {
-	sums []sum
+type Increments struct {
+	increments []increment
 }
 
-// sum adds n to one member, or adds inside it.
-type sum struct {
+// increment adds n to one member, or adds inside it.
+type increment struct {
 	name   []byte // with quotes
 	n      int64
-	inside []sum
+	inside []increment
 	within bool
 }
 
-// ParseAdditions reads an object whose leaves are integers within ±2^53, as
+// ParseIncrements reads an object whose leaves are integers within ±2^53, as
 // strictly as Parse.
-func ParseAdditions(src []byte, maxSize int) (Additions, error) {
+func ParseIncrements(src []byte, maxSize int) (Increments, error) {
 	compact, err := Parse(src, maxSize)
 	if err != nil {
-		return Additions{}, err
+		return Increments{}, err
 	}
-	sums, err := parseSums(compact)
-	return Additions{sums: sums}, err
+	sums, err := parseIncrements(compact)
+	return Increments{increments: sums}, err
 }
 
-func parseSums(object []byte) ([]sum, error) {
-	var sums []sum
+func parseIncrements(object []byte) ([]increment, error) {
+	var sums []increment
 	for m := range members(object) {
-		s := sum{name: m.name}
+		s := increment{name: m.name}
 		var err error
 		if isObject(m.value) {
 			s.within = true
-			if s.inside, err = parseSums(m.value); err == nil && len(s.inside) == 0 {
+			if s.inside, err = parseIncrements(m.value); err == nil && len(s.inside) == 0 {
 				continue // names nothing
 			}
 		} else {
@@ -70,21 +70,21 @@ func exactInt(raw []byte) (int64, error) {
 }
 
 // Empty reports whether nothing is named.
-func (a Additions) Empty() bool { return len(a.sums) == 0 }
+func (a Increments) Empty() bool { return len(a.increments) == 0 }
 
 // Apply returns the compact document with everything added, or ErrNotNumber
 // or ErrRange and no document: all or nothing. What is absent counts as 0, so
 // that adding 0 creates it. It returns doc itself if nothing changes.
-func (a Additions) Apply(doc []byte) ([]byte, error) {
-	edits, err := sumEdits(a.sums, doc)
+func (a Increments) Apply(doc []byte) ([]byte, error) {
+	edits, err := incrementEdits(a.increments, doc)
 	if err != nil {
 		return nil, err
 	}
-	return Changes{edits: edits}.Apply(doc), nil
+	return Edits{edits: edits}.Apply(doc), nil
 }
 
-// sumEdits turns the additions into the edits that they amount to.
-func sumEdits(sums []sum, object []byte) ([]edit, error) {
+// incrementEdits turns the additions into the edits that they amount to.
+func incrementEdits(sums []increment, object []byte) ([]edit, error) {
 	edits := make([]edit, 0, len(sums))
 	was := newReader(object, sums)
 	for i := range sums {
@@ -104,7 +104,7 @@ type reader struct {
 	all    map[string][]byte // when there are many sums
 }
 
-func newReader(object []byte, sums []sum) reader {
+func newReader(object []byte, sums []increment) reader {
 	r := reader{object: object}
 	if len(sums) > fewEdits {
 		r.all = index(object)
@@ -119,7 +119,7 @@ func (r *reader) find(name []byte) []byte {
 	return get(r.object, name)
 }
 
-func (s *sum) edit(old []byte) (edit, error) {
+func (s *increment) edit(old []byte) (edit, error) {
 	e := edit{name: s.name, within: s.within}
 	if s.within {
 		switch {
@@ -129,7 +129,7 @@ func (s *sum) edit(old []byte) (edit, error) {
 			return edit{}, ErrNotNumber
 		}
 		var err error
-		e.inside, err = sumEdits(s.inside, old)
+		e.inside, err = incrementEdits(s.inside, old)
 		return e, err
 	}
 	if old == nil {
@@ -153,13 +153,13 @@ func (s *sum) edit(old []byte) (edit, error) {
 
 // Without returns the additions but for those to what the changes set, remove,
 // or stand inside of.
-func (a Additions) Without(c Changes) Additions {
-	return Additions{sums: without(a.sums, c.edits)}
+func (a Increments) Without(c Edits) Increments {
+	return Increments{increments: without(a.increments, c.edits)}
 }
 
-func without(sums []sum, edits []edit) []sum {
+func without(sums []increment, edits []edit) []increment {
 	finder := newFinder(edits)
-	left := make([]sum, 0, len(sums))
+	left := make([]increment, 0, len(sums))
 	for _, s := range sums {
 		if i := finder.find(s.name); i >= 0 {
 			e := &edits[i]
@@ -176,18 +176,18 @@ func without(sums []sum, edits []edit) []sum {
 }
 
 // Of returns the part of a compact document that the additions name.
-func (a Additions) Of(doc []byte) []byte {
-	return Changes{edits: sumsOf(a.sums, doc)}.Apply(emptyObject)
+func (a Increments) Of(doc []byte) []byte {
+	return Edits{edits: incrementsOf(a.increments, doc)}.Apply(emptyObject)
 }
 
-func sumsOf(sums []sum, object []byte) []edit {
+func incrementsOf(sums []increment, object []byte) []edit {
 	edits := make([]edit, 0, len(sums))
 	was := newReader(object, sums)
 	for i := range sums {
 		value := was.find(sums[i].name)
 		e := edit{name: sums[i].name, set: value}
 		if sums[i].within {
-			e = edit{name: sums[i].name, within: true, inside: sumsOf(sums[i].inside, value)}
+			e = edit{name: sums[i].name, within: true, inside: incrementsOf(sums[i].inside, value)}
 		}
 		edits = append(edits, e)
 	}
@@ -196,12 +196,12 @@ func sumsOf(sums []sum, object []byte) []edit {
 
 // Plus returns both additions in one. It reports false if one adds to a number
 // where the other adds inside an object, or to a sum beyond ±2^53.
-func (a Additions) Plus(b Additions) (Additions, bool) {
-	sums, ok := plus(a.sums, b.sums)
-	return Additions{sums: sums}, ok
+func (a Increments) Plus(b Increments) (Increments, bool) {
+	sums, ok := plus(a.increments, b.increments)
+	return Increments{increments: sums}, ok
 }
 
-func plus(a, b []sum) ([]sum, bool) {
+func plus(a, b []increment) ([]increment, bool) {
 	all := slices.Clone(a)
 	places := make(map[string]int, len(a))
 	for i := range a {

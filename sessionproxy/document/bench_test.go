@@ -21,7 +21,7 @@ func BenchmarkMergePatch(b *testing.B) {
 	b.ReportAllocs()
 	patch := []byte(`{"visits":18,"cart":{"total":4300}}`)
 	for b.Loop() {
-		p, err := ParsePatch(patch, 1<<16)
+		p, err := ParseMergePatch(patch, 1<<16)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func BenchmarkAdditions(b *testing.B) {
 	b.ReportAllocs()
 	text := []byte(`{"visits":1}`)
 	for b.Loop() {
-		a, err := ParseAdditions(text, 1<<16)
+		a, err := ParseIncrements(text, 1<<16)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func BenchmarkAdditions(b *testing.B) {
 
 func BenchmarkDiff(b *testing.B) {
 	b.ReportAllocs()
-	p, err := ParsePatch([]byte(`{"visits":18}`), 0)
+	p, err := ParseMergePatch([]byte(`{"visits":18}`), 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,10 +2,10 @@ package document
 
 import "bytes"
 
-// Changes is a set of edits of members: the common form of a merge patch and
+// Edits is a set of edits of members: the common form of a merge patch and
 // of the difference between two documents. The zero value changes nothing.
 // Immutable.
-type Changes struct {
+type Edits struct {
 	edits []edit
 }
 
@@ -17,30 +17,30 @@ type edit struct {
 	within bool
 }
 
-// ParsePatch reads a JSON Merge Patch (RFC 7396) whose top is an object, as
+// ParseMergePatch reads a JSON Merge Patch (RFC 7396) whose top is an object, as
 // strictly as Parse.
-func ParsePatch(src []byte, maxSize int) (Changes, error) {
+func ParseMergePatch(src []byte, maxSize int) (Edits, error) {
 	compact, err := Parse(src, maxSize)
 	if err != nil {
-		return Changes{}, err
+		return Edits{}, err
 	}
-	return Changes{edits: patchEdits(compact)}, nil
+	return Edits{edits: mergePatchEdits(compact)}, nil
 }
 
-// NestedPatch is the merge patch of a compact object that stands below the
+// NestedMergePatch is the merge patch of a compact object that stands below the
 // top of a document, where no name is reserved.
-func NestedPatch(object []byte) Changes { return Changes{edits: patchEdits(object)} }
+func NestedMergePatch(object []byte) Edits { return Edits{edits: mergePatchEdits(object)} }
 
 // IsObject reports whether a compact value is an object.
 func IsObject(value []byte) bool { return isObject(value) }
 
-func patchEdits(patch []byte) []edit {
+func mergePatchEdits(patch []byte) []edit {
 	var edits []edit
 	for m := range members(patch) {
 		e := edit{name: m.name}
 		switch {
 		case isObject(m.value):
-			e.within, e.inside = true, patchEdits(m.value)
+			e.within, e.inside = true, mergePatchEdits(m.value)
 		case string(m.value) != "null":
 			e.set = m.value
 		}
@@ -54,8 +54,8 @@ func patchEdits(patch []byte) []edit {
 // that is changed inside, so that whoever else makes it can fill it, too.
 // Unlike a merge patch a difference can set a member to null. The order of
 // members is not part of a document.
-func Diff(from, to []byte) Changes {
-	return Changes{edits: diffEdits(from, to)}
+func Diff(from, to []byte) Edits {
+	return Edits{edits: diffEdits(from, to)}
 }
 
 func diffEdits(from, to []byte) []edit {
@@ -96,10 +96,10 @@ func index(object []byte) map[string][]byte {
 }
 
 // Empty reports whether there is no edit.
-func (c Changes) Empty() bool { return len(c.edits) == 0 }
+func (c Edits) Empty() bool { return len(c.edits) == 0 }
 
 // Names returns the names of the top-level members that are edited.
-func (c Changes) Names() []string {
+func (c Edits) Names() []string {
 	names := make([]string, len(c.edits))
 	for i := range c.edits {
 		names[i] = unquote(c.edits[i].name)
@@ -110,7 +110,7 @@ func (c Changes) Names() []string {
 // Apply returns the compact document with the changes made. It splices the
 // bytes of the members that are named, and returns doc itself if nothing
 // changes; doc is never modified.
-func (c Changes) Apply(doc []byte) []byte {
+func (c Edits) Apply(doc []byte) []byte {
 	if changed := applyEdits(c.edits, doc); changed != nil {
 		return changed
 	}
@@ -119,7 +119,7 @@ func (c Changes) Apply(doc []byte) []byte {
 
 // ApplyTo is Apply for a value that need not be an object: what a merge patch
 // changes inside becomes one (RFC 7396 §2).
-func (c Changes) ApplyTo(value []byte) []byte {
+func (c Edits) ApplyTo(value []byte) []byte {
 	if !isObject(value) {
 		value = emptyObject
 	}
@@ -201,11 +201,11 @@ func editsSize(edits []edit) (n int) {
 // Overlaps reports whether the two sets of changes edit one place
 // differently: what both set or remove, or what one replaces and the other
 // changes inside. The same edit on both sides does not count.
-func (c Changes) Overlaps(o Changes) bool { return overlap(c.edits, o.edits, false) }
+func (c Edits) Overlaps(o Edits) bool { return overlap(c.edits, o.edits, false) }
 
 // Meets is Overlaps where the same edit on both sides counts, too: two that
 // have computed the same number from what they read have lost one update.
-func (c Changes) Meets(o Changes) bool { return overlap(c.edits, o.edits, true) }
+func (c Edits) Meets(o Edits) bool { return overlap(c.edits, o.edits, true) }
 
 func overlap(a, b []edit, same bool) bool {
 	finder := newFinder(b)

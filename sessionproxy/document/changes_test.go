@@ -26,7 +26,7 @@ func TestMergePatch(t *testing.T) {
 		{`{"a":[null,{"b":null}]}`, `{"c":[null,{"b":null}]}`, `{"a":[null,{"b":null}],"c":[null,{"b":null}]}`},
 		{`{"a\"":1}`, `{"a\"":2}`, `{"a\"":2}`},
 	} {
-		p, err := ParsePatch([]byte(tc.patch), 0)
+		p, err := ParseMergePatch([]byte(tc.patch), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestMergePatch(t *testing.T) {
 func TestNoChangeReturnsTheSameBytes(t *testing.T) {
 	doc := []byte(`{"a":{"b":1},"c":2}`)
 	for _, text := range []string{`{}`, `{"x":null}`, `{"a":{"b":1}}`, `{"a":{}}`, `{"c":2}`} {
-		p, err := ParsePatch([]byte(text), 0)
+		p, err := ParseMergePatch([]byte(text), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,8 +64,8 @@ func TestOverlaps(t *testing.T) {
 		{`{"a":{"b":1}}`, `{"a":7}`, true},
 		{`{"a":{"b":1}}`, `{"a":null}`, true},
 	} {
-		a, errA := ParsePatch([]byte(tc.a), 0)
-		b, errB := ParsePatch([]byte(tc.b), 0)
+		a, errA := ParseMergePatch([]byte(tc.a), 0)
+		b, errB := ParseMergePatch([]byte(tc.b), 0)
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
@@ -79,7 +79,7 @@ func TestOverlaps(t *testing.T) {
 func TestOverlapsInsideANewObject(t *testing.T) {
 	made := Diff([]byte(`{}`), []byte(`{"o":{"a":1}}`))
 	for text, want := range map[string]bool{`{"o":{"b":2}}`: false, `{"o":{"a":1}}`: false, `{"o":{"a":2}}`: true, `{"o":null}`: true} {
-		p, err := ParsePatch([]byte(text), 0)
+		p, err := ParseMergePatch([]byte(text), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestAdditions(t *testing.T) {
 		{`{}`, `{"$n":1}`, ``, ErrReserved, nil},
 		{`{}`, `5`, ``, ErrMalformed, nil},
 	} {
-		a, err := ParseAdditions([]byte(tc.add), 0)
+		a, err := ParseIncrements([]byte(tc.add), 0)
 		if !errors.Is(err, tc.parse) {
 			t.Errorf("%s: got %v, want %v", tc.add, err, tc.parse)
 		}
@@ -146,7 +146,7 @@ func TestAdditionsWithout(t *testing.T) {
 		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{"o":"text"}`, `{"k":3}`},
 		{`{"o":{"n":1,"m":2},"k":3}`, `{"o":{"n":1,"m":2}}`, `{}`, `{"k":3}`},
 	} {
-		a, err := ParseAdditions([]byte(tc.add), 0)
+		a, err := ParseIncrements([]byte(tc.add), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +191,7 @@ func TestLaws(t *testing.T) {
 	}))
 	t.Run("applying twice is applying once", rapid.MakeCheck(func(t *rapid.T) {
 		doc := draw(t, "doc")
-		p := Changes{edits: patchEdits(draw(t, "patch"))}
+		p := Edits{edits: mergePatchEdits(draw(t, "patch"))}
 		once := p.Apply(doc)
 		if again := p.Apply(once); !bytes.Equal(once, again) {
 			t.Fatalf("%s became %s", once, again)
@@ -214,7 +214,7 @@ func TestNamesOfChanges(t *testing.T) {
 	if got := c.Names(); !slices.Equal(got, []string{"a", "o", `é"`, "gone"}) {
 		t.Errorf("got %q", got)
 	}
-	if got := (Changes{}).Names(); len(got) != 0 {
+	if got := (Edits{}).Names(); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
 }

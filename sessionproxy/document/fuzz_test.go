@@ -95,7 +95,7 @@ func FuzzMergePatch(f *testing.F) {
 		if err != nil {
 			return
 		}
-		p, err := ParsePatch(patch, 0)
+		p, err := ParseMergePatch(patch, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +145,7 @@ func FuzzAdditions(f *testing.F) {
 		if err != nil {
 			return
 		}
-		a, err := ParseAdditions(addText, 0)
+		a, err := ParseIncrements(addText, 0)
 		if err != nil {
 			return
 		}
@@ -166,11 +166,11 @@ func FuzzAdditions(f *testing.F) {
 func FuzzValues(f *testing.F) {
 	f.Add(`{"a":1}, "x"`, `,null`)
 	f.Fuzz(func(t *testing.T, one, two string) {
-		values, err := Values([]string{one, two})
+		values, err := SplitList([]string{one, two})
 		if err != nil {
 			return
 		}
-		both, err := Values([]string{one + "," + two})
+		both, err := SplitList([]string{one + "," + two})
 		if err != nil || len(both) != len(values) {
 			t.Fatalf("two lines are %q, one line is %q (%v)", values, both, err)
 		}

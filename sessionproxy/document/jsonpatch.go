@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Patch is a JSON Patch (RFC 6902): operations that are done in order, all or
+// JSONPatch is a JSON Patch (RFC 6902): operations that are done in order, all or
 // none. Immutable.
-type Patch struct {
+type JSONPatch struct {
 	ops []operation
 }
 
@@ -25,27 +25,27 @@ const maxOperations = 1024
 
 // ParseJSONPatch reads a JSON Patch as strictly as Parse. maxSize limits its
 // compact form in bytes.
-func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
+func ParseJSONPatch(src []byte, maxSize int) (JSONPatch, error) {
 	compact, err := ParseValue(src, maxSize)
 	if err != nil {
-		return Patch{}, err
+		return JSONPatch{}, err
 	}
 	if !isArray(compact) {
-		return Patch{}, fmt.Errorf("%w: a JSON Patch is an array", ErrMalformed)
+		return JSONPatch{}, fmt.Errorf("%w: a JSON Patch is an array", ErrMalformed)
 	}
 	// The texts of values stay as they are: numbers keep theirs.
 	var list []map[string]json.RawMessage
 	if err := json.Unmarshal(compact, &list); err != nil {
-		return Patch{}, fmt.Errorf("%w: an operation of a JSON Patch is an object", ErrMalformed)
+		return JSONPatch{}, fmt.Errorf("%w: an operation of a JSON Patch is an object", ErrMalformed)
 	}
 	if len(list) > maxOperations {
-		return Patch{}, fmt.Errorf("%w: more than %d operations", ErrTooLarge, maxOperations)
+		return JSONPatch{}, fmt.Errorf("%w: more than %d operations", ErrTooLarge, maxOperations)
 	}
-	p := Patch{ops: make([]operation, 0, len(list))}
+	p := JSONPatch{ops: make([]operation, 0, len(list))}
 	for i, members := range list {
 		op, err := parseOperation(members)
 		if err != nil {
-			return Patch{}, fmt.Errorf("operation %d: %w", i, err)
+			return JSONPatch{}, fmt.Errorf("operation %d: %w", i, err)
 		}
 		p.ops = append(p.ops, op)
 	}
@@ -53,11 +53,11 @@ func ParseJSONPatch(src []byte, maxSize int) (Patch, error) {
 }
 
 // Len returns how many operations there are.
-func (p Patch) Len() int { return len(p.ops) }
+func (p JSONPatch) Len() int { return len(p.ops) }
 
 // Within returns the patch for a document that holds at a place what p was
 // written for.
-func (p Patch) Within(at Pointer) Patch {
+func (p JSONPatch) Within(at Pointer) JSONPatch {
 	if len(at) == 0 {
 		return p
 	}
@@ -68,7 +68,7 @@ func (p Patch) Within(at Pointer) Patch {
 			ops[i].from = slices.Concat(at, ops[i].from)
 		}
 	}
-	return Patch{ops: ops}
+	return JSONPatch{ops: ops}
 }
 
 func parseOperation(members map[string]json.RawMessage) (op operation, err error) {
@@ -117,7 +117,7 @@ func parseOperation(members map[string]json.RawMessage) (op operation, err error
 // ErrTest if a test fails, ErrNoPath if a place is not there, ErrTooLarge if
 // the document would exceed maxSize on the way, and what Parse would refuse
 // of the result; doc is never modified.
-func (p Patch) Apply(doc []byte, maxSize int) ([]byte, error) {
+func (p JSONPatch) Apply(doc []byte, maxSize int) ([]byte, error) {
 	var err error
 	for i, op := range p.ops {
 		if doc, err = op.apply(doc); err == nil && maxSize > 0 && len(doc) > maxSize {

@@ -99,7 +99,7 @@ func TestManyNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := ParsePatch(doc, 0)
+	p, err := ParseMergePatch(doc, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestValues(t *testing.T) {
 		{"one bracket too many", []string{`{}}`}, ``, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := Values(tc.lines)
+			got, err := SplitList(tc.lines)
 			var texts []string
 			for _, v := range got {
 				texts = append(texts, string(v))

@@ -2,11 +2,11 @@ package document
 
 import "fmt"
 
-// Values splits header field lines into the JSON texts that they hold.
+// SplitList splits header field lines into the JSON texts that they hold.
 // Several lines, and one line with commas between values, are the same list
 // (RFC 9110 §5.6.1); empty elements are left out. It only splits: each text
 // still has to pass its parser.
-func Values(lines []string) ([][]byte, error) {
+func SplitList(lines []string) ([][]byte, error) {
 	var values [][]byte
 	for _, line := range lines {
 		start, depth, quoted := 0, 0, false

@@ -38,7 +38,7 @@ func ExampleListener() {
 	defer provider.Release()
 	manager, err := session.NewManager("shop", session.DefaultPolicy(), session.Options{
 		Provider: provider, Listeners: listeners,
-		NewCredential: func() (c session.Credential) { // with tickets: sessionproxy.Mint
+		NewCredential: func() (c session.Credential) { // with tickets: sessionproxy.CredentialSource
 			_, _ = rand.Read(c.ID[:])
 			_, _ = rand.Read(c.Nonce[:])
 			return c

@@ -93,7 +93,7 @@ func (w *writer) step(t *rapid.T) {
 	if rapid.Bool().Draw(t, "adds") {
 		counter, n := rapid.SampledFrom(counters).Draw(t, "counter"), rapid.IntRange(-3, 3).Draw(t, "n")
 		text := map[string]string{"n": `{"n":%d}`, "cart.total": `{"cart":{"total":%d}}`, "deep.in.side": `{"deep":{"in":{"side":%d}}}`}[counter]
-		a, err := document.ParseAdditions(fmt.Appendf(nil, text, n), 0)
+		a, err := document.ParseIncrements(fmt.Appendf(nil, text, n), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ func replace(data string) change.Changes {
 
 func add(t *testing.T, text string) change.Changes {
 	t.Helper()
-	a, err := document.ParseAdditions([]byte(text), 0)
+	a, err := document.ParseIncrements([]byte(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,10 +14,10 @@ const BearerHeader = "Session-Ticket"
 // other schemes, are not its own and are left alone.
 type Bearer struct{}
 
-// Take returns the bearer tokens that have the length of a ticket, and the
+// Extract returns the bearer tokens that have the length of a ticket, and the
 // empty text if the scheme stands alone. The scheme's case does not matter
 // (RFC 9110 §11.1).
-func (Bearer) Take(h http.Header, _ bool, _ Names) []string {
+func (Bearer) Extract(h http.Header, _ bool, _ Names) []string {
 	var values []string
 	for _, line := range h["Authorization"] {
 		for element := range strings.SplitSeq(line, ",") {
@@ -38,8 +38,8 @@ func (Bearer) Take(h http.Header, _ bool, _ Names) []string {
 // Names is empty: Authorization has other uses.
 func (Bearer) Names() Names { return Names{} }
 
-// Ours reports whether the token is signed, or pretends to be, by a key of the ring.
-func (Bearer) Ours(r *Ring, value string) bool { return r.Knows(value) }
+// Claims reports whether the token is signed, or pretends to be, by a key of the ring.
+func (Bearer) Claims(r *Ring, value string) bool { return r.HasKeyOf(value) }
 
 // Set puts the ticket into BearerHeader.
 func (Bearer) Set(h http.Header, value string, _ bool, _ time.Duration) {
@@ -49,13 +49,13 @@ func (Bearer) Set(h http.Header, value string, _ bool, _ time.Duration) {
 // Clear puts BearerHeader without a value into the response.
 func (Bearer) Clear(h http.Header, _ bool) { setHeader(h, BearerHeader, "") }
 
-// Renews is false: a header says nothing about lifetimes.
-func (Bearer) Renews() bool { return false }
+// NeedsRenewal is false: a header says nothing about lifetimes.
+func (Bearer) NeedsRenewal() bool { return false }
 
-// Knows reports whether a text has the form of a ticket and the id of a key of
+// HasKeyOf reports whether a text has the form of a ticket and the id of a key of
 // the ring. Both are public: anybody can make such a text, and only Verify
 // tells whether it is genuine.
-func (r *Ring) Knows(text string) bool {
+func (r *Ring) HasKeyOf(text string) bool {
 	if len(text) != Len {
 		return false
 	}

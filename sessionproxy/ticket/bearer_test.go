@@ -52,8 +52,8 @@ func TestBearer(t *testing.T) {
 				h = http.Header{}
 			}
 			var read []string
-			for _, v := range (Bearer{}).Take(h, false, Names{}) {
-				if v == "" || (Bearer{}).Ours(r, v) {
+			for _, v := range (Bearer{}).Extract(h, false, Names{}) {
+				if v == "" || (Bearer{}).Claims(r, v) {
 					read = append(read, v)
 				}
 			}
@@ -80,11 +80,11 @@ func TestBearer(t *testing.T) {
 func TestKnows(t *testing.T) {
 	older, newer := NewKey(), NewKey()
 	text := ring(t, older).Sign("shop", New())
-	if !ring(t, newer, older).Knows(text) || ring(t, newer).Knows(text) {
+	if !ring(t, newer, older).HasKeyOf(text) || ring(t, newer).HasKeyOf(text) {
 		t.Fatal("the key id does not decide")
 	}
 	forged := text[:Len-1] + "A"
-	if r := ring(t, older); !r.Knows(forged) || r.Knows(text[:Len-1]) || r.Knows(text+"A") || r.Knows("=======") || r.Knows(strings.Repeat("=", Len)) {
+	if r := ring(t, older); !r.HasKeyOf(forged) || r.HasKeyOf(text[:Len-1]) || r.HasKeyOf(text+"A") || r.HasKeyOf("=======") || r.HasKeyOf(strings.Repeat("=", Len)) {
 		t.Fatal("the form does not decide")
 	}
 }
@@ -103,7 +103,7 @@ func FuzzStripTickets(f *testing.F) {
 		StripTickets(h, r)
 		for _, line := range h["Authorization"] {
 			for _, word := range strings.FieldsFunc(line, func(c rune) bool { return c >= 0x80 || !isTicketByte[byte(c)] }) {
-				if r.Knows(word) {
+				if r.HasKeyOf(word) {
 					t.Fatalf("%q is left", line)
 				}
 			}
@@ -111,7 +111,7 @@ func FuzzStripTickets(f *testing.F) {
 		if !strings.Contains(other, own[:8]) && (len(h["Authorization"]) == 0 || h["Authorization"][len(h["Authorization"])-1] != other) {
 			t.Fatalf("%q became %q", other, h["Authorization"])
 		}
-		for _, v := range (Bearer{}).Take(http.Header{"Authorization": {before + own + after, other}}, false, Names{}) {
+		for _, v := range (Bearer{}).Extract(http.Header{"Authorization": {before + own + after, other}}, false, Names{}) {
 			if v != "" && len(v) != Len {
 				t.Fatalf("read %q", v)
 			}

@@ -9,7 +9,7 @@ import (
 // travels. Implementations do not change while in use, and are safe for
 // concurrent use.
 type Carrier interface {
-	// Take returns the values that a request presents in this place, in
+	// Extract returns the values that a request presents in this place, in
 	// order, each once, and no more than a few hundred. Nothing is decoded
 	// or verified. An empty value is presented by a client that has no
 	// ticket and wants to get one in this place; no value at all by one
@@ -17,15 +17,15 @@ type Carrier interface {
 	//
 	// A carrier that looks through the cookies removes those of names on the
 	// way. Otherwise the values stay where they are.
-	Take(h http.Header, secure bool, names Names) []string
+	Extract(h http.Header, secure bool, names Names) []string
 
 	// Names returns the names under which the carrier's tickets travel.
 	Names() Names
 
-	// Ours reports whether a value that was read was meant to be a ticket of
+	// Claims reports whether a value that was read was meant to be a ticket of
 	// the ring, good or bad. In a place that others use as well, what is
 	// theirs is not.
-	Ours(r *Ring, value string) bool
+	Claims(r *Ring, value string) bool
 
 	// Set puts a ticket into a response, and forbids to store that response.
 	// What the response had in this place before is replaced, or was removed.
@@ -35,9 +35,9 @@ type Carrier interface {
 	// the response.
 	Clear(h http.Header, secure bool)
 
-	// Renews reports whether a client has to be told the lifetime of the
+	// NeedsRenewal reports whether a client has to be told the lifetime of the
 	// ticket that it has, when that grows.
-	Renews() bool
+	NeedsRenewal() bool
 }
 
 var (
@@ -46,17 +46,17 @@ var (
 	_ Carrier = Bearer{}
 )
 
-// Take takes all cookies of the names out of a request, and returns the values
+// Extract takes all cookies of the names out of a request, and returns the values
 // of its own.
-func (c *Cookie) Take(h http.Header, secure bool, names Names) []string {
+func (c *Cookie) Extract(h http.Header, secure bool, names Names) []string {
 	return Take(nil, h, c.NameOn(secure), names)
 }
 
-// Ours is true: a cookie of that name is meant for nobody else.
-func (c *Cookie) Ours(*Ring, string) bool { return true }
+// Claims is true: a cookie of that name is meant for nobody else.
+func (c *Cookie) Claims(*Ring, string) bool { return true }
 
-// Renews reports whether the cookie bears a lifetime.
-func (c *Cookie) Renews() bool { return c.Persist }
+// NeedsRenewal reports whether the cookie bears a lifetime.
+func (c *Cookie) NeedsRenewal() bool { return c.Persist }
 
 // setHeader makes a header of a response bear the ticket alone.
 func setHeader(h http.Header, name, value string) {

@@ -80,7 +80,7 @@ func holdsTicket(text string, r *Ring) bool {
 			if at < 0 || len(rest)-at < Len {
 				break
 			}
-			if isTicketText(rest[at:at+Len]) && r.Knows(rest[at:at+Len]) {
+			if isTicketText(rest[at:at+Len]) && r.HasKeyOf(rest[at:at+Len]) {
 				return true
 			}
 			rest = rest[at+1:]

@@ -53,9 +53,9 @@ func isPlain(s string) bool {
 	return s != ""
 }
 
-// Take returns the values of the request's headers of that name. Several
+// Extract returns the values of the request's headers of that name. Several
 // headers, or one with commas, are the same thing (RFC 9110 §5.3).
-func (c *Header) Take(h http.Header, _ bool, _ Names) []string {
+func (c *Header) Extract(h http.Header, _ bool, _ Names) []string {
 	var values []string
 	for _, line := range h[c.Name] {
 		if trim(line) == "" {
@@ -81,8 +81,8 @@ func addValue(values []string, value string) []string {
 // Names returns the name of the header.
 func (c *Header) Names() Names { return NewNames().WithHeaders(c.Name) }
 
-// Ours is true for all but the empty value, by which a client asks for a ticket.
-func (c *Header) Ours(_ *Ring, value string) bool { return value != "" }
+// Claims is true for all but the empty value, by which a client asks for a ticket.
+func (c *Header) Claims(_ *Ring, value string) bool { return value != "" }
 
 // Set puts the ticket into the response header of the name.
 func (c *Header) Set(h http.Header, value string, _ bool, _ time.Duration) {
@@ -92,8 +92,8 @@ func (c *Header) Set(h http.Header, value string, _ bool, _ time.Duration) {
 // Clear puts the header without a value into the response.
 func (c *Header) Clear(h http.Header, _ bool) { setHeader(h, c.Name, "") }
 
-// Renews is false: a header says nothing about lifetimes.
-func (c *Header) Renews() bool { return false }
+// NeedsRenewal is false: a header says nothing about lifetimes.
+func (c *Header) NeedsRenewal() bool { return false }
 
 // WithHeaders returns the set with names of headers that carry tickets, in
 // canonical form.

@@ -75,7 +75,7 @@ func TestReadHeader(t *testing.T) {
 		{"parameters are not cut off", []string{"v;q=1"}, []string{"v;q=1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := (&Header{Name: "X-Session"}).Take(http.Header{"X-Session": tc.lines}, false, Names{}); !slices.Equal(got, tc.want) {
+			if got := (&Header{Name: "X-Session"}).Extract(http.Header{"X-Session": tc.lines}, false, Names{}); !slices.Equal(got, tc.want) {
 				t.Fatalf("got %q", got)
 			}
 		})
@@ -85,7 +85,7 @@ func TestReadHeader(t *testing.T) {
 		for i := range 5000 {
 			fmt.Fprintf(&b, "%d,", i)
 		}
-		if got := (&Header{Name: "X-Session"}).Take(http.Header{"X-Session": {b.String()}}, false, Names{}); len(got) != maxValues {
+		if got := (&Header{Name: "X-Session"}).Extract(http.Header{"X-Session": {b.String()}}, false, Names{}); len(got) != maxValues {
 			t.Fatalf("%d values", len(got))
 		}
 	})
@@ -111,7 +111,7 @@ func TestSetAndClearHeaders(t *testing.T) {
 			if !slices.Equal(h[tc.header], []string{""}) || !slices.Equal(h["Cache-Control"], []string{"no-store"}) {
 				t.Fatalf("got %v", h)
 			}
-			if tc.carrier.Renews() {
+			if tc.carrier.NeedsRenewal() {
 				t.Fatal("a header has no lifetime")
 			}
 		})
@@ -147,7 +147,7 @@ func FuzzHeader(f *testing.F) {
 				t.Fatalf("%q is left", left)
 			}
 		}
-		for _, v := range (&Header{Name: "X-Session"}).Take(http.Header{"X-Session": {line}}, false, Names{}) {
+		for _, v := range (&Header{Name: "X-Session"}).Extract(http.Header{"X-Session": {line}}, false, Names{}) {
 			if !strings.Contains(line, v) || strings.Contains(v, ",") || v != trim(v) {
 				t.Fatalf("%q: read %q", line, v)
 			}

@@ -23,7 +23,7 @@ func deliveryObserver(logger *zap.Logger) delivery.Observer {
 	failures := newThrottle[failure](time.Now, failureEvery)
 	return delivery.Observer{
 		Attempted: func(t delivery.Attempt) {
-			process.metrics.Told(t)
+			process.metrics.ObserveAttempt(t)
 			if t.Result == delivery.Delivered {
 				return
 			}
@@ -41,7 +41,7 @@ func deliveryObserver(logger *zap.Logger) delivery.Observer {
 					zap.Time("next", t.Next), zap.Int("suppressed", suppressed))
 			}
 		},
-		Dropped: process.metrics.Lost,
+		Dropped: process.metrics.ObserveDropped,
 		Stuck: func(listener string) {
 			logger.Error("session listener does not come back although its time is over", zap.String("listener", listener))
 		},

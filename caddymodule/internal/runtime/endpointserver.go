@@ -100,7 +100,7 @@ func (s *EndpointServer) Listen() error {
 func (s *EndpointServer) Allow(hosts ...string) { s.endpoint.Allow(hosts...) }
 
 // At returns the endpoint as a configuration spells its address.
-func (s *EndpointServer) At(url string) *sessionproxy.Endpoint { return s.endpoint.At(url) }
+func (s *EndpointServer) At(url string) *sessionproxy.Endpoint { return s.endpoint.WithURL(url) }
 
 func (s *EndpointServer) bind() (net.Listener, error) {
 	var config net.ListenConfig // Caddy's own would share the port

@@ -112,7 +112,7 @@ func openDatabase(p StoreProvider) (*PooledStore, error) {
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
 	node := session.NewNode(st)
-	node.Events.Subscribe(process.metrics.See)
+	node.Events.Subscribe(process.metrics.ObserveEvent)
 	node.Events.Subscribe(process.audit.onEvent)
 	service := delivery.Start(st, node.Subscriptions, node.Events, delivery.Options{Observer: deliveryObserver(liveLogger(AppID))})
 	return &PooledStore{Provider: p, Store: st, lent: process.metrics.Store(st), Node: node, Delivery: service, lifetime: lifetime}, nil

@@ -111,9 +111,9 @@ func MergePatch(t *testing.T, text string) change.Changes {
 }
 
 // ParsePatch parses a merge patch.
-func ParsePatch(t *testing.T, text string) document.Changes {
+func ParsePatch(t *testing.T, text string) document.Edits {
 	t.Helper()
-	p, err := document.ParsePatch([]byte(text), 0)
+	p, err := document.ParseMergePatch([]byte(text), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
