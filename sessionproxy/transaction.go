@@ -194,7 +194,7 @@ func (x *transaction) wrote() bool {
 	return x.open && x.s.HasStaged()
 }
 
-// end ends the exchange, in every way that a request can end; more says that
+// end ends the transaction, in every way that a request can end; more says that
 // there is something dropped by it besides what is staged.
 func (x *transaction) end(more bool) {
 	x.mu.Lock()
