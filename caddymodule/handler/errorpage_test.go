@@ -23,14 +23,18 @@ func TestErrorPagesAppsAreCleaned(t *testing.T) {
 		}
 	})
 	broken := caddytest.App(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Patch", "{") })
-	for name, own := range map[string]string{"without a session": "", "with one": "session shop", "with a new one": "session shop {\ncreate always\n}"} {
+	for name, own := range map[string]string{"without a session": "", "in a named route": "", "with one": "session shop", "with a new one": "session shop {\ncreate always\n}"} {
 		t.Run(name, func(t *testing.T) {
 			s := caddytest.NewSite(t)
 			first := own
 			if first == "" {
 				first = "session shop"
 			}
-			s.Load(s.Config("", "", first+"\nhandle /missing {\nerror 404\n}\nreverse_proxy "+broken+"\nhandle_errors {\n"+own+"\nreverse_proxy "+page+"\n}"))
+			routes := first + "\nhandle /missing {\nerror 404\n}\nreverse_proxy " + broken
+			if name == "in a named route" {
+				s.Named, routes = "&(named) {\nroute {\n"+routes+"\n}\n}", "invoke named"
+			}
+			s.Load(s.Config("", "", routes+"\nhandle_errors {\n"+own+"\nreverse_proxy "+page+"\n}"))
 			for _, path := range []string{"/", "/missing", "/long"} {
 				resp, _ := s.Visitor().Fetch(path)
 				if resp.Header.Get("X-Page") != "yes" {

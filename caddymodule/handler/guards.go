@@ -13,16 +13,33 @@ import (
 // guardServer puts guards before all that a server does with a request. Caddy
 // compiles its routes, and then its error routes, after all handlers of the
 // routes were provisioned: a session handler that stands in error routes or in
-// a named route comes too late, and checkRoutes is strict there.
-func guardServer(ctx caddy.Context) {
+// a named route comes too late, and checkRoutes is strict there. Of the guards,
+// it puts those that still can be put: into what handle_errors is adapted to.
+func guardServer(ctx caddy.Context) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok || !isPending(server.Routes) {
-		return
+	switch {
+	case !ok:
+		return nil
+	case isPending(server.Routes):
+		guardRoutes(server.Routes)
+		if server.Errors != nil {
+			server.Errors.Routes = withErrorGuard(server.Errors.Routes)
+		}
+		return nil
+	case server.Errors == nil || isPending(server.Errors.Routes):
+		return nil
 	}
-	guardRoutes(server.Routes)
-	if server.Errors != nil {
-		guardErrorRoutes(server.Errors)
+	for _, route := range server.Errors.Routes {
+		for _, handler := range route.Handlers {
+			if sub, ok := handler.(*caddyhttp.Subroute); ok {
+				sub.Routes = withErrorGuard(sub.Routes)
+				if err := sub.Routes[:min(1, len(sub.Routes))].ProvisionHandlers(ctx, nil); err != nil {
+					return err
+				}
+			}
+		}
 	}
+	return nil
 }
 
 // isPending reports whether a list of routes has handlers that are still text.
@@ -73,16 +90,16 @@ func (errorGuard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return next.ServeHTTP(w, r)
 }
 
-// guardErrorRoutes puts the guard before the error routes, once.
-func guardErrorRoutes(config *caddyhttp.HTTPErrorConfig) {
-	if len(config.Routes) == 0 {
-		return
+// withErrorGuard puts the guard before error routes, once.
+func withErrorGuard(routes caddyhttp.RouteList) caddyhttp.RouteList {
+	if len(routes) == 0 {
+		return routes
 	}
-	if first := config.Routes[0].Handlers; len(first) > 0 && first[0] == caddyhttp.MiddlewareHandler(errorGuard{}) {
-		return
+	if first := routes[0].Handlers; len(first) > 0 && first[0] == caddyhttp.MiddlewareHandler(errorGuard{}) {
+		return routes
 	}
 	guard := caddyhttp.Route{Handlers: []caddyhttp.MiddlewareHandler{errorGuard{}}}
-	config.Routes = append(caddyhttp.RouteList{guard}, config.Routes...)
+	return append(caddyhttp.RouteList{guard}, routes...)
 }
 
 // IsInserted tells the checks of routes that no configuration has the handler.

@@ -131,7 +131,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := prepareProxies(ctx, h.HideFromGateways); err != nil {
 		return fmt.Errorf("preparing proxies of named routes: %w", err)
 	}
-	guardServer(ctx)
+	if err := guardServer(ctx); err != nil {
+		return fmt.Errorf("guarding error routes: %w", err)
+	}
 	if h.app.OpenEndpoint() == nil {
 		if err := h.checkEndpoint(); err != nil {
 			return err
