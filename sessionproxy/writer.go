@@ -37,7 +37,7 @@ const (
 const statusClientGone = 499
 
 // writer stands between the app's response and the client. Every way by which
-// a response can begin passes decide, which commits first. It holds all that
+// a response can begin passes finalize, which commits first. It holds all that
 // belongs to one request, so that there is one allocation for it.
 type writer struct {
 	http.ResponseWriter

@@ -44,7 +44,7 @@ func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds [
 	return ours, adds, nil
 }
 
-// Squash makes as few steps as can be of those for shown. A replacement says the
+// Squash makes as few ops as can be of those for shown. A replacement says the
 // same as any number of steps, but for the conditions of JSON Patches.
 func (c *Changes) Squash(shown []byte, maxSize int) error {
 	ours, adds, err := c.splitAdditions(shown, maxSize)

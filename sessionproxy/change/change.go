@@ -23,8 +23,8 @@ type Changes struct {
 	// Rollback drops every change, Destroy included.
 	Rollback bool
 
-	// Principal signs somebody in, or forgets who it was ("") when not nil.
-	// Either way the ticket is replaced. Signing in restarts the absolute timeout.
+	// Principal signs the client in, or out (""), when not nil. Either way the
+	// ticket is replaced. Signing in restarts the absolute timeout.
 	Principal *string
 	// Timeout changes the timeouts of this session alone, when not nil.
 	Timeout *Timeout
@@ -32,8 +32,8 @@ type Changes struct {
 	// not nil; "" is the version of a session that does not exist.
 	IfVersion *string
 
-	// baseOnly says that the steps are good for the data that they were made for,
-	// and for no newer: it stands for conditions that fold has dropped.
+	// baseOnly says that the ops are good for the data that they were made for,
+	// and for no newer: it stands for conditions that Squash has dropped.
 	baseOnly bool
 
 	// CanSetTicket says that the response can bring the browser a new ticket: one
@@ -137,5 +137,5 @@ func (c *Changes) Rotates() bool { return c.Regenerate || c.Principal != nil }
 // ticket, has looked at credentials.
 func (c *Changes) Proves() bool { return c.Rotates() }
 
-// SignsIn reports whether somebody is signed in, and not only forgotten.
+// SignsIn reports whether the client is signed in, and not out.
 func (c *Changes) SignsIn() bool { return c.Principal != nil && *c.Principal != "" }

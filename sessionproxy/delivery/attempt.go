@@ -13,21 +13,21 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// attempt is the telling of one event.
+// attempt is one delivery of an event.
 type attempt struct {
 	event    event.Event
-	delivery string    // the ID of what is settled by it; empty for a rollback
+	delivery string    // the ID that settles it; empty for a rollback
 	key      store.Key // of the session
 }
 
-// result is what came of an attempt.
+// result is the result of an attempt.
 type result struct {
 	attempt
 	err error
 	// withdrawn says that the attempt does not count: it was cancelled, or
-	// there was nobody to tell.
-	withdrawn, nobody bool
-	took              time.Duration
+	// there was no listener.
+	withdrawn, noListener bool
+	took                  time.Duration
 }
 
 func newAttempt(d *store.Delivery) attempt {
@@ -38,12 +38,11 @@ func newAttempt(d *store.Delivery) attempt {
 	}}
 }
 
-// run tells the listener, and puts what came of it into results. It ends
-// when the listener comes back; one that was told to stop is waited for with
-// patience, and then left alone.
+// run calls the listener, and sends the result to results. It returns when the
+// listener does, or stopGrace after the context of the listener has ended.
 func (w *worker) run(a attempt) {
 	began := time.Now()
-	r := result{attempt: a, withdrawn: true, nobody: true}
+	r := result{attempt: a, withdrawn: true, noListener: true}
 	defer func() {
 		r.took = time.Since(began)
 		w.results <- r // there is room
@@ -52,7 +51,7 @@ func (w *worker) run(a attempt) {
 	if listener == nil || w.ctx.Err() != nil {
 		return
 	}
-	r.nobody = false
+	r.noListener = false
 	ctx, cancel := context.WithTimeout(w.ctx, w.service.timeout)
 	defer cancel()
 	defer context.AfterFunc(lives, cancel)()
@@ -69,8 +68,8 @@ func (w *worker) run(a attempt) {
 	r.withdrawn = r.err != nil && (lives.Err() != nil || w.ctx.Err() != nil)
 }
 
-// awaitStuck waits for a listener whose time is over. While its
-// configuration lives it is waited for as long as it takes: it would hang again.
+// awaitStuck waits for a listener whose time is over: as long as it takes while
+// its configuration lives, since a retry would get stuck as well.
 func (w *worker) awaitStuck(lives context.Context, back <-chan error) (came bool, err error) {
 	timer := time.NewTimer(stopGrace)
 	defer timer.Stop()
@@ -102,8 +101,8 @@ func (w *worker) awaitStuck(lives context.Context, back <-chan error) (came bool
 	return false, nil
 }
 
-// invoke calls the listener. A panic is an error: its text may hold anything, so
-// only what the runtime itself says is kept.
+// invoke calls the listener. It returns a panic as an error, without a text
+// that may hold data.
 func invoke(ctx context.Context, l event.Listener, e event.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -116,8 +115,7 @@ func invoke(ctx context.Context, l event.Listener, e event.Event) (err error) {
 	return l.Handle(ctx, e)
 }
 
-// settlement says what the store is to note of an attempt, and what is
-// reported of it.
+// settlement evaluates an attempt: for the store, and for the observer.
 func (w *worker) settlement(r *result) (store.Settlement, Attempt) {
 	now := w.service.now()
 	t := Attempt{

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// retrySchedule is how long after each failed attempt an event is told again. After
-// the last one, about three days in all, it is a dead letter.
+// retrySchedule holds the delay after each failed attempt. After the last one,
+// about three days in all, the delivery is a dead letter.
 var retrySchedule = [...]time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 	time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour,
 }
 
-// nextDelay returns how long to wait after that many failed attempts, within
-// a tenth, so that what failed together does not come back together. It
-// reports false when there have been enough.
+// nextDelay returns the delay after that many failed attempts, with a jitter of
+// a tenth, so that deliveries that failed together are not retried together.
+// It reports false after the last attempt.
 func nextDelay(attempts int) (time.Duration, bool) {
 	if attempts < 1 || attempts > len(retrySchedule) {
 		return 0, false
@@ -23,8 +23,8 @@ func nextDelay(attempts int) (time.Duration, bool) {
 	return d - d/10 + rand.N(d/5), true //nolint:gosec // a pause is no secret
 }
 
-// storeBackoff returns how long to wait after that many failures of the store,
-// one after the other.
+// storeBackoff returns the delay after that many failures of the store in
+// succession.
 func storeBackoff(failures int) time.Duration {
 	return min(time.Second<<min(failures-1, 6), time.Minute)
 }

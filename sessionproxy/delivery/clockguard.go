@@ -4,23 +4,23 @@ import "time"
 
 const (
 	// jumpTolerance is how far the wall clock may run ahead of the monotonic
-	// one, between two looks, and still be taken for right.
+	// one, between two checks, and still be taken for right.
 	jumpTolerance = 30 * time.Second
 	// jumpHold is how long no session is swept after the wall clock was set
-	// forward: time for somebody, or for NTP, to set it right again. Until
+	// forward: time for an operator, or for NTP, to set it right again. Until
 	// then sessions that seem to have expired are invisible, and come back
 	// with the clock; after it the new time is believed.
 	jumpHold = 10 * time.Minute
 )
 
-// clockGuard notices that the wall clock was set, by the monotonic clock. A
-// machine that slept is no different. Used by one goroutine.
+// clockGuard detects that the wall clock was set, by the monotonic clock. A
+// machine that slept looks the same. Used by one goroutine.
 type clockGuard struct {
 	now     func() time.Time
 	started time.Time // with a monotonic reading
 
-	wall  time.Time     // at the last look
-	mono  time.Duration // since started, at the last look
+	wall  time.Time     // at the last check
+	mono  time.Duration // since started, at the last check
 	ahead time.Duration // by how much the clock was set forward, while it is not believed
 	until time.Duration // since started: when it is
 }
@@ -30,9 +30,9 @@ func newClockGuard(now func() time.Time) *clockGuard {
 }
 
 // check compares the clocks. It returns the time, by how much the wall clock
-// was set since the last look, zero if it was not, and for how long it is not
+// was set since the last check, zero if it was not, and for how long it is not
 // to be believed. What is decided by the time must be decided by this one: the
-// clock may be set right after the look.
+// clock may be set right after the check.
 func (c *clockGuard) check() (wall time.Time, by, hold time.Duration) {
 	wall = c.now().Round(0)
 	mono := time.Since(c.started)

@@ -8,38 +8,37 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Observer is what a Keeper tells of its work, for logs and counters. Each may
-// be nil, must be quick, and may be called from several goroutines at once.
-// How many sessions ended, and why, is shown by Local.Subscribe.
+// Observer observes the work of a Service, for logs and counters. Each function
+// may be nil, must be quick, and may be called from several goroutines at once.
+// The ends of sessions are events: see [event.Feed].
 type Observer struct {
-	// Attempted follows each attempt to tell a listener something.
+	// Attempted follows each attempt.
 	Attempted func(Attempt)
-	// Dropped says that a rollback was not told, since too many wait for the listener.
+	// Dropped says that a rollback was dropped, since too many wait for the listener.
 	Dropped func(listener string)
-	// Stuck says that a listener has not come back from an event, although
-	// its time is over. It has one slot less until it does.
+	// Stuck says that a listener has not returned although its time is over.
+	// It has one slot less until it does.
 	Stuck func(listener string)
 	// ClockJumped says that the wall clock was set forward, or back if by is
 	// negative, and for how long no session is swept because of that.
 	ClockJumped func(by, hold time.Duration)
-	// Failed says that the store has failed at something, which is tried
-	// again later.
+	// Failed says that a call of the store has failed. It is tried again.
 	Failed func(doing string, err error)
 }
 
-// Result says what became of an attempt to tell a listener.
+// Result is the result of an attempt.
 type Result string
 
 // The results.
 const (
 	Delivered Result = "delivered"
 	Retried   Result = "retried" // it failed, and is tried again
-	Dead      Result = "dead"    // it failed, and is not tried again until somebody asks for it
+	Dead      Result = "dead"    // it failed, and is tried again only if an operator asks for it
 	Dropped   Result = "dropped" // it failed, and is not kept: a rollback
 )
 
-// Attempt is one attempt to tell a listener of an event. It has none of the
-// session's data, and nobody's name.
+// Attempt is one attempt to deliver an event to a listener. It holds neither
+// data nor principal of the session.
 type Attempt struct {
 	Listener string
 	Kind     event.Kind
@@ -85,7 +84,7 @@ func (o *Observer) failed(doing string, err error) {
 	}
 }
 
-// guard runs f to its end or to its panic, which is reported.
+// guard runs f, and reports its panic.
 func (o *Observer) guard(doing string, f func()) {
 	if err := guard.Run(func() error { f(); return nil }); err != nil {
 		o.failed(doing, err)

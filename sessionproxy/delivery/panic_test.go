@@ -48,7 +48,7 @@ func TestAPanicOfTheStoreEndsNoProcess(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		k.close()
 		notes := k.noted()
-		for _, doing := range []string{"sweeping expired sessions", "reading what listeners are to be told"} {
+		for _, doing := range []string{"sweeping expired sessions", "reading due deliveries"} {
 			if n := strings.Count(notes, doing+": it panicked with a string"); n < 2 {
 				t.Errorf("%s failed %d times", doing, n)
 			}

@@ -13,11 +13,10 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Service does for an open store what no request does: it ends the sessions
-// that have expired, and tells listeners what was filed for them. A store has
-// one, from when it was opened until before it closes. It does nothing before
-// the first configuration has said who listens: see Listeners.Add. Safe for
-// concurrent use.
+// Service ends the expired sessions of an open store, and delivers the events
+// of its outbox to listeners. A store has one, from when it was opened until
+// before it closes. It does nothing before the first configuration has added
+// its subscriptions: see [event.Subscriptions.Add]. Safe for concurrent use.
 type Service struct {
 	store         store.Store
 	subscriptions *event.Subscriptions
@@ -27,27 +26,27 @@ type Service struct {
 	parallel      int
 	observer      Observer
 
-	interval time.Duration // of the sweep, while no configuration has said another
+	interval time.Duration // of the sweep, unless a configuration sets one
 	faster   chan struct{}
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
 
 	mu        sync.Mutex // protects what follows
 	workers   map[string]*worker
-	stuck     []string         // listeners that did not come back when they had to
+	stuck     []string         // listeners that did not return when they had to
 	intervals []*time.Duration // of the configurations, the last one last
 }
 
-// Options are the figures of a Keeper; zero is a default.
+// Options are the figures of a Service; zero stands for a default.
 type Options struct {
 	// SweepInterval is how often expired sessions are looked for. Default: 10s.
 	SweepInterval time.Duration
 	// HandleTimeout is how long a listener may take for one event. Default: 30s.
 	HandleTimeout time.Duration
-	// Parallel is how many events one listener is told at once, each of
+	// Parallel is how many events one listener handles at once, each of
 	// another session. Default: 8.
 	Parallel int
-	// Observer is told of the work.
+	// Observer observes the work.
 	Observer Observer
 	// Now is the clock, that of the store; nil means time.Now.
 	Now func() time.Time
@@ -56,11 +55,11 @@ type Options struct {
 // DefaultSweepInterval is how often expired sessions are looked for.
 const DefaultSweepInterval = 10 * time.Second
 
-// stopGrace is how long a listener may still take once it was told to stop.
+// stopGrace is how long a listener may still take after its context has ended.
 const stopGrace = 5 * time.Second
 
-// Start begins to keep the store. Abilities that the store does not have
-// are not used.
+// Start starts the service of a store. A store that cannot sweep is not swept,
+// and one without outbox has only rollbacks to deliver.
 func Start(st store.Store, subscriptions *event.Subscriptions, events *event.Feed, o Options) *Service {
 	s := &Service{
 		store: st, subscriptions: subscriptions, events: events, now: o.Now, observer: o.Observer,
@@ -88,8 +87,7 @@ func Start(st store.Store, subscriptions *event.Subscriptions, events *event.Fee
 }
 
 // SweepEvery sets the interval of the sweep for a configuration, until done is
-// called. Of several the last one counts: one that fails to load leaves that
-// of the one before.
+// called. The last one counts; its end restores the one before.
 func (s *Service) SweepEvery(interval time.Duration) (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,10 +118,10 @@ func (s *Service) sweepInterval() time.Duration {
 	return s.interval
 }
 
-// Close ends the work. What was told is noted, what is being told is
-// cancelled, and told again by the next Keeper. It waits for listeners to
-// come back, but not longer than some seconds: the error names those that did
-// not. Afterwards the store is not used any more.
+// Close stops the service. It settles completed deliveries, and cancels the
+// attempts under way, which the next Service repeats. It waits some seconds for
+// listeners to return: the error names those that have not. Afterwards the
+// store is not used any more.
 func (s *Service) Close() error {
 	s.cancel()
 	s.work.Wait()
@@ -131,36 +129,35 @@ func (s *Service) Close() error {
 	defer s.mu.Unlock()
 	if len(s.stuck) > 0 {
 		slices.Sort(s.stuck)
-		return fmt.Errorf("stopping session listeners: %s did not come back", strings.Join(s.stuck, ", "))
+		return fmt.Errorf("stopping session listeners: %s did not return", strings.Join(s.stuck, ", "))
 	}
 	return nil
 }
 
-// dispatch has one courier for each listener that the configurations name.
+// dispatch keeps one worker for each listener that the configurations name.
 func (s *Service) dispatch(ctx context.Context) {
-	var unwatch func() // nil while nobody hears of rollbacks
+	var unsubscribe func() // nil while no listener subscribes to rollbacks
 	for ctx.Err() == nil {
 		changed := s.subscriptions.Changed()
 		switch rollbacks := s.reconcile(ctx, s.subscriptions.All()); {
-		case rollbacks && unwatch == nil:
-			unwatch = s.events.Subscribe(s.onEvent)
-		case !rollbacks && unwatch != nil:
-			unwatch()
-			unwatch = nil
+		case rollbacks && unsubscribe == nil:
+			unsubscribe = s.events.Subscribe(s.onEvent)
+		case !rollbacks && unsubscribe != nil:
+			unsubscribe()
+			unsubscribe = nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
 	}
-	if unwatch != nil {
-		unwatch()
+	if unsubscribe != nil {
+		unsubscribe()
 	}
 }
 
-// reconcile starts the couriers that are missing, and stops those that have no
-// listener any more. It reports whether anybody
-// hears of rollbacks.
+// reconcile starts the workers that are missing, and stops those that have no
+// listener any more. It reports whether a listener subscribes to rollbacks.
 func (s *Service) reconcile(ctx context.Context, all map[string]event.Subscription) (rollbacks bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,15 +180,16 @@ func (s *Service) reconcile(ctx context.Context, all map[string]event.Subscripti
 		s.workers[name] = c
 		s.work.Go(func() {
 			if last != nil {
-				<-last.done // what it was telling comes first
+				<-last.done // its attempts under way come first
 			}
-			s.observer.guard("telling a listener", c.loop)
+			s.observer.guard("delivering to a listener", c.loop)
 		})
 	}
 	return rollbacks
 }
 
-// onEvent passes rollbacks on, which are not kept: what finds no room is lost.
+// onEvent queues rollbacks, which are not kept: those beyond the buffer are
+// dropped.
 func (s *Service) onEvent(e event.Event) {
 	if e.Kind != event.Rollback {
 		return

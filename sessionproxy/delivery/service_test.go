@@ -21,7 +21,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
 
-// kept is a store with a keeper, in a bubble of synctest. What is reported is
+// kept is a store with a delivery service, in a bubble of synctest. What is reported is
 // noted.
 type kept struct {
 	*sessiontest.Site
@@ -37,7 +37,7 @@ type kept struct {
 // now is the wall clock, which a test may set.
 func (k *kept) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
 
-// newKept returns a site whose manager has the subscriptions, with a keeper
+// newKept returns a site whose manager has the subscriptions, with a service
 // that is not started.
 func newKept(t *testing.T, change func(*session.Policy), subs ...event.Subscription) *kept {
 	t.Helper()
@@ -83,7 +83,7 @@ func (k *kept) noted() string {
 	return notes
 }
 
-// close stops the keeper, which must be quick.
+// close stops the service, which must be quick.
 func (k *kept) close() {
 	k.T.Helper()
 	if err := k.service.Close(); err != nil {
@@ -355,7 +355,7 @@ func TestTheClockIsSet(t *testing.T) {
 	})
 }
 
-// TestWhatWaited: what was filed before the keeper was started is told, that
+// TestWhatWaited: what was filed before the service was started is told, that
 // of one session in order.
 func TestWhatWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,14 +12,14 @@ import (
 const (
 	// sweepBatch is how many sessions are looked at in one call of the store.
 	sweepBatch = 256
-	// sweepPause bounds the pause between two calls, in which others get
-	// their turn: it is as long as the last one took.
+	// sweepPause bounds the pause between two calls, which is as long as the
+	// last call took: it leaves time to requests.
 	sweepPause = 20 * time.Millisecond
 )
 
-// sweeper ends the sessions of one store that have expired, until its context
-// ends. It begins at once, and then looks every interval. While no
-// configuration has a say it ends nothing: nobody could be told.
+// sweeper ends the expired sessions of one store, at once and then at every
+// interval, until its context ends. Before the first configuration it ends
+// nothing: the listeners are not known yet.
 type sweeper struct {
 	store         store.Sweeper
 	subscriptions *event.Subscriptions

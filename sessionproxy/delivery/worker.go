@@ -18,18 +18,18 @@ const (
 	minFetchInterval = 32 * time.Millisecond
 	// rollbackBuffer is how many rollbacks wait for one listener.
 	rollbackBuffer = 64
-	// maxPollInterval is how long a courier that was not woken looks at nothing.
+	// maxPollInterval is how long a worker that was not woken does not poll.
 	maxPollInterval = time.Minute
-	// minPollInterval keeps a courier from spinning when a time has come that
-	// the store does not know of yet.
+	// minPollInterval keeps a worker from spinning when a delivery is due by
+	// its own clock, and not yet by that of the store.
 	minPollInterval = 10 * time.Millisecond
-	// settleTimeout bounds the noting of what was told, also after the end.
+	// settleTimeout bounds a call of Settle, also after the end.
 	settleTimeout = 5 * time.Second
 )
 
-// worker tells one listener what was filed for it: several events at once,
-// but those of one session one after the other. All but ctx, results and
-// rollbacks belongs to run.
+// worker delivers the events of one listener: several at once, but those of one
+// session one after the other. All fields but ctx, results and rollbacks belong
+// to loop.
 type worker struct {
 	service   *Service
 	name      string
@@ -41,18 +41,18 @@ type worker struct {
 	rollbacks chan event.Event
 
 	results chan result // of attempts, with room for all
-	queue   []attempt   // read, and not begun
+	queue   []attempt   // fetched, not started
 	running int
-	busy    map[store.Key]bool // sessions of which something is in the queue, told, or not noted yet
+	busy    map[store.Key]bool // sessions with a delivery that is queued, under way, or not settled yet
 
-	told     []store.Settlement // to be noted
+	told     []store.Settlement // to be settled
 	of       []store.Key        // the sessions of told
-	settling int                // how many of them are being noted
+	settling int                // how many of them are being settled
 	settled  chan error
 
 	timer    *time.Timer // until the store is asked again
 	ask      bool
-	fetched  time.Time // the last time that there were more
+	fetched  time.Time // when a fetch last left some behind
 	failures int       // of the store, one after the other
 }
 
@@ -70,7 +70,7 @@ func newWorker(ctx context.Context, s *Service, name string) *worker {
 func (w *worker) stop()         { w.cancel() }
 func (w *worker) stopped() bool { return w.ctx.Err() != nil }
 
-// offer hands over a rollback, if there is room.
+// offer queues a rollback, if there is room.
 func (w *worker) offer(e event.Event) bool {
 	e.Attempt = 1
 	select {
@@ -110,7 +110,7 @@ func (w *worker) loop() {
 	w.drain()
 }
 
-// fetch reads what is due, when there is nothing left to do.
+// fetch reads due deliveries, when the queue is empty.
 func (w *worker) fetch() {
 	if !w.ask || w.outbox == nil || len(w.queue) > 0 || w.running == w.service.parallel || w.failures > 0 && len(w.told) > 0 {
 		return
@@ -120,13 +120,13 @@ func (w *worker) fetch() {
 		return
 	}
 	w.ask = false
-	n := fetchSize + len(w.busy) // what is busy is due as well
+	n := fetchSize + len(w.busy) // those under way are due as well
 	var due []store.Delivery
 	var next time.Time
 	err := guard.Run(func() (err error) { due, next, err = w.outbox.Deliveries(w.ctx, w.name, n); return err })
 	if err != nil {
 		if !w.stopped() {
-			w.failed("reading what listeners are to be told", err)
+			w.failed("reading due deliveries", err)
 		}
 		return
 	}
@@ -153,7 +153,7 @@ func (w *worker) failed(doing string, err error) {
 	w.timer.Reset(storeBackoff(w.failures))
 }
 
-// startQueued tells what is in the queue, as far as there is room.
+// startQueued starts queued attempts, as far as there is room.
 func (w *worker) startQueued() {
 	for len(w.queue) > 0 && w.running < w.service.parallel {
 		a := w.queue[0]
@@ -168,14 +168,14 @@ func (w *worker) spawn(a attempt) {
 	go w.run(a)
 }
 
-// complete takes in what came of an attempt.
+// complete evaluates the result of an attempt.
 func (w *worker) complete(r *result) {
 	w.running--
 	switch {
 	case r.withdrawn && r.delivery == "":
 		w.service.observer.droppedEvent(w.name)
 		return
-	case r.nobody: // soon the keeper knows, too
+	case r.noListener: // soon the service knows, too
 		delete(w.busy, r.key)
 		w.timer.Reset(time.Second)
 		return
@@ -191,7 +191,7 @@ func (w *worker) complete(r *result) {
 	}
 }
 
-// settle notes what was told, all of it in one step, while more is being told.
+// settle settles all completed deliveries in one call, while others run.
 func (w *worker) settle() {
 	if w.settling > 0 || len(w.told) == 0 || w.failures > 0 && !w.ask {
 		return
@@ -205,13 +205,13 @@ func (w *worker) settle() {
 	}()
 }
 
-// onSettled follows a settling.
+// onSettled evaluates the result of a call of Settle.
 func (w *worker) onSettled(err error) {
 	n := w.settling
 	w.settling = 0
 	if err != nil {
 		w.ask = false
-		w.failed("noting what listeners were told", err)
+		w.failed("settling deliveries", err)
 		return
 	}
 	for _, key := range w.of[:n] {
@@ -222,8 +222,8 @@ func (w *worker) onSettled(err error) {
 	w.ask = true
 }
 
-// drain waits for what is being told, which was cancelled, and notes what was
-// told before.
+// drain waits for the attempts under way, which are cancelled, and settles
+// those that have completed.
 func (w *worker) drain() {
 	for w.running > 0 || w.settling > 0 {
 		select {
@@ -237,7 +237,7 @@ func (w *worker) drain() {
 		w.failures = 0
 		w.settle()
 		if w.onSettled(<-w.settled); len(w.told) > 0 {
-			return // it is told again
+			return // they are delivered again
 		}
 	}
 }

@@ -293,7 +293,7 @@ func TestAListenerThatHangs(t *testing.T) {
 		k.Begin(`{}`)
 		synctest.Wait()
 		began = time.Now()
-		if err := k.service.Close(); err == nil || !strings.Contains(err.Error(), "stuck did not come back") {
+		if err := k.service.Close(); err == nil || !strings.Contains(err.Error(), "stuck did not return") {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(began); took > 10*time.Second {
@@ -406,9 +406,9 @@ func TestReloads(t *testing.T) {
 	})
 }
 
-// TestTheEndOfAKeeper: what was told is noted, what was not is told by the
+// TestTheEndOfAService: what was told is noted, what was not is told by the
 // next one, as if it had not been tried.
-func TestTheEndOfAKeeper(t *testing.T) {
+func TestTheEndOfAService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow atomic.Bool
 		slow.Store(true)
@@ -453,7 +453,7 @@ func TestTheEndOfAKeeper(t *testing.T) {
 }
 
 // TestAStoreInTrouble: nothing is lost, nothing is told twice without need,
-// and the keeper does not spin.
+// and the worker does not spin.
 func TestAStoreInTrouble(t *testing.T) {
 	for _, op := range []string{"deliveries", "settle"} {
 		t.Run(op, func(t *testing.T) {

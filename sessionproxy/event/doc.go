@@ -1,4 +1,4 @@
-// Package event says what happens to sessions, and who subscribes to it: the
-// [Listener]s of configurations, whose events are kept until they are
-// delivered ([Subscriptions]), and functions of this process ([Feed]).
+// Package event defines the events of sessions, and the subscriptions to them:
+// those of [Listener]s, whose events are kept until they are delivered
+// ([Subscriptions]), and those of functions of this process ([Feed]).
 package event

@@ -23,8 +23,8 @@ const (
 
 // Event is something that happened to one session. It holds no ticket.
 type Event struct {
-	// ID names the event to one listener, and is the same each time that it
-	// is told; empty for a rollback, which is not kept.
+	// ID names the event to one listener, and is the same in each attempt;
+	// empty for a rollback, which is not kept.
 	ID      string
 	Kind    Kind
 	Manager string
@@ -32,10 +32,10 @@ type Event struct {
 	At      time.Time
 	// Reason says why the session ended; set for Delete alone.
 	Reason store.Reason
-	// Principal is who was signed in, or empty.
+	// Principal is the name of the signed-in user, or empty.
 	Principal string
 	// Keys names the top-level keys that an Save has set or removed.
-	// Their values are not told.
+	// Their values are not in the event.
 	Keys []string
 	// Created and Expires are those of the session; zero for a rollback.
 	Created, Expires time.Time
@@ -46,28 +46,27 @@ type Event struct {
 	Attempt int
 }
 
-// Listener is told of what happens to sessions, from outside of any request.
+// Listener handles the events of sessions, outside of any request.
 //
-// All but rollbacks is kept until it was told: at least once, after a crash
-// too, and for one session in order. A session that ends is invisible to every
-// request before its listeners hear of it, and its last data is kept until
-// they have. A listener has no veto.
+// All events but rollbacks are kept until they are delivered: at least once,
+// after a crash too, and in order for each session. A session that ends is
+// invisible to every request before its listeners get the event, and its last
+// data is kept until they have. A listener has no veto.
 type Listener interface {
-	// Handle is told of one event. With an error it is told again later, the
-	// more rarely the more often it fails, and in the end only when an
-	// operator asks for it; an error that wraps ErrPermanent is not tried
-	// again at all. What Hear does must bear being done twice. It ends when
-	// ctx ends. It is called from several goroutines, with events of
-	// different sessions.
+	// Handle handles one event. After an error the delivery is tried again,
+	// with growing delays, until it is a dead letter, which only an operator
+	// retries; an error that wraps ErrPermanent makes it one at once. Handle
+	// must be idempotent, and return when ctx ends. It is called from several
+	// goroutines, with events of different sessions.
 	Handle(ctx context.Context, e Event) error
 }
 
-// ErrPermanent says that telling a listener again would not help.
-var ErrPermanent = errors.New("telling it again would not help")
+// ErrPermanent says that a retry would not help.
+var ErrPermanent = errors.New("a retry would not help")
 
-// Subscription says which listener hears what of a manager's sessions.
+// Subscription delivers the events of some kinds, of a manager's sessions, to a listener.
 type Subscription struct {
-	// Name is what events are kept under. It must be the same after a
+	// Name is the name under which events are kept. It must be the same after a
 	// restart, and no other subscription of the process may have it.
 	Name     string
 	Kinds    []Kind
@@ -77,11 +76,11 @@ type Subscription struct {
 	MaxPending int
 }
 
-// DefaultMaxPending is how many events may wait for a listener that does not
-// say another number.
+// DefaultMaxPending is how many events may wait for a listener without a limit
+// of its own.
 const DefaultMaxPending = 1_000_000
 
-// SubscribersOf returns the names of those who hear of a kind.
+// SubscribersOf returns the names of the subscriptions to a kind.
 func SubscribersOf(subs []Subscription, kind Kind) (names []string) {
 	for _, s := range subs {
 		if slices.Contains(s.Kinds, kind) {

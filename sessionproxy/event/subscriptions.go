@@ -7,36 +7,36 @@ import (
 	"sync"
 )
 
-// Subscriptions knows who hears of which sessions, for one open store. During a
-// reload two configurations have a say: both are told of what happens, and
-// what is told goes to the later one where both have a listener of one name.
+// Subscriptions maps the events of one open store to its listeners. During a
+// reload there are two configurations: events are filed for the listeners of
+// both, and delivered to that of the later one if both have one of a name.
 // Safe for concurrent use.
 type Subscriptions struct {
 	mu      sync.Mutex // protects what follows
 	configs []*subscriptionSet
 	changed chan struct{}            // closed when the configurations change
-	wakeups map[string]chan struct{} // has a value when something may have been filed
+	wakeups map[string]chan struct{} // has a value when an event may have been filed
 }
 
-// subscriptionSet is what one configuration says, by manager.
+// subscriptionSet holds the subscriptions of one configuration, by manager.
 type subscriptionSet struct {
 	of     map[string][]Subscription
 	ctx    context.Context // until the configuration is gone
 	cancel context.CancelFunc
 }
 
-// NewSubscriptions returns one that knows nobody.
+// NewSubscriptions returns an empty one.
 func NewSubscriptions() *Subscriptions {
 	return &Subscriptions{changed: make(chan struct{}), wakeups: make(map[string]chan struct{})}
 }
 
-// Add adds a configuration's listeners, by manager, until done is called. A
-// manager that no configuration names has none: its sessions end without
-// telling anybody. A configuration without any listener says so by an empty
-// map: until the first one has a say a Keeper ends no session.
+// Add adds a configuration's subscriptions, by manager, until done is called.
+// Sessions of a manager that no configuration names end without an event. A
+// configuration without listeners adds an empty map: before the first Add no
+// session is ended.
 //
-// After done no listener of the configuration is told anything, and what is
-// being told is cancelled; done does not wait for that.
+// After done no event is delivered to the configuration's listeners. done
+// cancels the attempts under way, and does not wait for them.
 func (l *Subscriptions) Add(byManager map[string][]Subscription) (done func()) {
 	c := &subscriptionSet{of: maps.Clone(byManager)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -55,7 +55,7 @@ func (l *Subscriptions) Add(byManager map[string][]Subscription) (done func()) {
 	}
 }
 
-// change tells those who wait by Changed. Called with mu held.
+// change closes the channel of Changed. Called with mu held.
 func (l *Subscriptions) change() {
 	close(l.changed)
 	l.changed = make(chan struct{})
@@ -68,18 +68,21 @@ func (l *Subscriptions) Changed() <-chan struct{} {
 	return l.changed
 }
 
-// Configured reports whether any configuration has a say.
+// Configured reports whether there is a configuration.
 func (l *Subscriptions) Configured() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.configs) > 0
 }
 
-// EndListeners returns the names of those who hear that sessions of the manager end.
+// EndListeners returns the names of the subscriptions to the ends of the
+// manager's sessions.
 func (l *Subscriptions) EndListeners(manager string) []string {
 	return l.SubscribersOf(manager, Delete)
 }
 
+// SubscribersOf returns the names of the subscriptions to a kind of events of
+// the manager's sessions.
 func (l *Subscriptions) SubscribersOf(manager string, kind Kind) (names []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,8 +111,8 @@ func (l *Subscriptions) All() map[string]Subscription {
 	return all
 }
 
-// Find returns who is told now by that name, and how long its configuration
-// lives; nil if nobody has the name.
+// Find returns the listener that has the name now, with the context of its
+// configuration; nil if there is none.
 func (l *Subscriptions) Find(name string) (Listener, context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,8 +128,8 @@ func (l *Subscriptions) Find(name string) (Listener, context.Context) {
 	return nil, nil
 }
 
-// Notify says that something may have been filed for the listeners of those
-// names; without names, for any.
+// Notify wakes the delivery to the listeners of those names; without names, to
+// all of them.
 func (l *Subscriptions) Notify(names ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +145,7 @@ func (l *Subscriptions) Notify(names ...string) {
 	}
 }
 
-// Wakeups returns the channel that has a value after Wake. There is one for
+// Wakeups returns the channel that has a value after Notify. There is one for
 // each name.
 func (l *Subscriptions) Wakeups(name string) <-chan struct{} {
 	l.mu.Lock()

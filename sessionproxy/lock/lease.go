@@ -12,15 +12,16 @@ import (
 )
 
 // A lease lasts leaseTime, and is prolonged each leaseRenew while its request
-// runs: a process that dies keeps others out for that long. Who finds a lease
-// taken asks again within leaseAsk.
+// runs: a process that dies keeps others out for that long. A request that
+// finds a lease taken asks again within leaseAsk.
 const (
 	leaseTime  = 10 * time.Second
 	leaseRenew = leaseTime / 3
 	leaseAsk   = 40 * time.Millisecond
 )
 
-// Lease is the part of a session's lock that other processes see.
+// Lease is the part of a session's lock that other processes see: one that is
+// held, until Release.
 type Lease struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when it has been given back
@@ -73,13 +74,13 @@ func newLease(ctx context.Context, st store.Leaser, key store.Key, holder uint64
 		for tick := again.C; ; {
 			select {
 			case <-tick:
-				// One that is lost stays lost: whoever has it may have
-				// saved, and then the version refuses this request's commit.
+				// A lost lease stays lost: its new holder may have saved, and
+				// then the version refuses this request's commit.
 				if errors.Is(ask(running, leaseTime), store.ErrLeased) {
 					tick = nil
 				}
 			case <-running.Done():
-				_ = ask(ctx, 0) // it runs out if the store cannot be told
+				_ = ask(ctx, 0) // it expires if the store does not answer
 				return
 			}
 		}
@@ -87,7 +88,7 @@ func newLease(ctx context.Context, st store.Leaser, key store.Key, holder uint64
 	return l
 }
 
-// Release gives the lease back.
+// Release gives the lease back, and returns when that is done.
 func (l *Lease) Release() {
 	l.stop()
 	<-l.done

@@ -14,18 +14,18 @@ import (
 
 // Locks is the table of session locks of one process. It belongs beside the
 // store, not to a manager: managers come and go with each configuration, and
-// the old and the new one must queue in the same line.
+// the old and the new one must share a queue.
 //
 // A lock is handed over first in, first out: release gives it directly to the
 // waiter that came first, without polling. Safe for concurrent use.
 //
 // Beyond one process a lock is only as good as its store. What makes
 // serialized lose nothing is not the lock but the version: a commit for an
-// older one is a conflict, whoever held what. So a store that processes share
-// needs no more than store.Leaser for them to take turns: the one that has the
+// older one is a conflict, whatever was locked. So a store that processes share
+// needs no more than store.Leaser for them to take turns: the holder of the
 // lock here takes the lease there, prolongs it while its request runs, and
 // gives it back with the lock. Within a process waiters still queue in order;
-// between processes who asks first after the end of a lease has it. An engine
+// between processes the first request after the end of a lease gets it. An engine
 // that can queue, or lock and load in one round trip, would bring that as an
 // ability of its own, in place of Lease. A store without the ability, as
 // the embedded one, belongs to one process, and pays nothing.
@@ -37,7 +37,7 @@ type Locks struct {
 // ErrLocked: the session's lock was not obtained in time, or its queue is full.
 var ErrLocked = errors.New("session is locked")
 
-// Holder says who has a lock.
+// Holder is the request that has a lock.
 type Holder struct {
 	Method, Path string
 }
@@ -47,7 +47,7 @@ type lockShard struct {
 	held map[store.Key]*queue // mu protects map, lines and waiters
 }
 
-// queue is one lock that is held, and who waits for it.
+// queue is one lock that is held, with its waiters.
 type queue struct {
 	waiters list.List // of *waiter, the first one first
 	holder  Holder
@@ -112,7 +112,7 @@ func (l *Locks) Acquire(ctx context.Context, key store.Key, holder Holder, wait 
 		return nil
 	case <-ctx.Done():
 		if s.leave(key, place) {
-			l.Release(key) // it was handed over to somebody who had gone
+			l.Release(key) // it was handed over when the request had gone
 		}
 		return context.Cause(ctx)
 	case <-timer.C:
@@ -123,7 +123,7 @@ func (l *Locks) Acquire(ctx context.Context, key store.Key, holder Holder, wait 
 	}
 }
 
-// Try takes the lock of key if nobody has it.
+// Try takes the lock of key if it is free.
 func (l *Locks) Try(key store.Key, holder Holder) bool {
 	s := l.shard(key)
 	s.mu.Lock()
@@ -209,7 +209,7 @@ func (l *Locks) All() (all []Lock) {
 	return all
 }
 
-// Held reports whether somebody holds the lock of key.
+// Held reports whether the lock of key is held.
 func (l *Locks) Held(key store.Key) bool {
 	s := l.shard(key)
 	s.mu.Lock()

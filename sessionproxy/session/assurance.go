@@ -8,7 +8,7 @@ import (
 )
 
 // Assurance is what an authentication assurance level of NIST SP 800-63B-4
-// asks of a session: how long somebody may stay signed in before they have to
+// asks of a session: how long a user may stay signed in before they have to
 // sign in again.
 //
 //	level  section  overall timeout       inactivity timeout
@@ -16,8 +16,8 @@ import (
 //	aal2   2.2.3    24 hours (should)     1 hour (should)
 //	aal3   2.3.3    12 hours (shall)      15 minutes (should)
 //
-// What the text recommends is a limit here, too: who wants longer timeouts
-// leaves out the level. The overall timeout is exact. A session may be idle
+// What the text recommends is a limit here, too: for longer timeouts leave out
+// the level. The overall timeout is exact. A session may be idle
 // for a twentieth longer than its timeout says: see store.TouchSlack.
 type Assurance struct {
 	Level   string

@@ -16,7 +16,7 @@ import (
 // MaxPrincipal is how long the name of a principal may be, in bytes.
 const MaxPrincipal = 256
 
-// CheckPrincipal tells what makes a text no name of somebody who is signed in.
+// CheckPrincipal returns an error if the name cannot be that of a principal.
 func CheckPrincipal(name string) error {
 	switch {
 	case name == "":

@@ -25,7 +25,7 @@ func (c Credential) sameLogin(rec *store.Record) bool {
 }
 
 // loginPart is how much of a nonce stays through rotations by timer. What is
-// left is drawn anew, and nobody can make a ticket of a guess.
+// left is drawn anew, so that a ticket cannot be guessed.
 const loginPart = 8
 
 // newNonce returns the nonce of a login, or of a new session.

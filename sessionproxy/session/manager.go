@@ -30,8 +30,9 @@ type Options struct {
 	// NewCredential makes the credential of a new session: a random number that
 	// was never used, and a random nonce. Required.
 	NewCredential func() Credential
-	// Listeners hear of the manager's sessions. Whoever owns the backend
-	// gives them to Local.Subscriptions besides, so that they are told.
+	// Listeners are the subscriptions to the events of the manager's sessions.
+	// The owner of the store adds them to Node.Subscriptions besides, so that
+	// the events are delivered.
 	Listeners []event.Subscription
 	// Trace follows the steps of requests; nil costs nothing.
 	Trace Trace
@@ -58,7 +59,7 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 		return nil, fmt.Errorf("checking policy of manager %s: %w", id, err)
 	}
 	if o.Provider == nil || o.NewCredential == nil {
-		return nil, fmt.Errorf("making manager %s: backend and mint are required", id)
+		return nil, fmt.Errorf("making manager %s: a store provider and a source of credentials are required", id)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -66,9 +67,9 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	return &Manager{id: id, policy: policy, provider: o.Provider, newCredential: o.NewCredential, now: o.Now, subscribers: newSubscribers(o.Listeners), tracer: o.Trace}, nil
 }
 
-// CheckStore returns an error if the store lacks what the manager needs: a place
-// for what listeners are to be told, or to count the sessions of a principal.
-// Open refuses such a store; who knows it earlier can say so earlier.
+// CheckStore returns an error if the store lacks what the manager needs: an
+// outbox for its listeners, or an index of the sessions of a principal. Open
+// refuses such a store; a caller that has it earlier can check it earlier.
 func (m *Manager) CheckStore(st store.Store) error {
 	if m.subscribers.any() {
 		if _, ok := st.(store.Outbox); !ok {

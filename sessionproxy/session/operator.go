@@ -29,8 +29,8 @@ func (o Operator) Revoke(ctx context.Context, key store.Key) (bool, error) {
 	return true, o.end(ctx, key, store.Revoked)
 }
 
-// RevokePrincipal ends all sessions of the manager that somebody is signed in
-// to, but for one, if except is not nil. It returns how many it has ended,
+// RevokePrincipal ends all sessions of the manager that the principal is signed
+// in to, but for one, if except is not nil. It returns how many it has ended,
 // also together with an error. Sessions that begin meanwhile may stay.
 func (o Operator) RevokePrincipal(ctx context.Context, manager, principal string, except *store.ID) (int, error) {
 	if principal == "" {

@@ -61,7 +61,7 @@ type Policy struct {
 	// read-only.
 	RotateEvery, RotateGrace time.Duration
 
-	// MaxPerPrincipal is how many sessions somebody may be signed in to at
+	// MaxPerPrincipal is how many sessions a principal may be signed in to at
 	// once; zero means any number. Beyond it the session that began first
 	// ends, if EvictOldest says so; otherwise the sign-in is refused.
 	MaxPerPrincipal int

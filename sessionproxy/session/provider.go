@@ -2,25 +2,25 @@ package session
 
 import "github.com/sessionproxy/sessionproxy/store"
 
-// Provider lends the store and what belongs to it to one request at a time, so
-// that whoever owns them can close them after the last request has left, and
-// not under it. Safe for concurrent use.
+// Provider lends the store, with its node, to requests, so that its owner can
+// close it after the last request has released it, and not before. Safe for
+// concurrent use.
 type Provider interface {
 	// Acquire returns the store and what this process keeps beside it. An
-	// error means that there is no store now; nothing was borrowed then.
+	// error means that there is no store now, and needs no Release.
 	Acquire() (store.Store, *Node, error)
-	// Release ends one successful Borrow.
+	// Release ends one successful Acquire.
 	Release()
 }
 
-// Fixed returns a Backend for a store that stays open longer than every
+// Fixed returns a Provider of a store that stays open longer than every
 // manager that uses it.
-func Fixed(s store.Store) Provider { return &fixed{store: s, local: NewNode(s)} }
+func Fixed(s store.Store) Provider { return &fixed{store: s, node: NewNode(s)} }
 
 type fixed struct {
 	store store.Store
-	local *Node
+	node  *Node
 }
 
-func (f *fixed) Acquire() (store.Store, *Node, error) { return f.store, f.local, nil }
+func (f *fixed) Acquire() (store.Store, *Node, error) { return f.store, f.node, nil }
 func (f *fixed) Release()                             {}

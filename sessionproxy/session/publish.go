@@ -16,7 +16,8 @@ type commitPlan struct {
 	created, saved, rotated bool
 }
 
-// subscribers names the listeners of one manager, by what they hear.
+// subscribers holds the names of the listeners of one manager, by the kinds of
+// their subscriptions.
 type subscribers struct {
 	create, save, rotate, end []string
 }
@@ -28,11 +29,11 @@ func newSubscribers(subs []event.Subscription) subscribers {
 	}
 }
 
-// any reports whether something is to be filed for anybody.
+// any reports whether there are events to file.
 func (h *subscribers) any() bool { return len(h.create)+len(h.save)+len(h.rotate)+len(h.end) > 0 }
 
-// attachEvents adds to a write what the listeners are to be told of it, and how many
-// sessions its principal may have. before is the data that it replaces.
+// attachEvents adds to a write its events for listeners, and how many sessions
+// its principal may have. before is the data that it replaces.
 func (s *Session) attachEvents(w *commitPlan, c *change.Changes, before []byte) {
 	if c.SignsIn() {
 		w.Limit = store.Limit{Sessions: s.m.policy.MaxPerPrincipal, Evict: s.m.policy.EvictOldest}
@@ -52,14 +53,15 @@ func (s *Session) attachEvents(w *commitPlan, c *change.Changes, before []byte) 
 	}
 }
 
+// addEvent adds an event, if a listener subscribes to it.
 func (w *commitPlan) addEvent(kind store.EventKind, listeners []string) {
 	if len(listeners) > 0 {
 		w.Events = append(w.Events, store.Event{Kind: kind, Listeners: listeners})
 	}
 }
 
-// publish tells of a write that has happened: who watches this process, and
-// those who pass on what was filed.
+// publish wakes the delivery of a committed write's events, and publishes them
+// to the subscribers of this process.
 func (s *Session) publish(w *commitPlan, now time.Time) {
 	for _, n := range w.Events {
 		s.node.Subscriptions.Notify(n.Listeners...)
@@ -93,7 +95,7 @@ func (s *Session) publish(w *commitPlan, now time.Time) {
 	}
 }
 
-// publishRollback tells that writes of the request were dropped.
+// publishRollback publishes that writes of the request were dropped.
 func (s *Session) publishRollback() {
 	if s.node == nil || s.readOnly || s.late || !s.node.Events.HasSubscribers() {
 		return

@@ -68,7 +68,7 @@ func (s *Session) rebase(c *change.Changes, current *store.Record) ([]byte, erro
 		return nil, err
 	}
 	switch {
-	case s.m.policy.Locking == Lossy, c.OnlyAdds(): // additions commute, and who is signed in has nothing to do with the data
+	case s.m.policy.Locking == Lossy, c.OnlyAdds(): // additions commute, and the principal is not in the data
 		return c.Rebase(shown, current.Data, maxSize)
 	case s.lockLate && c.Meets(shown, current.Data, maxSize):
 		return nil, fmt.Errorf("%w: another request has changed the same place since this one was opened without the lock", change.ErrConflict)
@@ -87,7 +87,7 @@ func (s *Session) initRecord(rec *store.Record, now time.Time) {
 	rec.Incarnation = store.NewIncarnation()
 }
 
-// applyAccount sets who is signed in and the timeouts, and reports whether the
+// applyAccount sets the principal and the timeouts, and reports whether the
 // latter changed.
 func (s *Session) applyAccount(rec *store.Record, c *change.Changes, now time.Time) bool {
 	if c.Principal != nil {

@@ -22,7 +22,7 @@ func (s *Session) Reopen(ctx context.Context) (*Session, error) {
 	return n.reload(ctx)
 }
 
-// Late follows Again after ErrReplaced, with a handle like that of a late tab:
+// Late follows Reopen after ErrReplaced, with a handle like that of a late tab:
 // a sign-in or regenerate begins a fresh session, and any other write is
 // ErrReplaced. It must be ended, too.
 func (s *Session) Late() (*Session, error) {
@@ -35,9 +35,9 @@ func (s *Session) Late() (*Session, error) {
 	return n, nil
 }
 
-// ReopenLocked is Again in the session's turn: under a policy that locks it
+// ReopenLocked is Reopen in the session's turn: under a policy that locks it
 // queues for the lock, as long as other requests would, and holds it until the
-// commit. Other policies have no lock to wait for. Besides those of Again,
+// commit. Other policies have no lock to wait for. Besides those of Reopen,
 // errors wrap ErrLocked or are the cause of the context's end.
 func (s *Session) ReopenLocked(ctx context.Context) (*Session, error) {
 	n, err := s.derive()

@@ -45,7 +45,7 @@ type Session struct {
 	late        bool // of a late tab: see ticketState
 	renewTicket bool
 	shortened   bool // the timeouts of the stored record are longer than the policy's
-	traced      bool // somebody follows the request: see Trace
+	traced      bool // the request is traced: see Trace
 
 	// mu protects what follows, and rec from Refresh on.
 	mu        sync.Mutex
@@ -163,7 +163,7 @@ func (s *Session) touch(ctx context.Context, now time.Time) error {
 	}
 	// The browser is told a new expiry once per twentieth of the timeout. A fixed
 	// grid decides, since comparing with the previous access alone would
-	// never renew the ticket of somebody who is always active.
+	// never renew the ticket of a client that is always active.
 	step := store.TouchSlack(s.rec.Idle)
 	s.renewTicket = !now.Truncate(step).Equal(s.rec.Accessed.Truncate(step))
 	err := s.store.Touch(ctx, store.Touch{Key: s.key, Incarnation: s.rec.Incarnation, Accessed: now})
@@ -231,7 +231,7 @@ func (s *Session) unlock() {
 }
 
 // end gives back what the handle holds. It is idempotent. Called with mu held,
-// or before anybody else knows the session.
+// or before the session is shared.
 func (s *Session) end() {
 	s.ended = true
 	s.unlock()

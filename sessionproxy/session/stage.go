@@ -11,7 +11,7 @@ import (
 )
 
 // Stage adds changes to those that Commit will make. Reading the session by
-// Staged shows them; nobody else sees them before. All or nothing: after an
+// Staged shows them; other requests do not see them before. All or nothing: after an
 // error what was staged before stays.
 //
 // Errors wrap ErrReadOnly, ErrTooLarge, ErrBadWrite, ErrNoPath, ErrConflict (a

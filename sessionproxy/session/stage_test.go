@@ -136,8 +136,8 @@ func TestUnstageAndRefresh(t *testing.T) {
 	}
 }
 
-// Again goes on after a commit of the same request.
-func TestAgain(t *testing.T) {
+// Reopen goes on after a commit of the same request.
+func TestReopen(t *testing.T) {
 	s := newSite(t, locking(session.Serialized))
 	again := func(h *session.Session) *session.Session {
 		t.Helper()

@@ -12,7 +12,7 @@ import (
 // Trace follows the steps of a request through the domain: for spans, and to
 // measure them. It is called when a step begins, and returns the context for
 // what happens inside of it, and what to call once when it is over; nil if
-// nobody follows it. A request whose opening nobody follows is not followed
+// it is not followed. A request whose opening is not followed is not followed
 // further, but for the waiting for a lock. It must be safe for concurrent use.
 type Trace func(ctx context.Context, step TraceStep) (context.Context, func(Traced))
 
@@ -40,7 +40,7 @@ type Traced struct {
 	Failed bool
 }
 
-// tracing is one step under way. The zero value is one that nobody follows.
+// tracing is one step under way. The zero value is not followed.
 type tracing struct{ done func(Traced) }
 
 func (m *Manager) trace(ctx context.Context, step TraceStep) (context.Context, tracing) {
