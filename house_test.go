@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"sessionproxy/change", "sessionproxy/event", "sessionproxy/lock"},
 	{"sessionproxy/internal/guard", "sessionproxy/document", "sessionproxy/ticket"},
 	{"store/storetest"},
-	{"store/badgerstore", "store/memstore"},
+	{"store/badgerstore", "store/memstore", "store/instrument"},
 	{"store"},
 }
 

@@ -4,6 +4,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
+	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/instrument"
 )
 
 // Metrics are the counters of all handlers of a process. Make them once and
@@ -85,3 +87,6 @@ func (m *Metrics) ObserveEvent(e event.Event) {
 	case event.Create, event.Save, event.Rollback: // counted by the commit or rollback itself
 	}
 }
+
+// Store returns a view of s that measures what requests ask of it.
+func (m *Metrics) Store(s store.Store) store.Store { return instrument.Wrap(s, m.store) }

@@ -19,7 +19,7 @@ func showHealth(c *adminCall) error {
 		return err
 	}
 	view := HealthView{Writable: true}
-	if reporter, ok := c.store.(store.Reporter); ok {
+	if reporter, ok := store.As[store.Reporter](c.store); ok {
 		if h := reporter.Stats().Health; h != nil {
 			view = HealthView{h.Writable, h.Reason}
 		}

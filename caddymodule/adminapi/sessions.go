@@ -24,7 +24,7 @@ type ManagerView struct {
 
 // counts returns the managers that the store knows; none if it does not count.
 func (c *adminCall) counts() ([]store.Count, error) {
-	counter, ok := c.store.(store.Counter)
+	counter, ok := store.As[store.Counter](c.store)
 	if !ok {
 		return nil, nil
 	}
@@ -41,7 +41,7 @@ func (c *adminCall) managerViews() ([]ManagerView, error) {
 	for _, n := range counts {
 		views = append(views, ManagerView{ID: n.Manager, Sessions: &n.Sessions, Configured: c.managers.Has(n.Manager)})
 	}
-	_, counting := c.store.(store.Counter)
+	_, counting := store.As[store.Counter](c.store)
 	for _, id := range c.managers.Ids() {
 		if slices.ContainsFunc(views, func(v ManagerView) bool { return v.ID == id }) {
 			continue

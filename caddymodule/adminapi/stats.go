@@ -99,7 +99,7 @@ func showStats(c *adminCall) error {
 			ManagerView: m, Opened: n.Opened, Commits: n.Commits, Problems: n.Problems, Removed: n.Removed, Forged: n.Forged,
 		})
 	}
-	if reporter, ok := c.store.(store.Reporter); ok {
+	if reporter, ok := store.As[store.Reporter](c.store); ok {
 		stats := reporter.Stats()
 		view.Store = &storeStats{Stats: stats, SweptThrough: unixSeconds(stats.SweptThrough)}
 	}
@@ -107,7 +107,7 @@ func showStats(c *adminCall) error {
 		view.Locks.Held++
 		view.Locks.Waiting += l.Waiting
 	}
-	if outbox, ok := c.store.(store.Outbox); ok {
+	if outbox, ok := store.As[store.Outbox](c.store); ok {
 		backlog, err := outbox.Backlog(c.r.Context())
 		if err != nil {
 			return err

@@ -185,7 +185,7 @@ func (a *App) warnOfVoidTickets(db *runtime.PooledStore) {
 	if !a.keys.made.Load() {
 		return
 	}
-	counter, ok := db.Store.(store.Counter)
+	counter, ok := store.As[store.Counter](db.Store)
 	if !ok {
 		return
 	}

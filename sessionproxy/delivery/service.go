@@ -75,7 +75,7 @@ func Start(st store.Store, subscriptions *event.Subscriptions, events *event.Fee
 	s.interval = cmp.Or(o.SweepInterval, DefaultSweepInterval)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	if st, ok := st.(store.Sweeper); ok {
+	if st, ok := store.As[store.Sweeper](st); ok {
 		sw := &sweeper{
 			store: st, subscriptions: subscriptions, observer: &s.observer, clock: newClockGuard(s.now),
 			interval: s.sweepInterval, changed: s.faster,
@@ -166,7 +166,7 @@ func (s *Service) reconcile(ctx context.Context, all map[string]event.Subscripti
 			c.stop()
 		}
 	}
-	outbox, _ := s.store.(store.Outbox)
+	outbox, _ := store.As[store.Outbox](s.store)
 	for name, sub := range all {
 		if outbox != nil {
 			outbox.LimitPending(name, cmp.Or(sub.MaxPending, event.DefaultMaxPending))

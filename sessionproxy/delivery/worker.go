@@ -62,7 +62,7 @@ func newWorker(ctx context.Context, s *Service, name string) *worker {
 		rollbacks: make(chan event.Event, rollbackBuffer), results: make(chan result, s.parallel),
 		busy: make(map[store.Key]bool), settled: make(chan error, 1), ask: true,
 	}
-	w.outbox, _ = s.store.(store.Outbox)
+	w.outbox, _ = store.As[store.Outbox](s.store)
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w
 }

@@ -72,12 +72,12 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 // refuses such a store; a caller that has it earlier can check it earlier.
 func (m *Manager) CheckStore(st store.Store) error {
 	if m.subscribers.any() {
-		if _, ok := st.(store.Outbox); !ok {
+		if _, ok := store.As[store.Outbox](st); !ok {
 			return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
 		}
 	}
 	if m.policy.MaxPerPrincipal > 0 {
-		if _, ok := st.(store.Pager); !ok {
+		if _, ok := store.As[store.Pager](st); !ok {
 			return fmt.Errorf("session manager %s has the option max_per_principal, and the session store cannot count by principal", m.id)
 		}
 	}

@@ -23,7 +23,7 @@ type Node struct {
 // is observed from now on: the end of a session ends its open responses.
 func NewNode(s store.Store) *Node {
 	n := &Node{Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
-	if o, ok := s.(store.Observable); ok {
+	if o, ok := store.As[store.Observable](s); ok {
 		o.Observe(n.ended)
 	}
 	return n

@@ -49,7 +49,7 @@ func (o Operator) Purge(ctx context.Context, manager string) (int, error) {
 const atOnce = 128
 
 func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason, except *store.ID) (n int, err error) {
-	pager, ok := o.Store.(store.Pager)
+	pager, ok := store.As[store.Pager](o.Store)
 	if !ok {
 		return 0, errors.New("ending sessions: the session store cannot list them")
 	}

@@ -52,7 +52,7 @@ func (s *Session) reapply(ctx context.Context, c *change.Changes, nonce [16]byte
 }
 
 func (s *Session) update(ctx context.Context, change func(store.Record) (store.Write, error)) (store.Record, error) {
-	if u, ok := s.store.(store.Updater); ok {
+	if u, ok := store.As[store.Updater](s.store); ok {
 		return u.Update(ctx, s.key, change)
 	}
 	for {

@@ -71,7 +71,7 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 	if errors.Is(err, store.ErrUnknown) {
 		rec, err = s.update(ctx, change) // finds it done, or does it
 	}
-	if _, ok := s.store.(store.Updater); !ok && err == nil {
+	if _, ok := store.As[store.Updater](s.store); !ok && err == nil {
 		// Two that rotate one version make the same new one, and a store takes
 		// the second save for a repetition of the first.
 		rec, err = s.store.Load(ctx, s.key)

@@ -182,7 +182,7 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 		return err
 	}
 	s.locked = true
-	shared, ok := s.store.(store.Leaser)
+	shared, ok := store.As[store.Leaser](s.store)
 	if !ok {
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 func (r *rig) backup() []byte {
 	r.t.Helper()
 	var b bytes.Buffer
-	if err := r.store.(store.Archiver).Backup(r.t.Context(), &b); err != nil {
+	if err := as[store.Archiver](r.store).Backup(r.t.Context(), &b); err != nil {
 		r.t.Fatalf("backing up: %v", err)
 	}
 	return b.Bytes()
@@ -34,7 +34,7 @@ func (r *rig) other(t *testing.T) *rig {
 
 func (r *rig) restore(backup []byte, want int64) {
 	r.t.Helper()
-	if n, err := r.store.(store.Archiver).Restore(r.t.Context(), bytes.NewReader(backup), nil); err != nil || n != want {
+	if n, err := as[store.Archiver](r.store).Restore(r.t.Context(), bytes.NewReader(backup), nil); err != nil || n != want {
 		r.t.Fatalf("%d sessions were restored, want %d: %v", n, want, err)
 	}
 }
@@ -103,7 +103,7 @@ func testArchive(t *testing.T, r *rig) {
 			}
 		}
 		for _, q := range []store.Query{{Manager: "shop"}, {Manager: "cart", Principal: "alice"}, {Manager: "shop", Order: store.ByExpires}} {
-			if _, ok := r.store.(store.Pager); !ok {
+			if _, ok := store.As[store.Pager](r.store); !ok {
 				break
 			}
 			q.Limit = 7
@@ -111,14 +111,14 @@ func testArchive(t *testing.T, r *rig) {
 				t.Fatalf("%+v: got %v, want %v", q, got, want)
 			}
 		}
-		if c, ok := r.store.(store.Counter); ok {
+		if c, ok := store.As[store.Counter](r.store); ok {
 			want, err1 := c.Counts(t.Context())
-			got, err2 := o.store.(store.Counter).Counts(t.Context())
+			got, err2 := as[store.Counter](o.store).Counts(t.Context())
 			if err1 != nil || err2 != nil || !slices.Equal(got, want) {
 				t.Fatalf("got %v, %v; want %v, %v", got, err2, want, err1)
 			}
 		}
-		if _, ok := r.store.(store.Outbox); ok {
+		if _, ok := store.As[store.Outbox](r.store); ok {
 			sameMail(t, r, o)
 		}
 	}
@@ -128,13 +128,13 @@ func testArchive(t *testing.T, r *rig) {
 		check(t)
 	}
 	t.Run("into a store that has something", func(t *testing.T) {
-		if n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup), nil); n != 0 || !errors.Is(err, store.ErrNotEmpty) {
+		if n, err := as[store.Archiver](o.store).Restore(t.Context(), bytes.NewReader(backup), nil); n != 0 || !errors.Is(err, store.ErrNotEmpty) {
 			t.Fatalf("%d were restored: %v", n, err)
 		}
 		check(t)
 	})
 	t.Run("it is a store as any other", func(t *testing.T) {
-		if _, ok := r.store.(store.Sweeper); ok {
+		if _, ok := store.As[store.Sweeper](r.store); ok {
 			if want, got := r.sweep(10, func(string) []string { return tellable(r) }), o.sweep(10, func(string) []string { return tellable(o) }); got != want {
 				t.Fatalf("%d ended, want %d", got, want)
 			}
@@ -159,7 +159,7 @@ func sameMail(t *testing.T, r, o *rig) {
 	if want, got := r.dead("", 10), o.dead("", 10); len(got) != 1 || !slices.EqualFunc(got, want, sameDelivery) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
-	want, err := r.store.(store.Outbox).Backlog(t.Context())
+	want, err := as[store.Outbox](r.store).Backlog(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func testBadArchives(t *testing.T, r *rig) {
 	o := r.other(t)
 	refused := func(what string, bad []byte) {
 		t.Helper()
-		n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(bad), nil)
+		n, err := as[store.Archiver](o.store).Restore(t.Context(), bytes.NewReader(bad), nil)
 		if n != 0 || !errors.Is(err, store.ErrBadBackup) {
 			t.Fatalf("%s: %d were restored: %v", what, n, err)
 		}
@@ -191,7 +191,7 @@ func testBadArchives(t *testing.T, r *rig) {
 		}
 	}
 	wrong := errors.New("not like that")
-	n, err := o.store.(store.Archiver).Restore(t.Context(), bytes.NewReader(backup), func(key store.Key, rec *store.Record) error {
+	n, err := as[store.Archiver](o.store).Restore(t.Context(), bytes.NewReader(backup), func(key store.Key, rec *store.Record) error {
 		if key.Manager == "cart" && len(rec.Data) > 1000 {
 			return wrong
 		}
@@ -213,7 +213,7 @@ func testBadArchives(t *testing.T, r *rig) {
 	}
 	refused("cut off at the end", backup[:len(backup)-1])
 	broken := errors.New("broken")
-	if _, err := o.store.(store.Archiver).Restore(t.Context(), io.MultiReader(bytes.NewReader(backup[:len(backup)/2]), iotest.ErrReader(broken)), nil); !errors.Is(err, broken) {
+	if _, err := as[store.Archiver](o.store).Restore(t.Context(), io.MultiReader(bytes.NewReader(backup[:len(backup)/2]), iotest.ErrReader(broken)), nil); !errors.Is(err, broken) {
 		t.Fatalf("got %v", err)
 	}
 	if err := a.Backup(t.Context(), brokenWriter{broken}); !errors.Is(err, broken) {

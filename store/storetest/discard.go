@@ -10,7 +10,7 @@ import (
 
 func (r *rig) discard(listener string, want int) {
 	r.t.Helper()
-	if n, err := r.store.(store.Outbox).PurgeListener(r.t.Context(), listener); n != want || err != nil {
+	if n, err := as[store.Outbox](r.store).PurgeListener(r.t.Context(), listener); n != want || err != nil {
 		r.t.Fatalf("discarded %d for %s, %v; want %d", n, listener, err, want)
 	}
 }
@@ -36,7 +36,7 @@ func testDiscarded(t *testing.T, r *rig) {
 	r.discard("nobody", 0)
 	if !r.engine.Volatile {
 		r.reopen()
-		o = r.store.(store.Outbox)
+		o = as[store.Outbox](r.store)
 	}
 	r.discard("gone", 6)
 	r.discard("gone", 0)

@@ -10,7 +10,7 @@ import (
 )
 
 func testLeases(t *testing.T, r *rig) {
-	l, ok := r.store.(store.Leaser)
+	l, ok := store.As[store.Leaser](r.store)
 	if !ok {
 		t.Skip("this store has no store.Leaser, which is optional")
 	}

@@ -31,7 +31,7 @@ func (r *rig) mustSignIn(key store.Key, principal string, limit store.Limit) sto
 // of returns the ids of a principal's sessions, the last one first.
 func (r *rig) of(manager, principal string) (ids []byte) {
 	r.t.Helper()
-	page, err := r.store.(store.Pager).Page(r.t.Context(), store.Query{Manager: manager, Principal: principal, Order: store.ByCreated, Limit: 1000})
+	page, err := as[store.Pager](r.store).Page(r.t.Context(), store.Query{Manager: manager, Principal: principal, Order: store.ByCreated, Limit: 1000})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -70,13 +70,13 @@ func testLimit(t *testing.T, r *rig) {
 		expect(t, "alice", 4, 3)
 		r.gone(keyOf("shop", 1))
 		r.load(keyOf("cart", 1))
-		if _, ok := r.store.(store.Observable); ok {
+		if _, ok := store.As[store.Observable](r.store); ok {
 			want := []store.Ended{{Key: keyOf("shop", 1), Reason: store.Evicted, Principal: "alice"}, {Key: keyOf("shop", 2), Reason: store.Evicted, Principal: "alice"}}
 			if got := r.ends(); !slices.Equal(got, want) {
 				t.Fatalf("told of %v", got)
 			}
 		}
-		if _, ok := r.store.(store.Outbox); ok {
+		if _, ok := store.As[store.Outbox](r.store); ok {
 			saying(t, r.due("hook", 10), "shop 1 delete evicted", "shop 2 delete evicted")
 		}
 	})
@@ -96,7 +96,7 @@ func testLimit(t *testing.T, r *rig) {
 		if got := r.load(key); !same(got, rec) {
 			t.Fatalf("a save that was refused has changed it: %+v", got)
 		}
-		if u, ok := r.store.(store.Updater); ok {
+		if u, ok := store.As[store.Updater](r.store); ok {
 			if _, err := u.Update(t.Context(), key, func(store.Record) (store.Write, error) { return n, nil }); !errors.Is(err, store.ErrLimit) {
 				t.Fatalf("got %v", err)
 			}
@@ -132,7 +132,7 @@ func testLimit(t *testing.T, r *rig) {
 		r.ends()
 		r.mustSignIn(keyOf("shop", 99), "dave", store.Limit{Sessions: 1, Evict: true})
 		expect(t, "dave", 99)
-		if _, ok := r.store.(store.Observable); ok && len(r.ends()) != 20 {
+		if _, ok := store.As[store.Observable](r.store); ok && len(r.ends()) != 20 {
 			t.Fatal("not each end was told of once")
 		}
 	})

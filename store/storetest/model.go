@@ -33,10 +33,10 @@ func testModel(t *testing.T, e Engine) {
 			"create": m.create, "save": m.save, "delete": m.delete, "touch": m.touch,
 			"advance": m.advance, "reopen": m.reopen, "": m.check,
 		}
-		if _, ok := real.(store.Sweeper); ok {
+		if _, ok := store.As[store.Sweeper](real); ok {
 			actions["sweep"] = m.sweep
 		}
-		if _, ok := real.(store.Outbox); ok {
+		if _, ok := store.As[store.Outbox](real); ok {
 			m.listeners = []string{fmt.Sprint("hook", run), fmt.Sprint("files", run)}
 			actions["deliver"], actions["revive"] = m.deliver, m.revive
 			actions["bury"], actions["discard"] = m.bury, m.discard

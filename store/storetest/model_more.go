@@ -15,7 +15,7 @@ import (
 
 // watch has the store under test tell of the ends of this run.
 func (m *machine) watch() {
-	if o, ok := m.real.(store.Observable); ok {
+	if o, ok := store.As[store.Observable](m.real); ok {
 		o.Observe(func(e store.Ended) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -41,7 +41,7 @@ func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
 	if told := m.told(rt); len(told) > 0 {
 		w.Events = []store.Event{{Kind: store.EventSaved, Listeners: told, Keys: []string{rec.Version.String()}}}
 	}
-	if _, ok := m.real.(store.Pager); ok && rapid.Bool().Draw(rt, "limited") {
+	if _, ok := store.As[store.Pager](m.real); ok && rapid.Bool().Draw(rt, "limited") {
 		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
 	}
 	return w
@@ -51,7 +51,7 @@ func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
 func (m *machine) sweep(rt *rapid.T) {
 	told := map[string][]string{m.managers[0]: m.told(rt), m.managers[1]: m.told(rt)}
 	n := rapid.IntRange(1, 10).Draw(rt, "at once")
-	for _, s := range []store.Sweeper{m.model, m.real.(store.Sweeper)} {
+	for _, s := range []store.Sweeper{m.model, as[store.Sweeper](m.real)} {
 		for more := true; more; {
 			var err error
 			if _, more, err = s.Sweep(m.t.Context(), m.clock.Now(), n, func(manager string) []string { return told[manager] }); err != nil {
@@ -68,7 +68,7 @@ func (m *machine) sweep(rt *rapid.T) {
 
 // outboxes returns the model's and the store's.
 func (m *machine) outboxes() [2]store.Outbox {
-	return [2]store.Outbox{m.model, m.real.(store.Outbox)}
+	return [2]store.Outbox{m.model, as[store.Outbox](m.real)}
 }
 
 // mail asks both for deliveries, and compares these. The two may have filed
@@ -165,7 +165,7 @@ func (m *machine) dead(rt *rapid.T) [2][]store.Delivery {
 
 // checkAbilities compares what only some stores can show.
 func (m *machine) checkAbilities(rt *rapid.T) {
-	if _, ok := m.real.(store.Observable); ok {
+	if _, ok := store.As[store.Observable](m.real); ok {
 		m.mu.Lock()
 		for _, ended := range [][]store.Ended{m.ended, m.realEnded} {
 			slices.SortFunc(ended, func(a, b store.Ended) int {
@@ -178,10 +178,10 @@ func (m *machine) checkAbilities(rt *rapid.T) {
 		m.ended, m.realEnded = nil, nil
 		m.mu.Unlock()
 	}
-	if p, ok := m.real.(store.Pager); ok {
+	if p, ok := store.As[store.Pager](m.real); ok {
 		m.checkPages(rt, p)
 	}
-	if c, ok := m.real.(store.Counter); ok {
+	if c, ok := store.As[store.Counter](m.real); ok {
 		if want, got := m.counts(rt, m.model), m.counts(rt, c); !maps.Equal(want, got) {
 			rt.Fatalf("the model counts %v, the store %v", want, got)
 		}

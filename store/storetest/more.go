@@ -129,25 +129,25 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 			return nil
 		},
 	}
-	if u, ok := s.(store.Updater); ok {
+	if u, ok := store.As[store.Updater](s); ok {
 		all["update"] = func(ctx context.Context) error {
 			_, err := u.Update(ctx, key, func(rec store.Record) (store.Write, error) { return store.Write{Record: next(rec, "new")}, nil })
 			return err
 		}
 	}
-	if w, ok := s.(store.Sweeper); ok {
+	if w, ok := store.As[store.Sweeper](s); ok {
 		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, time.Now(), 10, nobody); return err }
 	}
-	if p, ok := s.(store.Pager); ok {
+	if p, ok := store.As[store.Pager](s); ok {
 		all["page"] = func(ctx context.Context) error {
 			_, err := p.Page(ctx, store.Query{Manager: key.Manager, Order: store.ByCreated, Limit: 1})
 			return err
 		}
 	}
-	if c, ok := s.(store.Counter); ok {
+	if c, ok := store.As[store.Counter](s); ok {
 		all["counts"] = func(ctx context.Context) error { _, err := c.Counts(ctx); return err }
 	}
-	if o, ok := s.(store.Outbox); ok {
+	if o, ok := store.As[store.Outbox](s); ok {
 		all["deliveries"] = func(ctx context.Context) error { _, _, err := o.Deliveries(ctx, "hook", 1); return err }
 		all["settle"] = func(ctx context.Context) error { return o.Settle(ctx, store.Settlement{ID: "x"}) }
 		all["dead letters"] = func(ctx context.Context) error { _, err := o.DeadLetters(ctx, "", 1); return err }
@@ -156,7 +156,7 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 		all["discard"] = func(ctx context.Context) error { _, err := o.PurgeListener(ctx, "hook"); return err }
 		all["backlog"] = func(ctx context.Context) error { _, err := o.Backlog(ctx); return err }
 	}
-	if a, ok := s.(store.Archiver); ok {
+	if a, ok := store.As[store.Archiver](s); ok {
 		all["backup"] = func(ctx context.Context) error { return a.Backup(ctx, io.Discard) }
 		all["restore"] = func(ctx context.Context) error {
 			_, err := a.Restore(ctx, strings.NewReader(""), nil)

@@ -13,7 +13,7 @@ import (
 // due returns what is to be delivered now.
 func (r *rig) due(listener string, n int) []store.Delivery {
 	r.t.Helper()
-	due, next, err := r.store.(store.Outbox).Deliveries(r.t.Context(), listener, n)
+	due, next, err := as[store.Outbox](r.store).Deliveries(r.t.Context(), listener, n)
 	if err != nil {
 		r.t.Fatalf("asking for deliveries: %v", err)
 	}
@@ -26,7 +26,7 @@ func (r *rig) due(listener string, n int) []store.Delivery {
 // next returns when the next delivery is due, while none is now.
 func (r *rig) next(listener string) time.Time {
 	r.t.Helper()
-	due, next, err := r.store.(store.Outbox).Deliveries(r.t.Context(), listener, 1)
+	due, next, err := as[store.Outbox](r.store).Deliveries(r.t.Context(), listener, 1)
 	if err != nil || len(due) > 0 {
 		r.t.Fatalf("%d deliveries, %v", len(due), err)
 	}
@@ -35,14 +35,14 @@ func (r *rig) next(listener string) time.Time {
 
 func (r *rig) settle(done ...store.Settlement) {
 	r.t.Helper()
-	if err := r.store.(store.Outbox).Settle(r.t.Context(), done...); err != nil {
+	if err := as[store.Outbox](r.store).Settle(r.t.Context(), done...); err != nil {
 		r.t.Fatalf("settling: %v", err)
 	}
 }
 
 func (r *rig) dead(after string, n int) []store.Delivery {
 	r.t.Helper()
-	dead, err := r.store.(store.Outbox).DeadLetters(r.t.Context(), after, n)
+	dead, err := as[store.Outbox](r.store).DeadLetters(r.t.Context(), after, n)
 	if err != nil {
 		r.t.Fatalf("listing dead letters: %v", err)
 	}
@@ -51,7 +51,7 @@ func (r *rig) dead(after string, n int) []store.Delivery {
 
 func (r *rig) backlog(want ...store.Backlog) {
 	r.t.Helper()
-	got, err := r.store.(store.Outbox).Backlog(r.t.Context())
+	got, err := as[store.Outbox](r.store).Backlog(r.t.Context())
 	if err != nil || !slices.EqualFunc(got, want, func(a, b store.Backlog) bool {
 		return a.Oldest.Equal(b.Oldest) && a.Listener == b.Listener && a.Overflowed == b.Overflowed && a.Waiting == b.Waiting && a.Dead == b.Dead
 	}) {

@@ -14,7 +14,7 @@ import (
 func (r *rig) pages(q store.Query) (ids []store.ID) {
 	r.t.Helper()
 	for {
-		page, err := r.store.(store.Pager).Page(r.t.Context(), q)
+		page, err := as[store.Pager](r.store).Page(r.t.Context(), q)
 		if err != nil {
 			r.t.Fatalf("listing %+v: %v", q, err)
 		}
@@ -93,7 +93,7 @@ func testPage(t *testing.T, r *rig) {
 				t.Fatalf("by %s: got %v", order, got)
 			}
 		}
-		if s, ok := r.store.(store.Sweeper); ok {
+		if s, ok := store.As[store.Sweeper](r.store); ok {
 			if _, _, err := s.Sweep(t.Context(), r.clock.Now(), 1000, nobody); err != nil {
 				t.Fatal(err)
 			}
@@ -271,10 +271,10 @@ func testCounts(t *testing.T, r *rig) {
 	expect(map[string]int64{"shop": 9, "cart": 1})
 	if !r.engine.Volatile {
 		r.reopen()
-		c = r.store.(store.Counter)
+		c = as[store.Counter](r.store)
 		expect(map[string]int64{"shop": 9, "cart": 1})
 	}
-	if _, ok := r.store.(store.Sweeper); ok {
+	if _, ok := store.As[store.Sweeper](r.store); ok {
 		r.sweeps(9)
 		expect(map[string]int64{"shop": 1})
 	}
@@ -282,7 +282,7 @@ func testCounts(t *testing.T, r *rig) {
 
 // tellable is somebody to be told, if the store can tell.
 func tellable(r *rig) []string {
-	if _, ok := r.store.(store.Outbox); ok {
+	if _, ok := store.As[store.Outbox](r.store); ok {
 		return []string{"hook"}
 	}
 	return nil

@@ -96,7 +96,7 @@ func newRig(t *testing.T, e Engine) *rig {
 
 func (r *rig) open() {
 	r.store, r.closed = r.engine.Open(r.t, r.dir, r.clock.Now), false
-	if o, ok := r.store.(store.Observable); ok {
+	if o, ok := store.As[store.Observable](r.store); ok {
 		o.Observe(func(e store.Ended) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -114,10 +114,16 @@ func (r *rig) ends() []store.Ended {
 	return ended
 }
 
+// as returns what a store can do that was found able before, or nil.
+func as[T any](s store.Store) T {
+	feature, _ := store.As[T](s)
+	return feature
+}
+
 // ability returns an optional ability of the store.
 func ability[T any](t *testing.T, r *rig) T {
 	t.Helper()
-	a, ok := r.store.(T)
+	a, ok := store.As[T](r.store)
 	if !ok {
 		t.Skipf("this store has no %v, which is optional", reflect.TypeFor[T]())
 	}

@@ -18,7 +18,7 @@ func nobody(string) []string { return nil }
 func (r *rig) sweep(n int, listeners func(string) []string) (total int) {
 	r.t.Helper()
 	for {
-		ended, more, err := r.store.(store.Sweeper).Sweep(r.t.Context(), r.clock.Now(), n, listeners)
+		ended, more, err := as[store.Sweeper](r.store).Sweep(r.t.Context(), r.clock.Now(), n, listeners)
 		if err != nil {
 			r.t.Fatalf("sweeping: %v", err)
 		}
@@ -134,13 +134,13 @@ func testSweep(t *testing.T, r *rig) {
 			r.clock.Advance(time.Second)
 		}
 		r.clock.Advance(time.Hour)
-		if ended, more, err := r.store.(store.Sweeper).Sweep(t.Context(), r.clock.Now(), 3, nobody); ended != 3 || !more || err != nil {
+		if ended, more, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 3, nobody); ended != 3 || !more || err != nil {
 			t.Fatalf("%d ended, more: %v, %v", ended, more, err)
 		}
 		if got := r.sweep(3, nobody); got != 7 {
 			t.Fatalf("%d ended, want 7", got)
 		}
-		if _, ok := r.store.(store.Observable); !ok {
+		if _, ok := store.As[store.Observable](r.store); !ok {
 			return
 		}
 		got := make([]store.Key, 0, len(want))
@@ -159,7 +159,7 @@ func testSweep(t *testing.T, r *rig) {
 		rec = r.create(keyOf("shop", 8), "x")
 		believed := r.clock.Now()
 		r.clock.Advance(24 * time.Hour) // set, after the caller looked
-		if ended, _, err := r.store.(store.Sweeper).Sweep(t.Context(), believed, 10, nobody); ended != 0 || err != nil {
+		if ended, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), believed, 10, nobody); ended != 0 || err != nil {
 			t.Fatalf("%d ended by a clock that was set, %v", ended, err)
 		}
 		r.clock.Advance(-24 * time.Hour)
@@ -175,7 +175,7 @@ func testSweep(t *testing.T, r *rig) {
 		r.clock.Advance(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if ended, _, err := r.store.(store.Sweeper).Sweep(ctx, r.clock.Now(), 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
+		if ended, _, err := as[store.Sweeper](r.store).Sweep(ctx, r.clock.Now(), 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
 			t.Fatalf("%d ended, %v", ended, err)
 		}
 		r.sweeps(1)
@@ -229,7 +229,7 @@ func testSweepBesideWrites(t *testing.T, r *rig) {
 			}
 		}
 		wg.Go(func() {
-			if _, _, err := r.store.(store.Sweeper).Sweep(t.Context(), r.clock.Now(), 100, nobody); err != nil {
+			if _, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 100, nobody); err != nil {
 				t.Error(err)
 			}
 		})
@@ -246,7 +246,7 @@ func testSweepBesideWrites(t *testing.T, r *rig) {
 			r.gone(keyOf("shop", byte(i)))
 		}
 	}
-	if _, ok := r.store.(store.Observable); !ok {
+	if _, ok := store.As[store.Observable](r.store); !ok {
 		return
 	}
 	times := make(map[store.Key]int)

@@ -115,7 +115,7 @@ func liveSessions(all []*PooledStore) map[string]int64 {
 	defer cancel()
 	sum := make(map[string]int64)
 	for _, db := range all {
-		counter, ok := db.Store.(store.Counter)
+		counter, ok := store.As[store.Counter](db.Store)
 		if !ok {
 			continue
 		}
@@ -137,7 +137,7 @@ func backlogs(all []*PooledStore) map[string]store.Backlog {
 	defer cancel()
 	sum := make(map[string]store.Backlog)
 	for _, db := range all {
-		outbox, ok := db.Store.(store.Outbox)
+		outbox, ok := store.As[store.Outbox](db.Store)
 		if !ok {
 			continue
 		}
@@ -168,7 +168,7 @@ func backlogs(all []*PooledStore) map[string]store.Backlog {
 // least, and of health that of a store which refuses writes, if there is one. It reports false if none of them tells anything.
 func statsOf(all []*PooledStore) (sum store.Stats, ok bool) {
 	for _, db := range all {
-		reporter, reports := db.Store.(store.Reporter)
+		reporter, reports := store.As[store.Reporter](db.Store)
 		if !reports {
 			continue
 		}

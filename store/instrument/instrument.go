@@ -1,4 +1,4 @@
-package sessionproxy
+package instrument
 
 import (
 	"context"
@@ -11,22 +11,17 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// Store returns a view of s that measures what requests ask of it; of loads,
-// a sample. The view has the abilities of s and no others. That is possible
-// for a store with no ability beside store.Updater, and for one with all but
-// store.Leaser; any other one is returned as it is.
-func (m *Metrics) Store(s store.Store) store.Store {
-	view := &measured{Store: s, load: m.storeCall("load"), save: m.storeCall("save"), update: m.storeCall("update"), remove: m.storeCall("delete"), touch: m.storeCall("touch")}
-	if _, ok := s.(store.Leaser); ok {
-		return s
+// Wrap returns a view of s that measures what requests ask of it; of loads, a
+// sample. calls has the labels op and outcome. What s can do beside is found
+// through the view by store.As.
+func Wrap(s store.Store, calls prometheus.ObserverVec) store.Store {
+	call := func(op string) storeCall {
+		vec := calls.MustCurryWith(prometheus.Labels{"op": op})
+		return storeCall{ok: vec.WithLabelValues("ok"), others: vec}
 	}
-	switch s := s.(type) {
-	case able:
-		return &measuredAble{able: s, measured: view}
-	case store.Sweeper, store.Outbox, store.Pager, store.Counter, store.Archiver, store.Reporter, store.Observable:
-		return s
-	case store.Updater:
-		return &measuredUpdater{measured: view, updater: s}
+	view := &measured{Store: s, load: call("load"), save: call("save"), update: call("update"), remove: call("delete"), touch: call("touch")}
+	if u, ok := store.As[store.Updater](s); ok {
+		return &measuredUpdater{measured: view, updater: u}
 	}
 	return view
 }
@@ -35,11 +30,6 @@ func (m *Metrics) Store(s store.Store) store.Store {
 type storeCall struct {
 	ok     prometheus.Observer // looked up beforehand
 	others prometheus.ObserverVec
-}
-
-func (m *Metrics) storeCall(op string) storeCall {
-	vec := m.store.MustCurryWith(prometheus.Labels{"op": op})
-	return storeCall{ok: vec.WithLabelValues("ok"), others: vec}
 }
 
 // took notes that a call has ended.
@@ -77,6 +67,9 @@ type measured struct {
 	store.Store
 	load, save, update, remove, touch storeCall
 }
+
+// Unwrap returns the store that is measured.
+func (s *measured) Unwrap() store.Store { return s.Store }
 
 // loadSample says how many loads there are for one that is measured. A load of
 // a hot record takes a tenth of a microsecond, and measuring it as long again.
@@ -122,9 +115,16 @@ type changeError struct{ error }
 
 func (c *changeError) Unwrap() error { return c.error }
 
-func (s *measured) updateBy(ctx context.Context, u store.Updater, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
+// measuredUpdater is a measured store that can update.
+type measuredUpdater struct {
+	*measured
+	updater store.Updater
+}
+
+// Update implements store.Updater.
+func (s *measuredUpdater) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (store.Record, error) {
 	began := time.Now()
-	rec, err := u.Update(ctx, key, func(current store.Record) (store.Write, error) {
+	rec, err := s.updater.Update(ctx, key, func(current store.Record) (store.Write, error) {
 		w, err := change(current)
 		if err != nil {
 			err = &changeError{err}
