@@ -30,7 +30,7 @@ type rig struct {
 	t       *testing.T
 	store   *memstore.Store
 	handler *sessionproxy.Handler
-	local   *session.Node
+	node    *session.Node
 	metrics *prometheus.Registry
 	ring    *ticket.Ring
 	server  *httptest.Server
@@ -63,7 +63,7 @@ func newRig(t *testing.T, change func(*sessionproxy.Config, *session.Policy)) *r
 		change(&config, &policy)
 	}
 	backend := session.Fixed(r.store)
-	if _, r.local, err = backend.Acquire(); err != nil {
+	if _, r.node, err = backend.Acquire(); err != nil {
 		t.Fatal(err)
 	}
 	config.Manager, err = session.NewManager("shop", policy, session.Options{

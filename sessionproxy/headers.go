@@ -1,6 +1,7 @@
 package sessionproxy
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 
@@ -59,4 +60,25 @@ func isReserved(name string) bool {
 	c := name[len(word)]
 	letter, digit := 'a' <= c|0x20 && c|0x20 <= 'z', '0' <= c && c <= '9'
 	return !letter && !digit && strings.EqualFold(name[:len(word)], word)
+}
+
+// hasWrites reports whether the app's response wants something written.
+func hasWrites(h http.Header) bool {
+	for _, name := range writeHeaders {
+		if _, ok := h[name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// writesBeside reports whether there are writes besides Session-Action that
+// its `destroy` makes void.
+func writesBeside(h http.Header) bool {
+	for _, name := range [...]string{HeaderData, HeaderPatch, HeaderAdd, HeaderPrincipal, HeaderTimeout} {
+		if _, ok := h[name]; ok {
+			return true
+		}
+	}
+	return false
 }

@@ -48,27 +48,6 @@ func errTimes(n int) error {
 	return fmt.Errorf("sent %d times; send it once", n)
 }
 
-// hasWrites reports whether the app's response wants something written.
-func hasWrites(h http.Header) bool {
-	for _, name := range writeHeaders {
-		if _, ok := h[name]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-// writesBeside reports whether there are writes besides Session-Action that
-// its `destroy` makes void.
-func writesBeside(h http.Header) bool {
-	for _, name := range [...]string{HeaderData, HeaderPatch, HeaderAdd, HeaderPrincipal, HeaderTimeout} {
-		if _, ok := h[name]; ok {
-			return true
-		}
-	}
-	return false
-}
-
 // maxSteps is how many values a list may have: each is work for the store's writer.
 const maxSteps = 256
 

@@ -267,7 +267,7 @@ func TestRollbacksAreShown(t *testing.T) {
 			e := newEndpointRig(t, nil)
 			in := e.begin(`{"a":1}`)
 			var shown atomic.Int64
-			defer e.local.Events.Subscribe(func(ev event.Event) {
+			defer e.node.Events.Subscribe(func(ev event.Event) {
 				if ev.Kind == event.Rollback && ev.Manager == "shop" {
 					shown.Add(1)
 				}

@@ -1,6 +1,7 @@
 package sessionproxy
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"net"
@@ -199,4 +200,24 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 func (c *watchedConn) Write(p []byte) (int, error) {
 	c.watcher.moved.Store(true)
 	return c.Conn.Write(p)
+}
+
+// Hijack hands over the connection, but not to an app whose response was
+// replaced. Whoever hijacks before any header cannot write a session.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	if !w.decided {
+		w.decided = true
+		w.x.rollBack(w.r.Context(), false)
+	}
+	passes := w.forwarding()
+	w.mu.Unlock()
+	if !passes {
+		return nil, nil, errReplaced
+	}
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		conn = w.watchConn(conn)
+	}
+	return conn, rw, err
 }

@@ -27,10 +27,10 @@ type transaction struct {
 	early session.Outcome  // of commits before the headers
 	begun bool             // there was such a commit
 
-	// life is cancelled when the request ends; made for the first call that
+	// ctx is cancelled when the request ends; made for the first call that
 	// has to wait for something.
-	life    context.Context
-	endLife context.CancelCauseFunc
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 
 	metrics *managerMetrics
 }
@@ -200,8 +200,8 @@ func (x *transaction) end(more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended, x.open = true, false
-	if x.endLife != nil {
-		x.endLife(session.ErrObsolete)
+	if x.cancel != nil {
+		x.cancel(session.ErrObsolete)
 	}
 	x.drop(more)
 }

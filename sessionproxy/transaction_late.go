@@ -21,7 +21,7 @@ func (x *transaction) reopen(ctx context.Context, write bool) (*session.Session,
 	return s, err
 }
 
-// doAfterHeaders is use after the response headers: a transaction of its own. Called
+// doAfterHeaders is do after the response headers: a transaction of its own. Called
 // with mu held.
 func (x *transaction) doAfterHeaders(ctx context.Context, write bool, f func(*session.Session) error) error {
 	s, err := x.reopenLate(ctx, write)
@@ -49,12 +49,12 @@ func (x *transaction) reopenLate(ctx context.Context, write bool) (*session.Sess
 	if !write || !last.LocksWrites() {
 		return last.Reopen(ctx)
 	}
-	if x.life == nil {
-		x.life, x.endLife = context.WithCancelCause(context.Background())
+	if x.ctx == nil {
+		x.ctx, x.cancel = context.WithCancelCause(context.Background())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(x.life, func() { cancel(session.ErrObsolete) })() //nolint:contextcheck // two lives end it: the call's, and the request's
+	defer context.AfterFunc(x.ctx, func() { cancel(session.ErrObsolete) })() //nolint:contextcheck // two lives end it: the call's, and the request's
 	x.mu.Unlock()
 	s, err := last.ReopenLocked(ctx)
 	x.mu.Lock()

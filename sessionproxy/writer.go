@@ -1,11 +1,9 @@
 package sessionproxy
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -175,40 +173,6 @@ func (w *writer) FlushError() error {
 
 // Flush is FlushError for those who look for an http.Flusher.
 func (w *writer) Flush() { _ = w.FlushError() }
-
-// Hijack hands over the connection, but not to an app whose response was
-// replaced. Whoever hijacks before any header cannot write a session.
-func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	w.mu.Lock()
-	if !w.decided {
-		w.decided = true
-		w.x.rollBack(w.r.Context(), false)
-	}
-	passes := w.forwarding()
-	w.mu.Unlock()
-	if !passes {
-		return nil, nil, errReplaced
-	}
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
-		conn = w.watchConn(conn)
-	}
-	return conn, rw, err
-}
-
-// discard takes in a part of a replaced response.
-func (w *writer) discard(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.discardable -= len(p); w.discardable < 0 || time.Now().After(w.until) {
-		return 0, errReplaced
-	}
-	return len(p), nil
-}
-
-type discarder struct{ w *writer }
-
-func (d discarder) Write(p []byte) (int, error) { return d.w.discard(p) }
 
 // Push keeps HTTP/2 push within reach.
 func (w *writer) Push(target string, opts *http.PushOptions) error {

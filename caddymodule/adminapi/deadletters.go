@@ -69,7 +69,7 @@ func retryDeadLetter(c *adminCall) error {
 	if err := c.withLetter(store.Outbox.RetryDeadLetter); err != nil {
 		return err
 	}
-	c.local.Subscriptions.Notify()
+	c.node.Subscriptions.Notify()
 	return c.answer(map[string]any{"id": c.r.PathValue("id")})
 }
 
@@ -114,7 +114,7 @@ func discardBacklog(c *adminCall) error {
 	if name == "" {
 		return badRequest("say for which `listener` nothing is to be kept; `/sessions/stats` lists them")
 	}
-	if _, ok := c.local.Subscriptions.All()[name]; ok {
+	if _, ok := c.node.Subscriptions.All()[name]; ok {
 		return problemOf(http.StatusConflict, fmt.Sprintf("the listener %s is configured, and is to be told what waits for it; remove it from the configuration first, or discard single dead letters", name))
 	}
 	n, err := outbox.PurgeListener(c.r.Context(), name)

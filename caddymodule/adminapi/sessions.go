@@ -172,7 +172,7 @@ type EndResult struct {
 }
 
 func (c *adminCall) operator() session.Operator {
-	return session.Operator{Store: c.store, Node: c.local}
+	return session.Operator{Store: c.store, Node: c.node}
 }
 
 func endSession(c *adminCall) error {

@@ -92,7 +92,7 @@ func showStats(c *adminCall) error {
 		return err
 	}
 	totals := runtime.Metrics().Totals()
-	view := StatsView{Managers: make([]ManagerStats, 0, len(managers)), Listeners: []BacklogView{}, Streams: c.local.Streams.Len()}
+	view := StatsView{Managers: make([]ManagerStats, 0, len(managers)), Listeners: []BacklogView{}, Streams: c.node.Streams.Len()}
 	for _, m := range managers {
 		n := totals[m.ID]
 		view.Managers = append(view.Managers, ManagerStats{
@@ -103,7 +103,7 @@ func showStats(c *adminCall) error {
 		stats := reporter.Stats()
 		view.Store = &storeStats{Stats: stats, SweptThrough: unixSeconds(stats.SweptThrough)}
 	}
-	for _, l := range c.local.Locks.All() {
+	for _, l := range c.node.Locks.All() {
 		view.Locks.Held++
 		view.Locks.Waiting += l.Waiting
 	}
@@ -112,7 +112,7 @@ func showStats(c *adminCall) error {
 		if err != nil {
 			return err
 		}
-		configured := c.local.Subscriptions.All()
+		configured := c.node.Subscriptions.All()
 		for _, b := range backlog {
 			_, ok := configured[b.Listener]
 			view.Listeners = append(view.Listeners, BacklogView{

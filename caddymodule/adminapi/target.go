@@ -15,7 +15,7 @@ import (
 // adminTarget is an open store as an operator's call needs it.
 type adminTarget struct {
 	store    store.Store
-	local    *session.Node
+	node     *session.Node
 	managers *app.Registry // of the active configuration; nil if it has no sessions
 	showData bool          // the configuration allows to show the data of sessions
 	release  func()        // called once
@@ -27,12 +27,12 @@ type adminTarget struct {
 // both are open, and the active one counts.
 func activeStore() (*adminTarget, error) {
 	if a, ok := servingApp(); ok {
-		st, local, err := a.Backend().Acquire()
+		st, node, err := a.Backend().Acquire()
 		if err != nil {
 			return nil, unavailable(err)
 		}
 		return &adminTarget{
-			store: st, local: local, managers: a.Registry(), showData: a.AdminData, release: a.Backend().Release,
+			store: st, node: node, managers: a.Registry(), showData: a.AdminData, release: a.Backend().Release,
 		}, nil
 	}
 	open := runtime.OpenStores()
@@ -44,7 +44,7 @@ func activeStore() (*adminTarget, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &adminTarget{store: db.Store, local: db.Node, release: func() {
+	return &adminTarget{store: db.Store, node: db.Node, release: func() {
 		if err := runtime.ReleaseStore(provider); err != nil {
 			runtime.AdminLogger().Error("session store did not close well: " + err.Error())
 		}

@@ -6,33 +6,33 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 )
 
-// splitAdditions takes the additions out from among the steps, wherever they stand: it
-// returns what the other steps make of shown, and the additions that are to
-// follow. Together they make what all steps make in their order.
+// splitAdditions takes the additions out from among the ops, wherever they stand: it
+// returns what the other ops make of shown, and the additions that are to
+// follow. Together they make what all ops make in their order.
 //
-// An addition commutes with a step that leaves its number alone. One whose
-// number a later step sets or removes has done its work by then: that step's
+// An addition commutes with an op that leaves its number alone. One whose
+// number a later op sets or removes has done its work by then: that op's
 // result stands for both.
 func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds []Op, err error) {
 	limit := max(maxSize, len(shown))
 	ours = shown
-	for view, steps := shown, c.Ops; len(steps) > 0; {
-		if a, ok := steps[0].(increment); ok {
+	for view, ops := shown, c.Ops; len(ops) > 0; {
+		if a, ok := ops[0].(increment); ok {
 			if view, err = a.apply(view, limit); err != nil {
 				return nil, nil, opError(err)
 			}
-			adds, steps = addTo(adds, a), steps[1:]
+			adds, ops = addTo(adds, a), ops[1:]
 			continue
 		}
 		before := view
-		for len(steps) > 0 {
-			if _, ok := steps[0].(increment); ok {
+		for len(ops) > 0 {
+			if _, ok := ops[0].(increment); ok {
 				break
 			}
-			if view, err = steps[0].apply(view, limit); err != nil {
+			if view, err = ops[0].apply(view, limit); err != nil {
 				return nil, nil, opError(err)
 			}
-			steps = steps[1:]
+			ops = ops[1:]
 		}
 		if len(adds) == 0 {
 			ours = view
@@ -45,7 +45,7 @@ func (c *Changes) splitAdditions(shown []byte, maxSize int) (ours []byte, adds [
 }
 
 // Squash makes as few ops as can be of those for shown. A replacement says the
-// same as any number of steps, but for the conditions of JSON Patches.
+// same as any number of ops, but for the conditions of JSON Patches.
 func (c *Changes) Squash(shown []byte, maxSize int) error {
 	ours, adds, err := c.splitAdditions(shown, maxSize)
 	if err != nil {
@@ -70,15 +70,15 @@ func addTo(adds []Op, a increment) []Op {
 // dropOverwritten drops the additions to what the changes have set or removed.
 func dropOverwritten(adds []Op, made document.Edits) []Op {
 	var left []Op
-	for _, step := range adds {
-		if a := step.(increment).Without(made); !a.Empty() {
+	for _, op := range adds {
+		if a := op.(increment).Without(made); !a.Empty() {
 			left = append(left, Add(a))
 		}
 	}
 	return left
 }
 
-// CompactLast makes one addition of the last two steps, if they are additions: an
+// CompactLast makes one addition of the last two ops, if they are additions: an
 // app may add as often as it likes.
 func (c *Changes) CompactLast() {
 	n := len(c.Ops)
@@ -94,13 +94,13 @@ func (c *Changes) CompactLast() {
 // CompactAdditions makes one addition of each run of them: an app may send many
 // headers.
 func (c *Changes) CompactAdditions() {
-	var steps, run []Op
-	for _, step := range c.Ops {
-		if a, ok := step.(increment); ok {
+	var ops, run []Op
+	for _, op := range c.Ops {
+		if a, ok := op.(increment); ok {
 			run = addTo(run, a)
 			continue
 		}
-		steps, run = append(append(steps, run...), step), nil
+		ops, run = append(append(ops, run...), op), nil
 	}
-	c.Ops = append(steps, run...)
+	c.Ops = append(ops, run...)
 }

@@ -60,7 +60,7 @@ type Timeout struct {
 }
 
 // Then returns the changes followed by later ones. It may reuse the room of
-// c's steps: c is not to be used afterwards.
+// c's ops: c is not to be used afterwards.
 func (c Changes) Then(later Changes) Changes {
 	all := later
 	if all.Ops = c.Ops; len(later.Ops) > 0 {
@@ -92,10 +92,10 @@ func (c Changes) Then(later Changes) Changes {
 // which can be applied in any order.
 func (c *Changes) OnlyAdds() bool { return c.adds() == len(c.Ops) }
 
-// Rewrites returns how often the data is written anew to make all steps.
+// Rewrites returns how often the data is written anew to make all ops.
 func (c *Changes) Rewrites() (n int) {
-	for _, step := range c.Ops {
-		if p, ok := step.(jsonPatch); ok {
+	for _, op := range c.Ops {
+		if p, ok := op.(jsonPatch); ok {
 			n += p.Len()
 		} else {
 			n++
@@ -104,10 +104,10 @@ func (c *Changes) Rewrites() (n int) {
 	return n
 }
 
-// adds returns how many steps at the end are additions.
+// adds returns how many ops at the end are additions.
 func (c *Changes) adds() (n int) {
-	for _, step := range slices.Backward(c.Ops) {
-		if _, ok := step.(increment); !ok {
+	for _, op := range slices.Backward(c.Ops) {
+		if _, ok := op.(increment); !ok {
 			break
 		}
 		n++

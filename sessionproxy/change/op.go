@@ -6,16 +6,16 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 )
 
-// Op is one write of data. Steps are made for the data that an app was
+// Op is one write of data. Ops are made for the data that an app was
 // shown, and can be made again on newer data. Immutable.
 type Op interface {
 	// apply returns the changed document. limit bounds what is put together
 	// on the way, in bytes.
 	apply(doc []byte, limit int) ([]byte, error)
-	// rebase applies the step to data that is newer than what it was made
+	// rebase applies the op to data that is newer than what it was made
 	// for, which was shown.
 	rebase(shown, newer []byte, limit int) ([]byte, error)
-	// clobbers reports whether the step, made for shown, would undo some of
+	// clobbers reports whether the op, made for shown, would undo some of
 	// their changes to it.
 	clobbers(shown []byte, theirs document.Edits) bool
 }
@@ -144,7 +144,7 @@ func (r removeAt) clobbers(shown []byte, theirs document.Edits) bool {
 	return clobbers(r, shown, theirs)
 }
 
-// rebaseWithin applies a step to newer data; a conflict if it does not fit any more.
+// rebaseWithin applies an op to newer data; a conflict if it does not fit any more.
 func rebaseWithin(s Op, newer []byte, limit int) ([]byte, error) {
 	doc, err := s.apply(newer, limit)
 	if errors.Is(err, document.ErrNoPath) || errors.Is(err, document.ErrTest) {

@@ -8,49 +8,49 @@ import (
 )
 
 // MaxRework bounds what the store's writer does to make the changes of one
-// commit again on newer data, in bytes of data times steps: all sessions wait
+// commit again on newer data, in bytes of data times ops: all sessions wait
 // for that writer. It takes some milliseconds.
 const MaxRework = 8 << 20
 
-// Apply applies the steps to the data that they were made for. The result is
+// Apply applies the ops to the data that they were made for. The result is
 // shown itself if nothing changes.
 func (c *Changes) Apply(shown []byte, maxSize int) ([]byte, error) {
 	doc := shown
-	for _, step := range c.Ops {
+	for _, op := range c.Ops {
 		var err error
-		if doc, err = step.apply(doc, max(maxSize, len(shown))); err != nil {
+		if doc, err = op.apply(doc, max(maxSize, len(shown))); err != nil {
 			return nil, opError(err)
 		}
 	}
 	return doc, fits(doc, shown, maxSize)
 }
 
-// Rebase applies the steps, made for shown, to newer data. A replacement
+// Rebase applies the ops, made for shown, to newer data. A replacement
 // becomes the difference that it made, so that what others changed survives.
 func (c *Changes) Rebase(shown, newer []byte, maxSize int) ([]byte, error) {
 	doc, limit := newer, max(maxSize, len(shown), len(newer))
-	last := 0 // the last step that is made from what was shown
-	for i, step := range c.Ops {
-		if _, ok := step.(replace); ok {
+	last := 0 // the last op that is made from what was shown
+	for i, op := range c.Ops {
+		if _, ok := op.(replace); ok {
 			last = i
 		}
 	}
-	for i, step := range c.Ops {
+	for i, op := range c.Ops {
 		var err error
-		if doc, err = step.rebase(shown, doc, limit); err != nil {
+		if doc, err = op.rebase(shown, doc, limit); err != nil {
 			return nil, opError(err)
 		}
 		if i >= last {
 			continue
 		}
-		if shown, err = step.apply(shown, limit); err != nil {
+		if shown, err = op.apply(shown, limit); err != nil {
 			return nil, opError(err)
 		}
 	}
 	return doc, fits(doc, newer, maxSize)
 }
 
-// Merge unites what the steps make of shown with newer data, if both sides
+// Merge unites what the ops make of shown with newer data, if both sides
 // changed different places. Additions fit any number.
 func (c *Changes) Merge(shown, newer []byte, maxSize int) ([]byte, error) {
 	if _, err := c.Rebase(shown, newer, maxSize); err != nil {
@@ -82,11 +82,11 @@ func (c *Changes) Meets(shown, newer []byte, maxSize int) bool {
 // between shown and newer.
 func (c *Changes) Overwrites(shown, newer []byte, maxSize int) bool {
 	theirs := document.Diff(shown, newer)
-	for _, step := range c.Ops {
-		if step.clobbers(shown, theirs) {
+	for _, op := range c.Ops {
+		if op.clobbers(shown, theirs) {
 			return true
 		}
-		next, err := step.apply(shown, maxSize)
+		next, err := op.apply(shown, maxSize)
 		if err != nil {
 			return false
 		}
@@ -106,7 +106,7 @@ func fits(doc, before []byte, maxSize int) error {
 func (c *Changes) Rework(size int) int { return size * c.Rewrites() }
 
 // BoundRework makes the changes, made for shown, cheap to make again: it is
-// called before the writer is asked to. Steps that would take too long become
+// called before the writer is asked to. Ops that would take too long become
 // their difference to shown and the additions. JSON Patches cannot: their
 // conditions are lost, and such changes conflict with newer data.
 func (c *Changes) BoundRework(shown []byte, maxSize int) error {

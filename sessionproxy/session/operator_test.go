@@ -126,7 +126,7 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 	if err == nil || n != 10-s.Store.Len() || n == 0 || n == 10 {
 		t.Errorf("%d, %v, %d left", n, err, s.Store.Len())
 	}
-	o := session.Operator{Store: careless{s.Store}, Node: s.local}
+	o := session.Operator{Store: careless{s.Store}, Node: s.node}
 	if _, err := o.Purge(t.Context(), "shop"); err == nil || !strings.Contains(err.Error(), "cannot list") {
 		t.Errorf("got %v", err)
 	}
@@ -137,8 +137,8 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 func TestOperatorsTellAllConfigurations(t *testing.T) {
 	s := newHeard(t, false, nil)
 	c := s.signIn("alice")
-	defer s.local.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete)}})()
-	defer s.local.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete), sessiontest.Subscription("more", deaf{}, event.Delete)}})()
+	defer s.node.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete)}})()
+	defer s.node.Subscriptions.Add(map[string][]event.Subscription{"shop": {sessiontest.Subscription("ear", deaf{}, event.Delete), sessiontest.Subscription("more", deaf{}, event.Delete)}})()
 	if _, err := s.operator().Revoke(t.Context(), store.Key{Manager: "shop", ID: c.ID}); err != nil {
 		t.Fatal(err)
 	}

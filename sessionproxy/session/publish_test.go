@@ -26,7 +26,7 @@ func (deaf) Handle(context.Context, event.Event) error { return nil }
 type heard struct {
 	*site
 	backend session.Provider
-	local   *session.Node
+	node    *session.Node
 	mu      sync.Mutex
 	seen    []event.Event
 }
@@ -42,7 +42,7 @@ func newHeard(t *testing.T, updater bool, change func(*session.Policy), kinds ..
 	backend := session.Fixed(st)
 	h.backend = backend
 	var err error
-	if _, h.local, err = backend.Acquire(); err != nil {
+	if _, h.node, err = backend.Acquire(); err != nil {
 		t.Fatal(err)
 	}
 	var subs []event.Subscription
@@ -50,8 +50,8 @@ func newHeard(t *testing.T, updater bool, change func(*session.Policy), kinds ..
 		subs = []event.Subscription{{Name: "ear", Kinds: kinds, Listener: deaf{}}}
 	}
 	h.Manager = h.manager(backend, change, subs...)
-	t.Cleanup(h.local.Subscriptions.Add(map[string][]event.Subscription{"shop": subs}))
-	t.Cleanup(h.local.Events.Subscribe(func(e event.Event) {
+	t.Cleanup(h.node.Subscriptions.Add(map[string][]event.Subscription{"shop": subs}))
+	t.Cleanup(h.node.Events.Subscribe(func(e event.Event) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.seen = append(h.seen, e)

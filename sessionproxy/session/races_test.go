@@ -53,7 +53,7 @@ func (r *race) request(name string, c change.Changes) func() {
 	}
 }
 
-func (h *heard) operator() session.Operator { return session.Operator{Store: h.Store, Node: h.local} }
+func (h *heard) operator() session.Operator { return session.Operator{Store: h.Store, Node: h.node} }
 
 // between has f done once, when the first write of the next act is on its way
 // to the store.

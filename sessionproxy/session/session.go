@@ -173,41 +173,6 @@ func (s *Session) touch(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Session) lock(ctx context.Context, exclusive bool) error {
-	if s.readOnly || s.m.policy.Locking != Serialized && !exclusive {
-		return nil
-	}
-	wait, begin := s.m.policy.Wait, time.Now()
-	if err := s.acquire(ctx); err != nil {
-		return err
-	}
-	s.locked = true
-	shared, ok := store.As[store.Leaser](s.store)
-	if !ok {
-		return nil
-	}
-	l, err := lock.TakeLease(ctx, shared, s.key, wait-time.Since(begin))
-	switch {
-	case errors.Is(err, lock.ErrLocked):
-		return err
-	case err != nil:
-		return s.loadError(ctx, err)
-	}
-	s.lease = l
-	return nil
-}
-
-// acquire takes the session's lock, and has the waiting for it followed.
-func (s *Session) acquire(ctx context.Context) error {
-	if s.node.Locks.Try(s.key, s.holder) {
-		return nil
-	}
-	ctx, t := s.m.trace(ctx, TraceLockWait)
-	err := s.node.Locks.Acquire(ctx, s.key, s.holder, s.m.policy.Wait, s.m.policy.Queue)
-	t.end(s, traceOK, err)
-	return err
-}
-
 // load reads the record of the session that is being opened.
 func (s *Session) load(ctx context.Context) (store.Record, error) {
 	if !s.traced {
@@ -217,17 +182,6 @@ func (s *Session) load(ctx context.Context) (store.Record, error) {
 	rec, err := s.store.Load(ctx, s.key)
 	t.end(s, traceOK, err)
 	return rec, err
-}
-
-func (s *Session) unlock() {
-	if s.locked {
-		s.locked = false
-		if s.lease != nil {
-			s.lease.Release()
-			s.lease = nil
-		}
-		s.node.Locks.Release(s.key)
-	}
 }
 
 // end gives back what the handle holds. It is idempotent. Called with mu held,
