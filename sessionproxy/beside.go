@@ -15,7 +15,7 @@ var embedded = map[string]struct{}{
 // isBeside reports whether a request stands beside the page that has the
 // session's turn: what the page embeds, and event streams, whose headers may
 // come late. Such a request rarely writes, so it does not wait for the lock
-// until it does. Whoever forges these headers gains nothing: its writes are
+// until it does. A client that forges these headers gains nothing: its writes are
 // held to the version that it has seen.
 func isBeside(r *http.Request) bool {
 	if accept := r.Header["Accept"]; len(accept) == 1 {

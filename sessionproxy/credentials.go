@@ -14,7 +14,7 @@ import (
 )
 
 // maxTickets is how many values are looked at: more than fit into
-// a request of ordinary size, so that whoever plants some drowns no genuine one.
+// a request of ordinary size, so that planted ones drown no genuine one.
 const maxTickets = 256
 
 // maxCarriers is how many carriers a carrierSet can tell apart.
@@ -31,8 +31,8 @@ func (s carrierSet) first() carrierSet { return s & -s }
 // presented is what a request bears of tickets.
 type presented struct {
 	creds []session.Credential // of the genuine ones
-	by    []carrierSet         // who bore each of them; nil if the handler has one carrier
-	any   carrierSet           // who bore anything, good or bad
+	by    []carrierSet         // the carriers of each; nil if the handler has one carrier
+	any   carrierSet           // the carriers of anything, good or bad
 }
 
 // extract takes all tickets out of the request, and returns what it presents. The

@@ -142,7 +142,7 @@ func (w *writer) scrubResponse(h http.Header, ours bool) {
 	}
 	w.h.count(w.h.metrics.setCookie, w.h.stripSetCookie(h))
 	w.h.count(w.h.metrics.ticketHeader, ticket.StripHeaders(h, w.h.names)+ticket.StripTickets(h, w.h.keys()))
-	for _, name := range w.h.vary { // who caches knows of cookies and Authorization, not of this
+	for _, name := range w.h.vary { // caches know of cookies and Authorization, not of this
 		h.Add("Vary", name)
 	}
 }

@@ -47,11 +47,11 @@ type Config struct {
 	CommitAny bool
 	// Observe is called with each opened session, before the app.
 	Observe func(*http.Request, View)
-	// Refused hears of tickets and headers that are refused, by kind: one of
-	// the words RefusedForged and so on. nil means nobody.
+	// Refused is called for tickets and headers that are refused, by kind: one of
+	// the words RefusedForged and so on. nil means no observer.
 	Refused func(kind string)
 	// CookieRemoved is called when a Set-Cookie of the app was removed because
-	// its name is that of a ticket cookie; nil means nobody is told.
+	// its name is that of a ticket cookie; nil means no observer.
 	CookieRemoved func(name string)
 	// Misspelt is called for each header of an app's response whose name
 	// begins with Session- and means nothing, or has X- before a name that does.
@@ -235,7 +235,7 @@ func (h *Handler) count(c prometheus.Counter, n int) {
 }
 
 // commitContext outlives the client: what the app answered is stored even if
-// nobody is there to read the answer.
+// the client has gone.
 // It may have to wait for the session's lock before.
 func (h *Handler) commitContext(r *http.Request) (context.Context, context.CancelFunc) {
 	limit := commitTimeout

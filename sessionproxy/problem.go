@@ -66,7 +66,7 @@ func (p *Problem) Detail() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.cause }
 
-// SetHeaders sets what must go with the response whoever writes its body.
+// SetHeaders sets what must go with the response, whatever writes its body.
 func (p *Problem) SetHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	if p.RetryAfter > 0 {

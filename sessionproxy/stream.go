@@ -203,7 +203,7 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 }
 
 // Hijack hands over the connection, but not to an app whose response was
-// replaced. Whoever hijacks before any header cannot write a session.
+// replaced. An app that hijacks before any header cannot write a session.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	if !w.decided {

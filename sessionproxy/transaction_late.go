@@ -42,8 +42,8 @@ func (x *transaction) doAfterHeaders(ctx context.Context, write bool, f func(*se
 }
 
 // reopenLate opens the session once more after the response headers. A write waits
-// for its turn among all requests of the session; whoever calls besides, or
-// ends the request, does not wait for it: mu is free meanwhile. Called with mu held.
+// for its turn among all requests of the session; other calls, and the end of the
+// request, do not wait for it: mu is free meanwhile. Called with mu held.
 func (x *transaction) reopenLate(ctx context.Context, write bool) (*session.Session, error) {
 	last := x.s
 	if !write || !last.LocksWrites() {
@@ -74,7 +74,7 @@ func (k *call) extendDeadlines() {
 		return
 	}
 	control, until := http.NewResponseController(k.w), time.Now().Add(policy.Wait)
-	if d := server.ReadTimeout; d > 0 { // also ends the context of who has sent everything
+	if d := server.ReadTimeout; d > 0 { // also ends the context of a call that was read to its end
 		_ = control.SetReadDeadline(until.Add(d)) // best effort
 	}
 	if d := server.WriteTimeout; d > 0 {

@@ -17,7 +17,7 @@ import (
 // answered after it is a store in trouble.
 const commitTimeout = 10 * time.Second
 
-// errReplaced stops whoever still copies a response that was replaced.
+// errReplaced stops an app that still copies a response that was replaced.
 var errReplaced = errors.New("the app's response was replaced by the session proxy")
 
 // maxDiscard is how much of a replaced response is taken in, in bytes, before
@@ -137,7 +137,7 @@ func (w *writer) ensureFinalized() bool {
 	return w.forwarding()
 }
 
-// Write begins the response if nobody has.
+// Write begins the response if it has not begun.
 func (w *writer) Write(p []byte) (int, error) {
 	if !w.ensureFinalized() {
 		return w.discard(p)
@@ -151,7 +151,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// ReadFrom begins the response if nobody has, and keeps the fast copy of the
+// ReadFrom begins the response if it has not begun, and keeps the fast copy of the
 // writer underneath.
 func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	if !w.ensureFinalized() {
@@ -163,7 +163,7 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w}, src)
 }
 
-// FlushError begins the response if nobody has. http.ResponseController finds it.
+// FlushError begins the response if it has not begun. http.ResponseController finds it.
 func (w *writer) FlushError() error {
 	if !w.ensureFinalized() {
 		return nil
@@ -171,7 +171,7 @@ func (w *writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Flush is FlushError for those who look for an http.Flusher.
+// Flush is FlushError as the method of http.Flusher.
 func (w *writer) Flush() { _ = w.FlushError() }
 
 // Push keeps HTTP/2 push within reach.
@@ -185,7 +185,7 @@ func (w *writer) Push(target string, opts *http.PushOptions) error {
 // Unwrap lets http.ResponseController reach deadlines and full duplex.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish decides about a response that nobody wrote: it is an empty 200.
+// finish finalizes a response that was never begun: it is an empty 200.
 func (w *writer) finish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -51,7 +51,7 @@ func mergePatchEdits(patch []byte) []edit {
 
 // Diff returns the changes that lead from one compact document to another:
 // members set, removed, or changed inside. An object that was not there is one
-// that is changed inside, so that whoever else makes it can fill it, too.
+// that is changed inside, so that another change that creates it can fill it, too.
 // Unlike a merge patch a difference can set a member to null. The order of
 // members is not part of a document.
 func Diff(from, to []byte) Edits {

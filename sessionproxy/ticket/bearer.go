@@ -53,7 +53,7 @@ func (Bearer) Clear(h http.Header, _ bool) { setHeader(h, BearerHeader, "") }
 func (Bearer) NeedsRenewal() bool { return false }
 
 // HasKeyOf reports whether a text has the form of a ticket and the id of a key of
-// the ring. Both are public: anybody can make such a text, and only Verify
+// the ring. Both are public: any client can make such a text, and only Verify
 // tells whether it is genuine.
 func (r *Ring) HasKeyOf(text string) bool {
 	if len(text) != Len {

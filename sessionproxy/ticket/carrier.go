@@ -52,7 +52,7 @@ func (c *Cookie) Extract(h http.Header, secure bool, names Names) []string {
 	return Take(nil, h, c.NameOn(secure), names)
 }
 
-// Claims is true: a cookie of that name is meant for nobody else.
+// Claims is true: a cookie of that name is meant for this proxy alone.
 func (c *Cookie) Claims(*Ring, string) bool { return true }
 
 // NeedsRenewal reports whether the cookie bears a lifetime.

@@ -73,7 +73,7 @@ func (c *Cookie) secure(connection bool) bool { return connection || c.Secure ==
 
 // NameOn returns the name that the cookie has on a connection that is
 // protected, or is not. Where it is Secure the name bears the prefix, by which
-// no other site of the domain, and nobody on a clear connection, can set it.
+// it cannot be set by another site of the domain or on a clear connection.
 func (c *Cookie) NameOn(secure bool) string {
 	switch {
 	case !c.secure(secure) || hasPrefix(c.Name, hostPrefix) || hasPrefix(c.Name, securePrefix):

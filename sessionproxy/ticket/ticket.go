@@ -25,7 +25,7 @@ func (t Ticket) Rotate() Ticket {
 }
 
 // ID returns the name of the session: a one-way derivative of its number,
-// unrelated between scopes. Who knows it cannot make a ticket of it.
+// unrelated between scopes. It is not enough to make a ticket.
 func (t Ticket) ID(scope string) (id [16]byte) {
 	buf := make([]byte, 0, 128)
 	buf = append(buf, "sessionproxy session id\x00"...)
