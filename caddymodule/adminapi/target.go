@@ -69,7 +69,7 @@ func unavailable(err error) *adminProblem {
 
 // require returns the store's ability, or the problem that it has none.
 func require[Ability any](c *adminCall) (Ability, error) {
-	ability, ok := c.store.(Ability)
+	ability, ok := store.As[Ability](c.store)
 	if !ok {
 		p := problemOf(http.StatusNotImplemented, "this kind of session store cannot do that")
 		p.Type = typeUnsupported
