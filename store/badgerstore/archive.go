@@ -199,7 +199,7 @@ func (a *archiveReader) frame() (*archived, error) {
 }
 
 func (f *archived) decode(payload []byte) (err error) {
-	p := fields{b: payload}
+	p := decoder{b: payload}
 	switch f.kind {
 	case frameHeader:
 		p.text()

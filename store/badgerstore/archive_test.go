@@ -280,7 +280,7 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
 		t.Fatal(err)
 	}
-	l := loader{s: s, ctx: t.Context()}
+	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
 	n := event{kind: store.EventEnded, rec: rec, at: rec.Created}
 	for _, f := range []*archived{
@@ -333,7 +333,7 @@ func TestARestoreThatFailsIsUndone(t *testing.T) {
 	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
 		t.Fatal(err)
 	}
-	l := loader{s: s, ctx: t.Context()}
+	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
 	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
 		t.Fatal(err)
@@ -376,7 +376,7 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	if err := s.writer.do(t.Context(), &op{run: (*batch).beginRestore}); err != nil {
 		t.Fatal(err)
 	}
-	l := loader{s: s, ctx: t.Context()}
+	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
 	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 	defer it.Close()
 	part, bytes := make([]listed, 0, backupStep), 0
 	flush := func() error {
-		if err := errors.Join(s.interrupted(ctx), s.latest(part)); err != nil {
+		if err := errors.Join(s.interrupted(ctx), s.refreshAccess(part)); err != nil {
 			return err
 		}
 		for i := range part {

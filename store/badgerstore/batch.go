@@ -22,7 +22,7 @@ type batch struct {
 	outbox    outboxDelta
 	ended     []store.Ended
 	committed func() // called after the commit, unless it is nil
-	isAlone   bool   // nothing else may come into the batch
+	exclusive bool   // nothing else may come into the batch
 	staged    int    // operations that changed something
 	bytes     int    // about what the transaction holds
 	keys      int    // entries of it
@@ -38,23 +38,23 @@ func (b *batch) drop() {
 	b.txn.Discard()
 }
 
-// errAgain is the answer of an operation that wants to run once more, in a
+// errBatchFull is the answer of an operation that wants to run once more, in a
 // transaction of its own: this one has no room for it, or for the rest of it.
-var errAgain = errors.New("not enough room in this batch")
+var errBatchFull = errors.New("not enough room in this batch")
 
 // entryOverhead is what the engine adds to a key and a value.
 const entryOverhead = 12
 
-// room returns errAgain if the transaction cannot take so much more.
-func (b *batch) room(bytes int) error {
+// reserveBytes returns errBatchFull if the transaction cannot take so much more.
+func (b *batch) reserveBytes(bytes int) error {
 	if int64(b.bytes+bytes) > b.s.writer.hardBytes || b.keys > maxBatchKeys {
-		return errAgain
+		return errBatchFull
 	}
 	return nil
 }
 
 // full reports whether an operation of many steps should go on in the next batch.
-func (b *batch) full() bool { return b.isAlone || b.bytes >= maxBatchBytes || b.keys >= maxBatchKeys }
+func (b *batch) full() bool { return b.exclusive || b.bytes >= maxBatchBytes || b.keys >= maxBatchKeys }
 
 // current returns the entry as the batch has it so far, dead or alive, or nil.
 func (b *batch) current(key store.Key) (*entry, error) {
@@ -130,8 +130,8 @@ func (b *batch) number(name string) (number, error) {
 	if err := b.set(nameKey(keyManager, name), n[:], 0); err != nil {
 		return number{}, err
 	}
-	put(&b.managers, name, n)
-	return n, b.writeCursor(n, b.s.opts.Now().UnixMilli())
+	setIn(&b.managers, name, n)
+	return n, b.writeWatermark(n, b.s.opts.Now().UnixMilli())
 }
 
 // commit makes the batch durable and visible, or nothing of it.
@@ -180,8 +180,8 @@ func (b *batch) commit() error {
 	return nil
 }
 
-// put sets a value in a map that is made when it is needed.
-func put[K comparable, V any](m *map[K]V, key K, value V) {
+// setIn sets a value in a map that is made when it is needed.
+func setIn[K comparable, V any](m *map[K]V, key K, value V) {
 	if *m == nil {
 		*m = make(map[K]V)
 	}

@@ -144,7 +144,7 @@ func (b *batch) purge(listener number, prefix, from []byte) (removed int, next [
 	case b.s.restoring.Load(): // what it brings is not known yet
 		return 0, from, fmt.Errorf("a backup is being restored: %w", store.ErrUnavailable)
 	case b.staged > 0: // what is on disk is all that is removed
-		return 0, from, errAgain
+		return 0, from, errBatchFull
 	}
 	var keys [][]byte
 	err = b.s.view(func(txn *badger.Txn) error {
@@ -217,7 +217,7 @@ func (b *batch) giveUp(listener number, ref dueRef) error {
 	if err := b.remove(dueKey(listener, ref.due, ref.seq)); err != nil || !ok {
 		return err
 	}
-	return b.settled(&newDelivery{listener, ref.seq, deliveryState{session: q.session, next: moment(ref.due)}})
+	return b.settled(&newDelivery{listener, ref.seq, deliveryState{session: q.session, next: fromMillis(ref.due)}})
 }
 
 // queueOf looks for the queue that a delivery stands in.

@@ -48,7 +48,7 @@ func TestDiscardingMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Store(1 << 20)
-	s.space.look()
+	s.space.refresh()
 	if err := s.DeleteDeadLetter(t.Context(), dead[0].ID); err != nil {
 		t.Fatal(err)
 	}

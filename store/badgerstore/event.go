@@ -40,7 +40,7 @@ func decodeEvent(key, b []byte) (n event, err error) {
 	if b, err = unseal(key, b); err != nil {
 		return event{}, err
 	}
-	f := fields{b: b}
+	f := decoder{b: b}
 	n.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
 	return n, n.read(&f)
 }
@@ -57,7 +57,7 @@ func (n *event) append(b []byte) []byte {
 	return appendRecord(b, &n.rec)
 }
 
-func (n *event) read(f *fields) (err error) {
+func (n *event) read(f *decoder) (err error) {
 	n.kind, n.reason, n.at = store.EventKind(f.text()), store.Reason(f.text()), f.time()
 	for range f.uint32() {
 		if n.keys = append(n.keys, f.text()); f.failed {
@@ -100,7 +100,7 @@ func decodeDelivery(key, b []byte) (a deliveryState, err error) {
 	if b, err = unseal(key, b); err != nil {
 		return deliveryState{}, err
 	}
-	f := fields{b: b}
+	f := decoder{b: b}
 	a.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
 	a.at = f.time()
 	return a, a.read(&f)
@@ -117,7 +117,7 @@ func (a *deliveryState) append(b []byte) []byte {
 	return appendText(append(b, dead), a.failure)
 }
 
-func (a *deliveryState) read(f *fields) error {
+func (a *deliveryState) read(f *decoder) error {
 	a.tag, a.n, a.next = f.uint64(), int(f.uint32()), f.time()
 	a.dead = f.take(1)[0] == 1
 	if a.failure = f.text(); f.failed || len(f.b) > 0 || len(a.failure) > store.MaxDeliveryError {

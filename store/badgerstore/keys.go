@@ -29,7 +29,7 @@ import (
 //	u number session seq         → nothing: the queue of a session's deliveries to that listener
 //	y number due seq             → nothing: the first of each queue, by when it is due; 0 is at once
 //	D seq number                 → delivery that is dead
-//	v                            → the format of d, u, y and D; see convert.go
+//	v                            → the format of d, u, y and D; see marker.go
 //	q                            → the seq below which any may have been given
 //	r                            → nothing: a restore is under way, see restore.go
 //
@@ -98,11 +98,11 @@ func expiryKey(due int64, n number, id store.ID) []byte {
 }
 
 func createdKey(created time.Time, n number, id store.ID) []byte {
-	return place{lastFirst(created), id}.append(numberKey(make([]byte, 0, 1+len(n)+placeLen), keyCreated, n))
+	return place{descending(created), id}.append(numberKey(make([]byte, 0, 1+len(n)+placeLen), keyCreated, n))
 }
 
 func principalKey(principal string, created time.Time, n number, id store.ID) []byte {
-	return place{lastFirst(created), id}.append(principalPrefix(principal, n))
+	return place{descending(created), id}.append(principalPrefix(principal, n))
 }
 
 // principalPrefix begins the keys of all sessions of a principal. Two of them
@@ -112,8 +112,8 @@ func principalPrefix(principal string, n number) []byte {
 	return append(numberKey(make([]byte, 0, 1+len(n)+16+placeLen), keyPrincipal, n), who[:16]...)
 }
 
-// lastFirst is a time so that later ones sort first.
-func lastFirst(t time.Time) uint64 { return math.MaxInt64 - uint64(millis(t)) }
+// descending is a time so that later ones sort first.
+func descending(t time.Time) uint64 { return math.MaxInt64 - uint64(millis(t)) }
 
 func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
 

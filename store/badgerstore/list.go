@@ -79,7 +79,7 @@ func (s *Store) page(ctx context.Context, manager string, after store.ID, first 
 		return nil
 	})
 	if err == nil {
-		err = s.latest(found)
+		err = s.refreshAccess(found)
 	}
 	if err != nil {
 		return nil, last, false, fmt.Errorf("listing sessions of %s: %w: %w", manager, store.ErrUnavailable, err)
@@ -101,14 +101,14 @@ type listed struct {
 	place // in the index that it was found by, if it was
 }
 
-// latest adds the access times, as they are now. The transaction that the
+// refreshAccess adds the access times, as they are now. The transaction that the
 // records were read in is too old for that: a touch may have been written since
 // it began, and not be pending any more.
-func (s *Store) latest(all []listed) error {
+func (s *Store) refreshAccess(all []listed) error {
 	for i := range all {
 		l := &all[i]
 		shard := s.cache.shard(l.key)
-		shard.ahead(l.key).merge(&l.rec)
+		shard.pendingTouch(l.key).merge(&l.rec)
 	}
 	return s.view(func(txn *badger.Txn) error {
 		for i := range all {

@@ -29,7 +29,7 @@ func severalLogs(t *testing.T, key []byte) (dir string, begun []int) {
 	if _, err := f.fill(); err == nil {
 		t.Fatal("nothing was refused")
 	}
-	f.space.look()
+	f.space.refresh()
 	dir = t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestTheMarkFollowsTheLogs(t *testing.T) {
 	f := openFaulty(t, t.TempDir(), nil)
 	defer shut(t, f.Store)
 	marked := func() []int {
-		f.space.look()
+		f.space.refresh()
 		begun, inUse, err := readInUse(f.dir)
 		if err != nil || !inUse {
 			t.Fatal(inUse, err)

@@ -90,7 +90,7 @@ func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, n int)
 				first, ok = ref, true
 			}
 			if uint64(ref.due) > ready {
-				next = moment(ref.due)
+				next = fromMillis(ref.due)
 				break
 			}
 			due = append(due, ref)

@@ -54,7 +54,7 @@ func (b *batch) listenerDelta(n number) *listenerDelta {
 	c := b.outbox.of[n]
 	if c == nil {
 		c = &listenerDelta{fresh: math.MaxUint64, retry: math.MaxUint64, oldest: math.MaxUint64}
-		put(&b.outbox.of, n, c)
+		setIn(&b.outbox.of, n, c)
 	}
 	return c
 }
@@ -68,7 +68,7 @@ func (b *batch) file(key store.Key, n store.Event, reason store.Reason, rec *sto
 	if err != nil {
 		return err
 	}
-	session, now := sessionRef{manager, key.ID}, moment(b.s.opts.Now().UnixMilli())
+	session, now := sessionRef{manager, key.ID}, fromMillis(b.s.opts.Now().UnixMilli())
 	seq, err := b.sequence()
 	if err != nil {
 		return err
@@ -197,7 +197,7 @@ func (b *batch) schedule(listener number, seq uint64, next int64) error {
 
 // queue notes that a queue has grown, or become shorter.
 func (b *batch) queue(q queueRef, by int) {
-	put(&b.outbox.queued, q, b.outbox.queued[q]+by)
+	setIn(&b.outbox.queued, q, b.outbox.queued[q]+by)
 	b.listenerDelta(q.listener).waiting += by
 }
 
@@ -207,7 +207,7 @@ func (b *batch) head(q queueRef) (*queueHead, error) {
 		return h, nil
 	}
 	h := new(queueHead)
-	put(&b.outbox.heads, q, h)
+	setIn(&b.outbox.heads, q, h)
 	if !b.s.outbox.waits(q) {
 		return h, nil
 	}
@@ -276,7 +276,7 @@ func (b *batch) listener(name string) (number, error) {
 		return n, nil
 	}
 	n := b.s.listeners.next()
-	put(&b.outbox.listeners, name, n)
+	setIn(&b.outbox.listeners, name, n)
 	return n, b.set(nameKey(keyListener, name), n[:], 0)
 }
 

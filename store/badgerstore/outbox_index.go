@@ -105,7 +105,7 @@ func (o *outboxIndex) room(name string, n number) int {
 
 // wrote follows a committed batch. It returns the listeners for which as many
 // deliveries have begun to wait as may.
-func (o *outboxIndex) wrote(d *outboxDelta, names *names) (full []string) {
+func (o *outboxIndex) wrote(d *outboxDelta, names *interner) (full []string) {
 	names.add(d.listeners)
 	if d.reserved > 0 {
 		o.reserved = d.reserved
@@ -193,7 +193,7 @@ func (s *Store) LimitPending(listener string, n int) {
 	defer o.mu.Unlock()
 	limits := maps.Clone(o.limits)
 	if delete(limits, listener); n > 0 {
-		put(&limits, listener, n)
+		setIn(&limits, listener, n)
 	}
 	o.limits = limits
 }

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,7 +34,7 @@ func (s *Store) Page(ctx context.Context, q store.Query) (page store.Page, err e
 	if !ok || q.Limit < 1 {
 		return page, nil
 	}
-	w := walk{s: s, ctx: ctx, q: q, n: n, now: s.opts.Now()}
+	w := indexScan{s: s, ctx: ctx, q: q, n: n, now: s.opts.Now()}
 	err = s.view(func(txn *badger.Txn) error {
 		w.txn = txn
 		return w.find(after, begun)
@@ -55,8 +58,8 @@ func (s *Store) Page(ctx context.Context, q store.Query) (page store.Page, err e
 	return page, nil
 }
 
-// walk goes along an index, as of one moment.
-type walk struct {
+// indexScan goes along an index, as of one moment.
+type indexScan struct {
 	s      *Store
 	ctx    context.Context
 	txn    *badger.Txn
@@ -69,7 +72,7 @@ type walk struct {
 }
 
 // find finds what is asked for; begun says that it is behind a place.
-func (w *walk) find(after place, begun bool) error {
+func (w *indexScan) find(after place, begun bool) error {
 	switch {
 	case w.q.Order == store.ByExpires && w.q.Principal != "":
 		w.prefix = principalPrefix(w.q.Principal, w.n)
@@ -92,7 +95,7 @@ func (w *walk) find(after place, begun bool) error {
 }
 
 // some finds one page, behind a place or from it on.
-func (w *walk) some(from place, behind bool) error {
+func (w *indexScan) some(from place, behind bool) error {
 	for {
 		places := w.places(from, behind, w.q.Limit+1-len(w.found))
 		if len(places) == 0 {
@@ -110,7 +113,7 @@ func (w *walk) some(from place, behind bool) error {
 }
 
 // all finds everything, in order of where it is filed to expire.
-func (w *walk) all() error {
+func (w *indexScan) all() error {
 	var from place
 	for behind := false; ; behind = true {
 		places := w.places(from, behind, pageSize)
@@ -129,7 +132,7 @@ func (w *walk) all() error {
 }
 
 // cut leaves of everything what is asked for.
-func (w *walk) cut(after place, begun bool) {
+func (w *indexScan) cut(after place, begun bool) {
 	if begun {
 		i, ok := slices.BinarySearchFunc(w.found, after, func(l listed, p place) int { return l.compare(p) })
 		if ok {
@@ -143,7 +146,7 @@ func (w *walk) cut(after place, begun bool) {
 }
 
 // places returns the next n places in the index.
-func (w *walk) places(from place, behind bool, n int) (places []place) {
+func (w *indexScan) places(from place, behind bool, n int) (places []place) {
 	it := w.txn.NewIterator(badger.IteratorOptions{Prefix: w.prefix})
 	defer it.Close()
 	for it.Seek(from.append(slices.Clone(w.prefix))); it.Valid() && len(places) < n; it.Next() {
@@ -155,7 +158,7 @@ func (w *walk) places(from place, behind bool, n int) (places []place) {
 }
 
 // read adds the live sessions of those places.
-func (w *walk) read(places []place) error {
+func (w *indexScan) read(places []place) error {
 	if err := w.s.interrupted(w.ctx); err != nil {
 		return err
 	}
@@ -171,7 +174,7 @@ func (w *walk) read(places []place) error {
 		}
 		part = append(part, listed{key, w.n, e, p})
 	}
-	if err := w.s.latest(part); err != nil {
+	if err := w.s.refreshAccess(part); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	for _, l := range part {
@@ -200,4 +203,42 @@ func (s *Store) interrupted(ctx context.Context) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// cursorSumLen is the length of what tells a cursor of ours from any other.
+const cursorSumLen = 8
+
+// cursor returns the text for what follows a place in a listing.
+func (s *Store) cursor(q store.Query, p place) string {
+	b := p.append(make([]byte, 0, placeLen+cursorSumLen))
+	return base64.RawURLEncoding.EncodeToString(append(b, s.cursorSum(q, b)...))
+}
+
+// parseCursor reads what cursor wrote for the same listing of this store, and
+// nothing else; begun is false if there is none.
+func (s *Store) parseCursor(q store.Query) (p place, begun bool, err error) {
+	if q.Order != store.ByCreated && q.Order != store.ByExpires {
+		return p, false, fmt.Errorf("there is no order %q", q.Order)
+	}
+	if q.Cursor == "" {
+		return p, false, nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(q.Cursor)
+	if err != nil || len(b) != placeLen+cursorSumLen {
+		return p, false, store.ErrBadCursor
+	}
+	p = placeOf(b[:placeLen])
+	if !hmac.Equal([]byte(s.cursor(q, p)), []byte(q.Cursor)) {
+		return place{}, false, store.ErrBadCursor
+	}
+	return p, true, nil
+}
+
+func (s *Store) cursorSum(q store.Query, place []byte) []byte {
+	h := hmac.New(sha256.New, []byte(s.id))
+	for _, t := range []string{q.Manager, string(q.Order), q.Principal} {
+		h.Write(appendText(nil, t))
+	}
+	h.Write(place)
+	return h.Sum(nil)[:cursorSumLen]
 }

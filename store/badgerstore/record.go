@@ -114,19 +114,19 @@ func decodeRecord(b []byte) (r store.Record, err error) {
 		return n
 	}
 	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated} {
-		*t = moment(int64(next()))
+		*t = fromMillis(int64(next()))
 	}
 	idle := next()
 	r.Idle = time.Duration(idle&^hasExtension) * time.Millisecond
 	r.Version = store.Version{Counter: next(), Nonce: next()}
 	r.Incarnation = next()
 	r.Nonce, r.PreviousNonce, b = [16]byte(b), [16]byte(b[16:]), b[32:]
-	r.PreviousUntil = moment(int64(next()))
+	r.PreviousUntil = fromMillis(int64(next()))
 	if idle&hasExtension != 0 {
 		if len(b) < extensionLen+2 {
 			return store.Record{}, errDamaged
 		}
-		r.Since = moment(int64(next()))
+		r.Since = fromMillis(int64(next()))
 		r.OwnIdle, r.OwnAbsolute, b = b[0]&1 != 0, b[0]&2 != 0, b[1:]
 	}
 	n := int(binary.BigEndian.Uint16(b))
@@ -149,7 +149,7 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-func moment(ms int64) time.Time {
+func fromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
@@ -160,7 +160,7 @@ func moment(ms int64) time.Time {
 // and disk say the same.
 func truncated(r store.Record) store.Record {
 	for _, t := range [...]*time.Time{&r.Created, &r.Written, &r.Accessed, &r.Absolute, &r.Rotated, &r.PreviousUntil, &r.Since} {
-		*t = moment(millis(*t))
+		*t = fromMillis(millis(*t))
 	}
 	r.Idle = r.Idle.Truncate(time.Millisecond)
 	return r
@@ -195,6 +195,54 @@ func (e *entry) mergeAccess(b []byte) {
 	if len(b) != accessLen || binary.BigEndian.Uint64(b) != e.rec.Incarnation {
 		return
 	}
-	access{e.rec.Incarnation, moment(int64(binary.BigEndian.Uint64(b[8:])))}.merge(&e.rec)
+	access{e.rec.Incarnation, fromMillis(int64(binary.BigEndian.Uint64(b[8:])))}.merge(&e.rec)
 	e.due = int64(binary.BigEndian.Uint64(b[16:]))
+}
+
+// decoder reads values from bytes, which may be anything. After the first one
+// that is not there all are zero, and failed is set.
+type decoder struct {
+	b      []byte
+	failed bool
+}
+
+// take returns the next n bytes, which stay part of the whole.
+func (f *decoder) take(n int) []byte {
+	if f.failed || n < 0 || len(f.b) < n {
+		f.failed = true
+		return make([]byte, min(max(n, 0), 16)) // enough for every fixed field
+	}
+	b := f.b[:n]
+	f.b = f.b[n:]
+	return b
+}
+
+func (f *decoder) uint64() uint64  { return binary.BigEndian.Uint64(f.take(8)) }
+func (f *decoder) uint32() uint32  { return binary.BigEndian.Uint32(f.take(4)) }
+func (f *decoder) time() time.Time { return fromMillis(int64(f.uint64())) }
+
+// text reads what appendText wrote.
+func (f *decoder) text() string {
+	n := f.uint32()
+	if uint64(n) > uint64(len(f.b)) {
+		f.failed = true
+		return ""
+	}
+	return string(f.take(int(n)))
+}
+
+// rest returns all that is left.
+func (f *decoder) rest() []byte {
+	if f.failed {
+		return nil
+	}
+	return f.take(len(f.b))
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(b, uint64(millis(t)))
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }

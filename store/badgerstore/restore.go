@@ -43,7 +43,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 		}
 		return 0, errors.Join(err, s.undoRestore(context.WithoutCancel(ctx)))
 	}
-	l := loader{s: s, ctx: ctx}
+	l := restoreBatch{s: s, ctx: ctx}
 	if err = s.readSpool(ctx, p, l.add); err == nil {
 		err = l.flush()
 	}
@@ -127,7 +127,7 @@ func isEmpty(txn *badger.Txn) error {
 func (b *batch) beginRestore() error {
 	switch {
 	case b.staged > 0:
-		return errAgain
+		return errBatchFull
 	case b.s.restoring.Load():
 		return fmt.Errorf("another backup is being restored: %w", store.ErrUnavailable)
 	}
@@ -135,7 +135,7 @@ func (b *batch) beginRestore() error {
 		return err
 	}
 	b.committed = func() { b.s.restoring.Store(true) }
-	b.isAlone = true // no save gets between
+	b.exclusive = true // no save gets between
 	b.staged++
 	return b.set([]byte{keyRestoring}, nil, 0)
 }
@@ -163,7 +163,7 @@ func (s *Store) readSpool(ctx context.Context, p *spool, visit func(*archived) e
 func (s *Store) undoRestore(ctx context.Context) error {
 	return s.writer.do(ctx, &op{run: func(b *batch) error {
 		if b.staged > 0 {
-			return errAgain
+			return errBatchFull
 		}
 		var keys []store.Key
 		err := s.view(func(txn *badger.Txn) error {

@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -23,7 +24,7 @@ func (b *batch) save(key store.Key, w *store.Write, cond store.Condition) error 
 	case current.rec.Version != cond.Version():
 		return store.ErrConflict
 	}
-	return b.put(key, current, alive, w)
+	return b.stage(key, current, alive, w)
 }
 
 // update runs a change on the live record.
@@ -39,14 +40,14 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 	if err != nil {
 		return store.Record{}, err
 	}
-	err = b.put(key, current, alive, &w)
+	err = b.stage(key, current, alive, &w)
 	return w.Record, err
 }
 
-// put does all that a decided save brings, or nothing: who has to go, what was
+// stage does all that a decided save brings, or nothing: who has to go, what was
 // there and has expired, the record, and the events of it.
-func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) error {
-	if err := b.s.space.short(); err != nil { // since the save was accepted
+func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write) error {
+	if err := b.s.space.checkReserve(); err != nil { // since the save was accepted
 		return fmt.Errorf("saving session %s: %w", key.ID, err)
 	}
 	if b.s.restoring.Load() {
@@ -68,7 +69,7 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 		if err := b.limit(key, w, need); err != nil {
 			return err
 		}
-	} else if err := b.room(need); err != nil {
+	} else if err := b.reserveBytes(need); err != nil {
 		return err
 	}
 	if replaced {
@@ -77,7 +78,7 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 		}
 		current = nil
 	}
-	if err := b.record(key, current, &w.Record); err != nil {
+	if err := b.stageRecord(key, current, &w.Record); err != nil {
 		return err
 	}
 	for _, n := range w.Events {
@@ -88,10 +89,10 @@ func (b *batch) put(key store.Key, current *entry, alive bool, w *store.Write) e
 	return nil
 }
 
-// record stages a record, and its places in the indexes. The place for expiry
+// stageRecord stages a record, and its places in the indexes. The place for expiry
 // moves only to an earlier end: a session that lives longer than it is filed
 // is filed anew by the sweep, when it finds it there.
-func (b *batch) record(key store.Key, old *entry, rec *store.Record) error {
+func (b *batch) stageRecord(key store.Key, old *entry, rec *store.Record) error {
 	n, err := b.number(key.Manager)
 	if err != nil {
 		return err
@@ -158,10 +159,10 @@ func (b *batch) unfile(n number, id store.ID, old, next *entry) error {
 // expiry files a session where the sweep will find it.
 func (b *batch) expiry(n number, id store.ID, due int64, ttl uint64) error {
 	if was, ok := b.filed[n]; !ok || due < was {
-		put(&b.filed, n, due)
+		setIn(&b.filed, n, due)
 	}
-	if due < b.cursor(n) { // the clock was set back, or it comes from a backup
-		if err := b.writeCursor(n, due); err != nil {
+	if due < b.watermark(n) { // the clock was set back, or it comes from a backup
+		if err := b.writeWatermark(n, due); err != nil {
 			return err
 		}
 	}
@@ -195,3 +196,93 @@ func (b *batch) touch(touches map[store.Key]touched) error {
 
 // recordCost is at most what a record and its places take of a transaction.
 func recordCost(r *store.Record) int { return len(r.Data) + len(r.Principal) + 1024 }
+
+// The largest records that are taken; a batch of one must fit a transaction.
+const (
+	maxData      = store.MaxData
+	maxPrincipal = 1<<16 - 1
+	maxManager   = 1 << 10
+	maxEvents    = store.MaxData + 64<<10 // what all events of a save take, but for the data
+)
+
+// Save implements store.Store.
+func (s *Store) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) (err error) {
+	defer s.awaitRepair(ctx, &err)
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := s.writable(key, &w); err != nil {
+		return err
+	}
+	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
+		return b.save(key, &w, cond)
+	}})
+}
+
+// Update implements store.Updater.
+func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Record) (store.Write, error)) (_ store.Record, err error) {
+	defer s.awaitRepair(ctx, &err)
+	if err := s.enter(ctx); err != nil {
+		return store.Record{}, err
+	}
+	defer s.leave()
+	if err := s.writable(key, &store.Write{}); err != nil {
+		return store.Record{}, err
+	}
+	var saved store.Record
+	err = s.writer.do(ctx, &op{key: key, run: func(b *batch) (err error) {
+		rec, err := b.update(key, func(current store.Record) (store.Write, error) {
+			next, err := change(current)
+			if err == nil {
+				err = s.writable(key, &next)
+			}
+			return next, err
+		})
+		saved = rec
+		return err
+	}})
+	if err != nil {
+		return store.Record{}, err // saved may still be written by the batch
+	}
+	return saved, nil
+}
+
+// Delete implements store.Store. It is done even when disk space is short:
+// somebody wants to log out, and the reserve has room for it. What the
+// listeners are to be told holds the data once more, and may be a lot if many
+// sessions end: it is left half of the reserve.
+func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err error) {
+	defer s.awaitRepair(ctx, &err)
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if len(end.Listeners) > 0 {
+		if err := s.space.checkHalfReserve(); err != nil {
+			return fmt.Errorf("ending session %s: %w", key.ID, err)
+		}
+	}
+	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
+		return b.delete(key, end)
+	}})
+}
+
+// writable refuses what cannot be stored, and everything when space is short.
+func (s *Store) writable(key store.Key, w *store.Write) error {
+	rec, events := &w.Record, 0
+	for _, n := range w.Events {
+		events += eventCost(rec, n)
+	}
+	switch {
+	case events > maxEvents:
+		return fmt.Errorf("saving session %s: its events take %d bytes, at most %d can be stored", key.ID, events, maxEvents)
+	case len(rec.Data) > maxData:
+		return fmt.Errorf("saving session %s: %d bytes of data, at most %d can be stored", key.ID, len(rec.Data), maxData)
+	case len(rec.Principal) > maxPrincipal:
+		return fmt.Errorf("saving session %s: the principal has %d bytes, at most %d can be stored", key.ID, len(rec.Principal), maxPrincipal)
+	case len(key.Manager) > maxManager:
+		return fmt.Errorf("saving session %s: the manager's name has %d bytes, at most %d can be stored", key.ID, len(key.Manager), maxManager)
+	}
+	return s.space.checkReserve()
+}

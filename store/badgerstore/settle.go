@@ -23,7 +23,7 @@ const (
 func (s *Store) settling(ctx context.Context, n int, run func(*batch) error) error {
 	return s.writer.do(ctx, &op{run: func(b *batch) error {
 		if b.keys > maxBatchKeys-settleKeys*n || b.full() {
-			return errAgain
+			return errBatchFull
 		}
 		return run(b)
 	}})
@@ -64,7 +64,7 @@ func (b *batch) settle(done *store.Settlement) error {
 	}
 	state := d.deliveryState
 	state.n++
-	state.next, state.dead = moment(millis(done.Next)), done.Dead
+	state.next, state.dead = fromMillis(millis(done.Next)), done.Dead
 	state.failure = strings.ToValidUTF8(done.Error[:min(len(done.Error), store.MaxDeliveryError)], "")
 	if !d.dead && !state.dead {
 		return b.reschedule(d, state)

@@ -25,7 +25,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	rec := create(t, s, keyOf(1), "x")
 	kept := create(t, s, keyOf(2), "y")
 	free.Store(1 << 20)
-	s.space.look()
+	s.space.refresh()
 	n := rec
 	n.Version = rec.Version.Next()
 	for name, err := range map[string]error{
@@ -49,11 +49,11 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(2), Incarnation: kept.Incarnation, Accessed: kept.Accessed.Add(10 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).Equal(moment(millis(kept.Accessed))) {
+	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).Equal(fromMillis(millis(kept.Accessed))) {
 		t.Fatalf("an access time was written to the full disk (%v)", err)
 	}
 	free.Store(1 << 40)
-	s.space.look()
+	s.space.refresh()
 	// Those that the upkeep is writing are pending still, and due no more.
 	if err := s.flushTouches(true); err != nil || !written(t, s, keyOf(2)).After(kept.Accessed) {
 		t.Fatalf("the access time was not written later (%v)", err)
@@ -97,12 +97,12 @@ func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
 	}
 	told := store.End{Reason: store.Purged, Listeners: []string{"hook"}}
 	free.Store(1<<30 - 1)
-	s.space.look()
+	s.space.refresh()
 	if err := s.Delete(t.Context(), keyOf(1), told); err != nil {
 		t.Fatal(err)
 	}
 	free.Store(1<<29 - 1)
-	s.space.look()
+	s.space.refresh()
 	if err := s.Delete(t.Context(), keyOf(2), told); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
@@ -113,7 +113,7 @@ func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Store(1 << 30)
-	s.space.look()
+	s.space.refresh()
 	if err := s.Delete(t.Context(), keyOf(2), told); err != nil {
 		t.Fatal(err)
 	}

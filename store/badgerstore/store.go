@@ -22,20 +22,20 @@ type Store struct {
 	id        string     // of what is in the directory
 	db        *badger.DB // nil while the engine is not open; use it through view, update and engage
 	log       *zap.Logger
-	managers  *names
-	listeners *names
+	managers  *interner
+	listeners *interner
 	cache     *cache
 	writer    *writer
-	space     space
+	space     diskGuard
 	counts    counts
-	sweep     cursors
+	sweep     watermarks
 	outbox    outboxIndex
 	observe   func(store.Ended)
 	sweeping  sync.Mutex  // held by the sweep that is under way
 	restoring atomic.Bool // set while a backup is loaded
 
-	uses  atomic.Pointer[uses]  // of the engine that is open, or was open last
-	fault atomic.Pointer[fault] // nil while the engine works
+	uses  atomic.Pointer[inflight] // of the engine that is open, or was open last
+	fault atomic.Pointer[fault]    // nil while the engine works
 
 	life      sync.Mutex // protects what follows
 	isServing bool       // the engine is open, and may be used
@@ -74,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: o, log: o.Logger, cache: newCache(o.CacheBytes),
-		managers: newNames(keyManager), listeners: newNames(keyListener),
+		managers: newInterner(keyManager), listeners: newInterner(keyListener),
 		stop: make(chan struct{}), wakeup: make(chan struct{}, 1), ending: make(chan struct{}),
 	}
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
@@ -91,13 +91,13 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	s.reportLogs(faults)
-	s.space.look()
+	s.space.refresh()
 	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.next.markInUse()); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
 	}
 	s.writer = newWriter(s)
 	s.isServing = true
-	s.upkeep.Go(s.keepUp)
+	s.upkeep.Go(s.maintain)
 	s.log.Info("session store is open", zap.String("dir", o.Dir), zap.Int64("sessions", s.counts.total()),
 		zap.Stringer("durability", o.Durability), zap.Int("format", markerFormat),
 		zap.Bool("encrypted", len(o.EncryptionKey) > 0), zap.Bool("compressed", o.Compress))
@@ -108,7 +108,7 @@ func Open(o Options) (*Store, error) {
 func (s *Store) begin() error {
 	for _, load := range []func() error{
 		func() error { return s.managers.load(s.view) }, func() error { return s.listeners.load(s.view) },
-		s.loadCounts, s.loadCursors, s.loadOutbox,
+		s.loadCounts, s.loadWatermarks, s.loadOutbox,
 	} {
 		if err := load(); err != nil {
 			return err
@@ -191,7 +191,7 @@ func (s *Store) load(key store.Key) (entry, error) {
 	shard := s.cache.shard(key)
 	e, ok, changes := shard.get(key)
 	if !ok {
-		ahead := shard.ahead(key)
+		ahead := shard.pendingTouch(key)
 		var err error
 		if e, err = s.read(key); err != nil {
 			return entry{}, err

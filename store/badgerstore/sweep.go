@@ -71,12 +71,12 @@ type sweep struct {
 	now       int64     // the same, in milliseconds
 	low       bool      // disk space is short
 	listeners map[string][]string
-	lanes     []*lane
+	lanes     []*managerScan
 	ended     int
 }
 
-// lane is what is due of one manager.
-type lane struct {
+// managerScan is what is due of one manager.
+type managerScan struct {
 	manager string
 	n       number
 	seek    place // what comes next is there or behind
@@ -93,8 +93,8 @@ func newSweep(s *Store, now time.Time, listeners func(manager string) []string) 
 			continue
 		}
 		n, _ := s.managers.number(manager)
-		l := &lane{manager: manager, n: n, seek: place{at: uint64(s.sweep.begin(n, w.now))}, stuck: w.now + 1}
-		if past := s.sweep.past(n); w.low && past.compare(l.seek) > 0 {
+		l := &managerScan{manager: manager, n: n, seek: place{at: uint64(s.sweep.begin(n, w.now))}, stuck: w.now + 1}
+		if past := s.sweep.resumeAt(n); w.low && past.compare(l.seek) > 0 {
 			l.seek, l.stuck = past, int64(l.seek.at) // before it something stays where it is
 		}
 		w.lanes = append(w.lanes, l)
@@ -105,7 +105,7 @@ func newSweep(s *Store, now time.Time, listeners func(manager string) []string) 
 // next returns the next ones that are due, the earliest first.
 func (w *sweep) next(n int) (part []due, err error) {
 	for len(part) < n {
-		var first *lane
+		var first *managerScan
 		for _, l := range w.lanes {
 			if err := w.fill(l, n); err != nil {
 				return nil, err
@@ -124,7 +124,7 @@ func (w *sweep) next(n int) (part []due, err error) {
 }
 
 // fill looks for what is due of a manager, if nothing is left of what it has found.
-func (w *sweep) fill(l *lane, n int) error {
+func (w *sweep) fill(l *managerScan, n int) error {
 	if len(l.found) > 0 || l.isDone {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 			for done < len(part) && (done == 0 || !b.full()) {
 				outcome, err := b.sweep(part[done], w)
 				switch {
-				case done > 0 && errors.Is(err, errAgain):
+				case done > 0 && errors.Is(err, errBatchFull):
 					return nil // the rest comes with the next batch
 				case err != nil:
 					return err
@@ -178,7 +178,7 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 			return err
 		}
 		for _, d := range stuck {
-			i := slices.IndexFunc(w.lanes, func(l *lane) bool { return l.n == d.n })
+			i := slices.IndexFunc(w.lanes, func(l *managerScan) bool { return l.n == d.n })
 			w.lanes[i].stuck = min(w.lanes[i].stuck, d.at)
 		}
 		w.ended += ended
@@ -200,19 +200,19 @@ func (w *sweep) finish() (more bool, err error) {
 			at = min(at, l.found[0].at)
 			past = place{uint64(l.found[0].at), l.found[0].key.ID}
 		}
-		w.s.sweep.came(l.n, at, past)
+		w.s.sweep.advance(l.n, at, past)
 	}
 	return more, nil
 }
 
-// writeCursors writes the cursors that are that far behind.
+// writeWatermarks writes the cursors that are that far behind.
 func (s *Store) writeCursors(ctx context.Context, behind time.Duration) error {
 	all := s.sweep.unwritten(max(1, behind.Milliseconds()))
 	if len(all) == 0 {
 		return nil
 	}
 	slices.SortFunc(all, func(a, b number) int { return cmp.Compare(string(a[:]), string(b[:])) })
-	err := s.writer.do(ctx, &op{run: func(b *batch) error { return b.writeCursors(all) }})
+	err := s.writer.do(ctx, &op{run: func(b *batch) error { return b.writeWatermarks(all) }})
 	if err != nil {
 		return fmt.Errorf("writing how far the sweep has come: %w", err)
 	}

@@ -75,7 +75,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	rec := truncated(record("x"))
 	rec.Accessed, rec.Absolute = clock.Now(), clock.Now().Add(time.Hour)
 	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
-		return errors.Join(b.record(keyOf(8), nil, &rec), b.writeCursors([]number{n}))
+		return errors.Join(b.stageRecord(keyOf(8), nil, &rec), b.writeWatermarks([]number{n}))
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	consistent(t, s)
 	clock.Advance(40 * time.Minute)
 	swept(t, s, 100, nobody, 1, false)
-	if at, _ := s.sweep.through(); at != clock.Now().UnixMilli()+1 || s.Stats().SweptThrough.UnixMilli() != at || s.Stats().Swept != 1 {
+	if at, _ := s.sweep.lowWater(); at != clock.Now().UnixMilli()+1 || s.Stats().SweptThrough.UnixMilli() != at || s.Stats().Swept != 1 {
 		t.Fatalf("swept through %d, %+v", at, s.Stats())
 	}
 }
@@ -240,7 +240,7 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	}
 	clock.Advance(20 * time.Minute)
 	free.Store(1)
-	s.space.look()
+	s.space.refresh()
 	cart := func(manager string) []string {
 		if manager == "cart" {
 			return []string{"hook"}
@@ -264,7 +264,7 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	}
 	consistent(t, s)
 	free.Store(1 << 40)
-	s.space.look()
+	s.space.refresh()
 	swept(t, s, 100, cart, 5, false)
 	if due, _, err := s.Deliveries(t.Context(), "hook", 100); err != nil || len(due) != 5 {
 		t.Fatalf("%d deliveries, %v", len(due), err)
@@ -287,13 +287,13 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 	})
 	defer shut(t, s)
 	limit.Store(0)
-	s.space.look()
+	s.space.refresh()
 	b := backup(t, s) // reading goes on
 	if _, err := readArchive(b); err != nil {
 		t.Fatal(err)
 	}
 	limit.Store(1 << 40)
-	s.space.look()
+	s.space.refresh()
 	for i := range byte(10) {
 		if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Purged}); err != nil {
 			t.Fatal(err)
@@ -308,7 +308,7 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 		t.Fatalf("left behind: %s", got)
 	}
 	limit.Store(1 << 40)
-	s.space.look()
+	s.space.refresh()
 	if n, err := s.Restore(t.Context(), strings.NewReader(string(b)), nil); n != 10 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
@@ -347,7 +347,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	}
 	clock.Advance(32 * time.Minute)
 	free.Store(1)
-	s.space.look()
+	s.space.refresh()
 	// The first five live on, behind them ten have ended.
 	ended := 0
 	for range 10 {
@@ -362,7 +362,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	}
 	consistent(t, s)
 	free.Store(1 << 40)
-	s.space.look()
+	s.space.refresh()
 	swept(t, s, 100, nobody, 0, false)
 	consistent(t, s)
 }

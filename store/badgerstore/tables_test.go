@@ -64,7 +64,7 @@ func TestACompactionWaitsUntilItCanWrite(t *testing.T) {
 	compacted := make(chan error, 1)
 	go func() { compacted <- f.db.Flatten(1) }()
 	until(t, "the gate", func() bool { return f.space.held.Load() != nil })
-	f.space.look()
+	f.space.refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("writing meanwhile: %v", err)
 	}

@@ -40,7 +40,7 @@ func (s *Store) Touch(ctx context.Context, touches ...store.Touch) error {
 func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := moment(t.Accessed.UnixMilli())
+	at := fromMillis(t.Accessed.UnixMilli())
 	rec := seen
 	if c, ok := s.entries[t.Key]; ok {
 		rec = &c.rec
@@ -65,10 +65,10 @@ func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
 	return len(s.due) > 0 || len(s.pending) > maxPending
 }
 
-// ahead returns the access time that is not written yet, or none. It is asked
+// pendingTouch returns the access time that is not written yet, or none. It is asked
 // for before a record is read: a touch that is written after that is not
 // pending any more when the read is done.
-func (s *shard) ahead(key store.Key) access {
+func (s *shard) pendingTouch(key store.Key) access {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p := s.pending[key]; p != nil {

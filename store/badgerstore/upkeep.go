@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// keepUp does what has to be done from time to time. It belongs to the store,
+// maintain does what has to be done from time to time. It belongs to the store,
 // so that it runs once, however many managers use it.
-func (s *Store) keepUp() {
+func (s *Store) maintain() {
 	syncs := time.NewTicker(syncInterval)
 	spaces := time.NewTicker(spaceInterval)
 	gc := time.NewTicker(gcInterval)
@@ -30,7 +30,7 @@ func (s *Store) keepUp() {
 				err = s.whileOpen(s.sync)
 			}
 		case <-spaces.C:
-			err = guarded(func() error { s.space.look(); return nil })
+			err = guarded(func() error { s.space.refresh(); return nil })
 		case <-gc.C:
 			err = s.whileOpen(s.collect)
 		}

@@ -23,7 +23,7 @@ func TestTheDirectoryIsTheOneThatWasOpened(t *testing.T) {
 	create(t, f.Store, keyOf(1), "x")
 	refused := func(what string) {
 		t.Helper()
-		f.space.look()
+		f.space.refresh()
 		if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: got %v", what, err)
 		}
@@ -39,7 +39,7 @@ func TestTheDirectoryIsTheOneThatWasOpened(t *testing.T) {
 	}
 	back := func() {
 		t.Helper()
-		f.space.look()
+		f.space.refresh()
 		if err := f.writable(); err != nil {
 			t.Fatalf("it is back: %v", err)
 		}
@@ -79,12 +79,12 @@ func TestALookThatFailsRefusesWrites(t *testing.T) {
 	})
 	defer shut(t, f.Store)
 	fails.Store(true)
-	f.space.look()
+	f.space.refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "its disk fails") {
 		t.Fatalf("got %v", err)
 	}
 	fails.Store(false)
-	f.space.look()
+	f.space.refresh()
 	if err := f.writable(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestInodesAreSpace(t *testing.T) {
 	defer shut(t, f.Store)
 	create(t, f.Store, keyOf(1), "x")
 	f.inodes.Store(leastInodes - 1)
-	f.space.look()
+	f.space.refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "255 free inodes") {
 		t.Fatalf("got %v", err)
 	}
@@ -106,7 +106,7 @@ func TestInodesAreSpace(t *testing.T) {
 		t.Fatalf("ending a session: %v", err)
 	}
 	f.inodes.Store(leastInodes)
-	f.space.look()
+	f.space.refresh()
 	if err := f.writable(); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestNoLogEndsOnAFullDisk(t *testing.T) {
 		create(t, f.Store, keyOf(n), "x")
 	}
 	free.Store(0)
-	f.space.look()
+	f.space.refresh()
 	end := store.End{Reason: store.Destroyed}
 	err := f.Delete(t.Context(), keyOf(1), end)
 	if runtime.GOOS == "linux" && err != nil {
@@ -137,7 +137,7 @@ func TestNoLogEndsOnAFullDisk(t *testing.T) {
 		t.Fatalf("a log may end: %v", err)
 	}
 	free.Store(1 << 40)
-	f.space.look()
+	f.space.refresh()
 	if err := f.Delete(t.Context(), keyOf(2), end); err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestLogsAreAllocatedAhead(t *testing.T) {
 			t.Fatal("the log does not end")
 		}
 		create(t, f.Store, store.Key{Manager: "shop", ID: store.ID{2, byte(n)}}, data)
-		f.space.look()
+		f.space.refresh()
 	}
 	check()
 	shut(t, f.Store)

@@ -128,12 +128,12 @@ func (w *writer) commit(queue []*op) (n int) {
 	}
 	b := newBatch(w.s)
 	defer b.drop()
-	err := w.lookAgain()
+	err := w.reloadState()
 	for n < len(queue) && !b.full() {
 		if err == nil {
 			queue[n].result = b.run(queue[n])
 		}
-		if errors.Is(queue[n].result, errAgain) && (n > 0 || b.staged > 0) {
+		if errors.Is(queue[n].result, errBatchFull) && (n > 0 || b.staged > 0) {
 			break // it goes on in the next batch
 		}
 		n++
@@ -156,9 +156,9 @@ func (w *writer) commit(queue []*op) (n int) {
 	return n
 }
 
-// lookAgain reads anew, after a commit whose outcome is not known, what is kept
+// reloadState reads anew, after a commit whose outcome is not known, what is kept
 // in memory of the whole.
-func (w *writer) lookAgain() error {
+func (w *writer) reloadState() error {
 	if !w.isUncertain {
 		return nil
 	}

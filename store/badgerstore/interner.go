@@ -11,9 +11,9 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// names interns names: those of managers, or those of listeners. Numbers are
+// interner interns names: those of managers, or those of listeners. Numbers are
 // given by the writer, and known to readers when their batch is committed.
-type names struct {
+type interner struct {
 	kind    byte
 	mu      sync.RWMutex
 	numbers map[string]number // protected by mu
@@ -21,12 +21,12 @@ type names struct {
 	last    uint32            // the highest number that was ever given; the writer's alone
 }
 
-func newNames(kind byte) *names {
-	return &names{kind: kind, numbers: make(map[string]number), names: make(map[number]string)}
+func newInterner(kind byte) *interner {
+	return &interner{kind: kind, numbers: make(map[string]number), names: make(map[number]string)}
 }
 
 // load reads the names on disk.
-func (m *names) load(view func(func(*badger.Txn) error) error) error {
+func (m *interner) load(view func(func(*badger.Txn) error) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err := view(func(txn *badger.Txn) error {
@@ -55,7 +55,7 @@ func (m *names) load(view func(func(*badger.Txn) error) error) error {
 }
 
 // number returns the number of a name, if it has one.
-func (m *names) number(name string) (number, bool) {
+func (m *interner) number(name string) (number, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	n, ok := m.numbers[name]
@@ -63,21 +63,21 @@ func (m *names) number(name string) (number, bool) {
 }
 
 // name returns what a number stands for.
-func (m *names) name(n number) string {
+func (m *interner) name(n number) string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.names[n]
 }
 
 // all returns the names in order.
-func (m *names) all() []string {
+func (m *interner) all() []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.Sorted(maps.Keys(m.numbers))
 }
 
 // numbersOf returns the numbers that names have, in order.
-func (m *names) numbersOf() []number {
+func (m *interner) numbersOf() []number {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.SortedFunc(maps.Keys(m.names), func(a, b number) int { return bytes.Compare(a[:], b[:]) })
@@ -86,13 +86,13 @@ func (m *names) numbersOf() []number {
 // next returns the number for a new name. It is given once, even if its
 // batch fails: a commit that failed may be on disk, and two managers with one
 // number would share their sessions.
-func (m *names) next() (n number) {
+func (m *interner) next() (n number) {
 	m.last++
 	binary.BigEndian.PutUint32(n[:], m.last)
 	return n
 }
 
-func (m *names) add(batch map[string]number) {
+func (m *interner) add(batch map[string]number) {
 	if len(batch) == 0 {
 		return
 	}

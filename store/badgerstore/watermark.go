@@ -7,24 +7,24 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// cursors are how far the sweep has come in each manager's expiry index. It
+// watermarks are how far the sweep has come in each manager's expiry index. It
 // seeks there: what it has removed before would make a scan from the front slow.
-type cursors struct {
+type watermarks struct {
 	mu sync.Mutex
-	of map[number]*cursor // protected by mu
+	of map[number]*watermark // protected by mu
 }
 
-type cursor struct {
+type watermark struct {
 	at      int64 // nothing is filed before it,
 	low     int64 // but for what was filed here since the sweep began
 	written int64 // what is on disk: never after anything that is filed. Changed by the writer alone
 	past    place // the first place that the last sweep has not looked at, if it was not the end
 }
 
-func (s *Store) loadCursors() error {
+func (s *Store) loadWatermarks() error {
 	s.sweep.mu.Lock()
 	defer s.sweep.mu.Unlock()
-	s.sweep.of = make(map[number]*cursor)
+	s.sweep.of = make(map[number]*watermark)
 	return s.view(func(txn *badger.Txn) error {
 		for _, name := range s.managers.all() {
 			n, _ := s.managers.number(name)
@@ -32,7 +32,7 @@ func (s *Store) loadCursors() error {
 			if err != nil {
 				return err
 			}
-			s.sweep.of[n] = &cursor{at: int64(at), low: math.MaxInt64, written: int64(at)}
+			s.sweep.of[n] = &watermark{at: int64(at), low: math.MaxInt64, written: int64(at)}
 		}
 		return nil
 	})
@@ -40,7 +40,7 @@ func (s *Store) loadCursors() error {
 
 // begin returns where a sweep has to begin. A cursor beyond now, since the
 // clock was set back, counts as now.
-func (c *cursors) begin(n number, now int64) int64 {
+func (c *watermarks) begin(n number, now int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.of[n]
@@ -51,10 +51,10 @@ func (c *cursors) begin(n number, now int64) int64 {
 	return k.at
 }
 
-// came notes how far a sweep has come since it began, and the first place that
+// advance notes how far a sweep has come since it began, and the first place that
 // it has not looked at. What was filed before that meanwhile is found by the
 // next one.
-func (c *cursors) came(n number, at int64, past place) {
+func (c *watermarks) advance(n number, at int64, past place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.of[n]; k != nil {
@@ -62,9 +62,9 @@ func (c *cursors) came(n number, at int64, past place) {
 	}
 }
 
-// past returns the first place that the last sweep has not looked at; the
+// resumeAt returns the first place that the last sweep has not looked at; the
 // first one of all if it came to the end.
-func (c *cursors) past(n number) (p place) {
+func (c *watermarks) resumeAt(n number) (p place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.of[n]; k != nil {
@@ -74,7 +74,7 @@ func (c *cursors) past(n number) (p place) {
 }
 
 // first returns a place before which nothing is filed.
-func (c *cursors) first(n number) int64 {
+func (c *watermarks) first(n number) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.of[n]; k != nil {
@@ -83,9 +83,9 @@ func (c *cursors) first(n number) int64 {
 	return 0
 }
 
-// through returns the time before which no session of any manager is unswept;
+// lowWater returns the time before which no session of any manager is unswept;
 // false if there is no manager.
-func (c *cursors) through() (at int64, ok bool) {
+func (c *watermarks) lowWater() (at int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at = math.MaxInt64
@@ -97,7 +97,7 @@ func (c *cursors) through() (at int64, ok bool) {
 
 // unwritten returns the managers whose cursor on disk is at least that far
 // behind, in milliseconds.
-func (c *cursors) unwritten(behind int64) (all []number) {
+func (c *watermarks) unwritten(behind int64) (all []number) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for n, k := range c.of {
@@ -109,12 +109,12 @@ func (c *cursors) unwritten(behind int64) (all []number) {
 }
 
 // wrote follows a committed batch.
-func (c *cursors) wrote(filed, swept map[number]int64) {
+func (c *watermarks) wrote(filed, swept map[number]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for n, at := range swept {
 		if c.of[n] == nil {
-			c.of[n] = &cursor{at: at, low: math.MaxInt64}
+			c.of[n] = &watermark{at: at, low: math.MaxInt64}
 		}
 		c.of[n].written = at
 	}
@@ -124,8 +124,8 @@ func (c *cursors) wrote(filed, swept map[number]int64) {
 	}
 }
 
-// cursor returns a manager's cursor on disk, as the batch has it so far.
-func (b *batch) cursor(n number) int64 {
+// watermark returns a manager's cursor on disk, as the batch has it so far.
+func (b *batch) watermark(n number) int64 {
 	if at, ok := b.swept[n]; ok {
 		return at
 	}
@@ -137,20 +137,20 @@ func (b *batch) cursor(n number) int64 {
 	return 0
 }
 
-// writeCursor stages a manager's cursor.
-func (b *batch) writeCursor(n number, at int64) error {
-	put(&b.swept, n, at)
+// writeWatermark stages a manager's cursor.
+func (b *batch) writeWatermark(n number, at int64) error {
+	setIn(&b.swept, n, at)
 	return b.set(numberKey(nil, keySwept, n), uint64Value(at), 0)
 }
 
-// writeCursors stages those that have moved.
-func (b *batch) writeCursors(all []number) error {
+// writeWatermarks stages those that have moved.
+func (b *batch) writeWatermarks(all []number) error {
 	for _, n := range all {
 		at := b.s.sweep.first(n)
 		if due, ok := b.filed[n]; ok {
 			at = min(at, due)
 		}
-		if err := b.writeCursor(n, at); err != nil {
+		if err := b.writeWatermark(n, at); err != nil {
 			return err
 		}
 		b.staged++

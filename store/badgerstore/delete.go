@@ -20,7 +20,7 @@ func (b *batch) delete(key store.Key, end store.End) error {
 	if err != nil || !alive {
 		return err
 	}
-	if err := b.room(endCost(&current.rec, end.Listeners)); err != nil {
+	if err := b.reserveBytes(endCost(&current.rec, end.Listeners)); err != nil {
 		return err
 	}
 	return b.end(key, current, end)
@@ -72,7 +72,7 @@ type session struct {
 // first ones may end before, in transactions of their own.
 func (b *batch) limit(key store.Key, w *store.Write, need int) error {
 	if w.Limit.Sessions <= 0 {
-		return b.room(need)
+		return b.reserveBytes(need)
 	}
 	others, err := b.sessionsOf(key, w.Principal)
 	if err != nil {
@@ -81,7 +81,7 @@ func (b *batch) limit(key store.Key, w *store.Write, need int) error {
 	n := len(others) + 1 - w.Limit.Sessions
 	switch {
 	case n <= 0:
-		return b.room(need)
+		return b.reserveBytes(need)
 	case !w.Limit.Evict:
 		return store.ErrLimit
 	}
@@ -93,18 +93,18 @@ func (b *batch) limit(key store.Key, w *store.Write, need int) error {
 	for _, o := range others[:n] {
 		all += endCost(&o.rec, end.Listeners)
 	}
-	if b.room(all) != nil && b.staged > 0 {
-		return errAgain // a batch of its own may take all
+	if b.reserveBytes(all) != nil && b.staged > 0 {
+		return errBatchFull // a batch of its own may take all
 	}
 	for _, o := range others[:n] {
-		if err := b.room(endCost(&o.rec, end.Listeners)); err != nil {
+		if err := b.reserveBytes(endCost(&o.rec, end.Listeners)); err != nil {
 			return err
 		}
 		if err := b.end(o.key, o.entry, end); err != nil {
 			return err
 		}
 	}
-	return b.room(need)
+	return b.reserveBytes(need)
 }
 
 // sessionsOf returns the live sessions of a principal but the one given, as
@@ -141,4 +141,61 @@ func (b *batch) sessionsOf(but store.Key, principal string) (all []session, err 
 		}
 	}
 	return all, nil
+}
+
+// What became of a session that a sweep has looked at.
+type outcome int
+
+const (
+	sweptEnded outcome = iota
+	sweptAnew          // it lives on, or is not there any more
+	sweptStuck         // it lives on, and stays where it is
+)
+
+// sweep decides about a session that was found due.
+func (b *batch) sweep(d due, w *sweep) (outcome, error) {
+	current, err := b.current(d.key)
+	if err != nil {
+		return 0, err
+	}
+	alive := current != nil && current.rec.Alive(w.at)
+	if alive && w.low {
+		return sweptStuck, nil
+	}
+	if current != nil && !alive {
+		if err := b.reserveBytes(endCost(&current.rec, w.listeners[d.key.Manager])); err != nil {
+			return 0, err
+		}
+	}
+	if current == nil || current.due != d.at { // a place that nobody minds
+		if err := b.remove(expiryKey(d.at, d.n, d.key.ID)); err != nil {
+			return 0, err
+		}
+		b.staged++
+	}
+	switch {
+	case current == nil:
+		return sweptAnew, nil
+	case alive:
+		return sweptAnew, b.refile(d, current)
+	}
+	return sweptEnded, b.end(d.key, current, store.End{Reason: current.rec.EndsBy(), Listeners: w.listeners[d.key.Manager]})
+}
+
+// refile files a session that lives on where it will end now, without its data.
+func (b *batch) refile(d due, current *entry) error {
+	e := *current
+	e.due = dueOf(e.rec.Deadline())
+	if e.due != current.due {
+		if err := b.remove(expiryKey(current.due, d.n, d.key.ID)); err != nil {
+			return err
+		}
+	}
+	ttl := b.s.ttlOf(e.rec.Absolute)
+	if err := b.expiry(d.n, d.key.ID, e.due, ttl); err != nil {
+		return err
+	}
+	b.overlay[d.key] = &e
+	b.staged++
+	return b.set(accessKey(d.n, d.key.ID), access{e.rec.Incarnation, e.rec.Accessed}.encode(e.due), ttl)
 }

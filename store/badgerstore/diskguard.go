@@ -16,12 +16,12 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// space watches what the engine needs to write: the directory that was opened,
+// diskGuard watches what the engine needs to write: the directory that was opened,
 // disk space, inodes and file descriptors. Badger maps sparse files into
 // memory, and a page that the file system cannot back is a SIGBUS, which no
 // code survives; a file that it cannot make leaves it unusable. So writing
 // stops while there is still a reserve, and goes on by itself.
-type space struct {
+type diskGuard struct {
 	opts   *Options
 	next   nextLog
 	spares spares
@@ -60,7 +60,7 @@ const (
 )
 
 // begin sets up the watch of a store that is being opened.
-func (s *space) begin(o *Options) {
+func (s *diskGuard) begin(o *Options) {
 	s.opts = o
 	s.next.dir = o.Dir
 	s.next.warn = func(err error) {
@@ -75,7 +75,7 @@ var began = time.Now()
 func since() int64 { return int64(time.Since(began)) }
 
 // opened follows the opening of the engine, before anything is written to it.
-func (s *space) opened() error {
+func (s *diskGuard) opened() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir, err := os.Stat(s.opts.Dir)
@@ -91,21 +91,21 @@ func (s *space) opened() error {
 }
 
 // closing comes before the engine is closed, closed after it.
-func (s *space) closing() {
+func (s *diskGuard) closing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.isOpen = false
 	s.spares.release()
 }
 
-func (s *space) closed() error {
+func (s *diskGuard) closed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.next.discard()
 }
 
-// look notes what is there, and logs when that changes what is accepted.
-func (s *space) look() {
+// refresh notes what is there, and logs when that changes what is accepted.
+func (s *diskGuard) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lookedAt.Store(since())
@@ -127,7 +127,7 @@ func (s *space) look() {
 }
 
 // lookFor returns why nothing can be written. Called with mu held.
-func (s *space) lookFor() error {
+func (s *diskGuard) lookFor() error {
 	if err := s.sameDir(); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (s *space) lookFor() error {
 
 // sameDir tells whether the directory is still the one that was opened. Called
 // with mu held.
-func (s *space) sameDir() error {
+func (s *diskGuard) sameDir() error {
 	if s.dir == nil {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (s *space) sameDir() error {
 }
 
 // count notes free space and inodes. Called with mu held.
-func (s *space) count() error {
+func (s *diskGuard) count() error {
 	free, err := s.opts.free(s.opts.Dir)
 	if errors.Is(err, errors.ErrUnsupported) {
 		if !s.isBlind {
@@ -204,7 +204,7 @@ func (s *space) count() error {
 }
 
 // low says what was below the reserve at the last look.
-func (s *space) low() error {
+func (s *diskGuard) low() error {
 	if free := s.free.Load(); free < s.opts.Reserve {
 		return s.opts.lowSpace(free)
 	}
@@ -215,15 +215,15 @@ func (s *space) low() error {
 }
 
 // refusal returns why nothing at all can be written, or nil.
-func (s *space) refusal() error {
+func (s *diskGuard) refusal() error {
 	if err := s.refused.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// short returns an error while sessions cannot be saved.
-func (s *space) short() error {
+// checkReserve returns an error while sessions cannot be saved.
+func (s *diskGuard) checkReserve() error {
 	if err := s.refusal(); err != nil {
 		return err
 	}
@@ -233,8 +233,8 @@ func (s *space) short() error {
 	return s.low()
 }
 
-// veryShort returns an error while half of the reserve is used up.
-func (s *space) veryShort() error {
+// checkHalfReserve returns an error while half of the reserve is used up.
+func (s *diskGuard) checkHalfReserve() error {
 	if err := s.refusal(); err != nil {
 		return err
 	}
@@ -245,16 +245,16 @@ func (s *space) veryShort() error {
 }
 
 // watch looks, unless that was done just now.
-func (s *space) watch(interval time.Duration) {
+func (s *diskGuard) watch(interval time.Duration) {
 	if since()-s.lookedAt.Load() >= int64(interval) {
-		s.look()
+		s.refresh()
 	}
 }
 
 // admit comes before a commit of that size. A log is not brought to its end
 // when the table that is made of it may find no space: within a log, every
 // page is there already, so that somebody can log out on a full disk.
-func (s *space) admit(bytes, keys int) error {
+func (s *diskGuard) admit(bytes, keys int) error {
 	ends := s.next.mayEnd(bytes, keys)
 	if ends {
 		s.watch(endInterval)
@@ -272,7 +272,7 @@ func (s *space) admit(bytes, keys int) error {
 }
 
 // wrote follows a commit.
-func (s *space) wrote(bytes, keys int) {
+func (s *diskGuard) wrote(bytes, keys int) {
 	ended := s.next.mayEnd(bytes, keys)
 	s.next.wrote(bytes, keys)
 	if ended {

@@ -5,21 +5,21 @@ import (
 	"sync/atomic"
 )
 
-// uses counts the calls under way, so that nothing is closed under them:
+// inflight counts the calls under way, so that nothing is closed under them:
 // Badger's iterators and values fault, unrecoverably, when they outlive it.
-type uses struct {
+type inflight struct {
 	n    atomic.Int64
 	idle chan struct{} // closed when the last call has left after end
 	once sync.Once     // of closing idle: a call that came too late leaves, too
 }
 
-func newUses() *uses { return &uses{idle: make(chan struct{})} }
+func newUses() *inflight { return &inflight{idle: make(chan struct{})} }
 
 // ended is far below any number of calls.
 const ended = -1 << 40
 
 // begin counts a call in, unless end was called.
-func (u *uses) begin() bool {
+func (u *inflight) begin() bool {
 	if u.n.Add(1) > 0 {
 		return true
 	}
@@ -27,14 +27,14 @@ func (u *uses) begin() bool {
 	return false
 }
 
-func (u *uses) done() {
+func (u *inflight) done() {
 	if u.n.Add(-1) == ended {
 		u.once.Do(func() { close(u.idle) })
 	}
 }
 
 // end lets no further call in and waits for those under way.
-func (u *uses) end() {
+func (u *inflight) end() {
 	for {
 		n := u.n.Load()
 		if n < 0 {

@@ -8,6 +8,14 @@ import (
 	"io/fs"
 )
 
+// spareFile takes nothing: descriptors are not scarce here.
+func spareFile() (int, error) { return 0, nil }
+
+func closeSpare(int) {}
+
+// tryLock takes no lock: a file that is open cannot be removed here.
+func tryLock(string) (unlock func(), err error) { return func() {}, nil }
+
 // freeSpace cannot tell on this system.
 func freeSpace(string) (int64, error) {
 	return 0, fmt.Errorf("free disk space cannot be told on this system: %w", errors.ErrUnsupported)
