@@ -34,7 +34,7 @@ type Locks struct {
 	shards [64]lockShard
 }
 
-// ErrLocked: the session's lock was not obtained in time, or its queue is full.
+// ErrLocked says that the session's lock was not obtained in time, or that its queue is full.
 var ErrLocked = errors.New("session is locked")
 
 // Holder is the request that has a lock.

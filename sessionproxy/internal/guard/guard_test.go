@@ -10,7 +10,7 @@ import (
 
 func TestRun(t *testing.T) {
 	own := errors.New("no answer")
-	if err := guard.Run(func() error { return own }); err != own {
+	if err := guard.Run(func() error { return own }); !errors.Is(err, own) {
 		t.Errorf("an error became %v", err)
 	}
 	if err := guard.Run(func() error { return nil }); err != nil {
