@@ -77,6 +77,6 @@ func TestKeysAndDirectory(t *testing.T) {
 	}
 	refused := start(t, p.env(), p.dir, binary, "run", "--config", "Caddyfile")
 	until(t, "it refuses", nil, func() bool {
-		return strings.Contains(refused.output(), "its MANIFEST is missing: restore the directory from a backup")
+		return strings.Contains(refused.output(), "its MANIFEST is missing: `sessionproxy sessions salvage <dir> <file>` writes what can be read")
 	})
 }

@@ -37,7 +37,7 @@ func (m *interner) load(view func(func(*badger.Txn) error) error) error {
 			name := string(item.Key()[1:])
 			if err := item.Value(func(b []byte) error {
 				if len(b) != len(number{}) {
-					return fmt.Errorf("%q has a damaged number: restore the directory from a backup", name)
+					return fmt.Errorf("%q has a damaged number: %s", name, restore)
 				}
 				m.numbers[name], m.names[number(b)] = number(b), name
 				m.last = max(m.last, binary.BigEndian.Uint32(b))
