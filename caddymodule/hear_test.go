@@ -100,7 +100,7 @@ func TestListenersAreTold(t *testing.T) {
 	expect("create", id, "")
 	expect("delete", id, `"reason":"idle"`)
 
-	// What waits for an address where nobody listens goes to the corrected one.
+	// What waits for an address where nothing listens goes to the corrected one.
 	s.Load(config("http://" + caddytest.FreeAddress(t)))
 	three := write("three")
 	late := s.Visitor()

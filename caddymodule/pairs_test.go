@@ -14,7 +14,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
-// operations is what the app of TestPairs can answer, for a request called who.
+// operations is what the app of TestPairs can answer, for a request of a name.
 var operations = map[string]func(w http.ResponseWriter, who string){
 	"patch": func(w http.ResponseWriter, who string) {
 		w.Header().Set("Session-Patch", `{"k":"`+who+`","`+who+`":1}`)

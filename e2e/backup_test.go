@@ -33,7 +33,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	if status != 0 || !strings.Contains(out, file) {
 		t.Fatalf("backup: [%d] %s", status, out)
 	}
-	until(t, "the load goes on", p.process, func() bool { // the backup holds nobody up
+	until(t, "the load goes on", p.process, func() bool { // the backup holds no request up
 		return allAcked(acked, before[0].Load()+20)()
 	})
 	if out, status := p.operate("restore", file); status != 1 || !strings.Contains(out, "not empty") {

@@ -13,7 +13,7 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// brief is a session that ends when nobody has used it for a second, unless it
+// brief is a session that ends when it was not used for a second, unless it
 // asks for more.
 const brief = `idle_timeout 1s
 		max_timeout 1h 12h

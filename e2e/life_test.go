@@ -58,7 +58,7 @@ func TestRevokeAsAnOperator(t *testing.T) {
 		t.Errorf("%v are left, want that of bob, %s", got, ids[bob])
 	}
 
-	// Whoever was signed out begins anew.
+	// A user who was signed out begins anew.
 	if id, _, _ := desk.do("login=alice"); id == ids[desk] {
 		t.Error("an ended session came back")
 	}

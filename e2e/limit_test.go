@@ -95,7 +95,7 @@ func TestLimitRefuses(t *testing.T) {
 	if n := p.alices(t); n != 3 {
 		t.Errorf("there are %d sessions", n)
 	}
-	// Somebody else is let in, and alice, when one of hers has ended.
+	// Another user is let in, and alice, when one of hers has ended.
 	p.client(t).do("login=bob")
 	p.operate("revoke", "shop", p.listed("--principal", "alice")[0])
 	p.client(t).do("login=alice")

@@ -47,7 +47,7 @@ func TestKeysAndDirectory(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(p.dir, "moved")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory is %v, %v", info, err)
 	}
-	// Without the ticket keys of the configuration, the directory lets nobody in.
+	// Without the ticket keys of the configuration, the directory lets no visitor in.
 	p.stop()
 	p.configure(strings.Replace(shopSite("", "", app), "{DIR}/store", "{DIR}/moved", 1))
 	p.start()

@@ -211,7 +211,7 @@ func (p *proxy) reload(caddyfile string) (int, string) {
 // TestReloadUnderLoad reloads while eight clients write: no request that
 // reached the app is broken, and no write is lost. Caddy binds the site's
 // socket anew at each reload, and drops connections that wait to be accepted
-// at that moment: those requests reach nobody, and are made again.
+// at that moment: those requests reach no app, and are made again.
 func TestReloadUnderLoad(t *testing.T) {
 	t.Parallel()
 	app := newUpstream(t)

@@ -25,7 +25,7 @@ func (p *proxy) operate(args ...string) (string, int) {
 }
 
 // TestOperator looks at a session as an operator, and ends it. What identifies
-// somebody is not in the log, which has every call of the admin endpoint.
+// a user is not in the log, which has every call of the admin endpoint.
 func TestOperator(t *testing.T) {
 	t.Parallel()
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

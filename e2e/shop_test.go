@@ -250,7 +250,7 @@ http://:{PORT} {
 
 // patient makes a request again whose connection was reset. Caddy binds the
 // site's socket anew at a reload, and drops connections that wait to be
-// accepted at that moment: those requests have reached nobody.
+// accepted at that moment: those requests have reached no app.
 type patient struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.

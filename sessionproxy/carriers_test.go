@@ -87,7 +87,7 @@ func TestLifeByEachCarrier(t *testing.T) {
 				t.Fatalf("the app saw %v", h)
 			}
 			expectBy(t, r.do("GET", "/", in, writes("Session-Patch", `{"n":2}`)), "")
-			// Nobody writes the header: the response ends before its headers have gone.
+			// No handler writes the header: the response ends before its headers have gone.
 			second := expectBy(t, r.do("GET", "/", in, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Session-Principal", `"alice"`)
 			}), word)
@@ -376,7 +376,7 @@ func TestSeveralCarriers(t *testing.T) {
 	})
 }
 
-// Who caches does not know that the answer depends on the header.
+// A cache does not know that the answer depends on the header.
 func TestVary(t *testing.T) {
 	r := newCarrierRig(t, "cookie", "header", "bearer")
 	got := r.do("GET", "/", nil, writes("Vary", "Accept"))
@@ -388,7 +388,7 @@ func TestVary(t *testing.T) {
 	}
 }
 
-// A store in trouble, or keys that cannot be read, give nobody a session.
+// A store in trouble, or keys that cannot be read, give no visitor a session.
 func TestBearerWithoutKeys(t *testing.T) {
 	r := newCarrierRig(t, "bearer")
 	own := r.ring.Sign("shop", ticket.New())

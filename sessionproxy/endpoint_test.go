@@ -263,7 +263,7 @@ func TestEndpointConditions(t *testing.T) {
 	})
 }
 
-// TestForeignCallers: whoever is not the app of the request gets nothing.
+// TestForeignCallers: a caller that is not the app of the request gets nothing.
 func TestForeignCallers(t *testing.T) {
 	e := newEndpointRig(t, nil)
 	in := e.begin(`{"a":"secret"}`)

@@ -16,7 +16,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
-// TestCapabilitiesOfTwoManagers: whoever calls, from whichever request's
+// TestCapabilitiesOfTwoManagers: whatever calls, from whichever request's
 // handler, a capability opens its own request's session of its own manager,
 // and dies with that request.
 func TestCapabilitiesOfTwoManagers(t *testing.T) {
@@ -176,7 +176,7 @@ func TestBodiesThatLieAboutTheirLength(t *testing.T) {
 }
 
 // A body that never ends keeps neither its request nor the session from
-// anybody: the server gives up on it, and nothing is written.
+// any client: the server gives up on it, and nothing is written.
 func TestABodyThatNeverEnds(t *testing.T) {
 	inTurn(t, time.Minute, 8, func(t *testing.T, c *turnRig) {
 		ep, end, stream := c.stream()

@@ -174,7 +174,7 @@ func TestDeliveriesAreCounted(t *testing.T) {
 	}
 }
 
-// TestLockWaits counts those that found the lock taken, and nobody else.
+// TestLockWaits counts those that found the lock taken, and no others.
 func TestLockWaits(t *testing.T) {
 	metrics := sessionproxy.NewMetrics()
 	registry := prometheus.NewPedanticRegistry()

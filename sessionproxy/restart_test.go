@@ -155,7 +155,7 @@ func TestADroppedResponseThatStallsIsCutOff(t *testing.T) {
 	})
 }
 
-// TestTheLastAttemptHasTheLock: nobody can meddle with it, so a request that is
+// TestTheLastAttemptHasTheLock: no other request can meddle with it, so a request that is
 // restarted always ends well among its like.
 func TestTheLastAttemptHasTheLock(t *testing.T) {
 	r := newRig(t, restarting(1, false))

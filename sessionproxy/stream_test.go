@@ -132,7 +132,7 @@ type hijackable struct {
 
 func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, nil, nil }
 
-// Whoever takes the connection over may not look at the context: it is closed.
+// What takes the connection over may not look at the context: it is closed.
 func TestAConnectionThatWasTakenOverIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, in := streamRig(t)

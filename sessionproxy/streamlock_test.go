@@ -22,7 +22,7 @@ import (
 )
 
 // turnRig is a serialized handler and its endpoint in a bubble: minutes pass
-// at once, and whoever waits is known to wait.
+// at once, and each that waits is known to wait.
 type turnRig struct {
 	t       *testing.T
 	handler *sessionproxy.Handler
@@ -203,7 +203,7 @@ func (c *turnRig) keys() map[store.Key]struct{} {
 	return all
 }
 
-// A write in a stream does not get in the way of who has the lock, and is
+// A write in a stream does not get in the way of the holder of the lock, and is
 // served in its turn; nothing else that its request does waits with it.
 func TestAWriteInAStreamWaitsForItsTurn(t *testing.T) {
 	inTurn(t, time.Minute, 8, func(t *testing.T, c *turnRig) {

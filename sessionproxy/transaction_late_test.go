@@ -17,7 +17,7 @@ import (
 )
 
 // Without a key no ticket can follow, so nothing may be stored: the session
-// would be nobody's.
+// would be of no request.
 func TestNothingIsStoredWithoutAKey(t *testing.T) {
 	var broken atomic.Bool
 	r := newRig(t, func(c *sessionproxy.Config, _ *session.Policy) {

@@ -14,9 +14,9 @@ type Sweeper interface {
 	// first, and removes them; the reason is Idle or Absolute, whichever came
 	// first. The store's own clock has no say: it may have been set since the
 	// caller took the time and found it credible.
-	// listeners names who is told of the end of a manager's sessions. It
+	// listeners returns the listeners of the ends of a manager's sessions. It
 	// looks at no more than n sessions, those included that turn out to live
-	// on, in steps that hold nobody up for long; more says that there may be
+	// on, in steps that hold no call up for long; more says that there may be
 	// others at once. A call that fails, or is cancelled, has swept what it
 	// has swept. A store that is short of disk space may leave alone, for the
 	// time being, whatever it would have to write for.
@@ -39,7 +39,7 @@ const (
 // Query asks for a part of a listing.
 type Query struct {
 	Manager string
-	// Principal restricts it to sessions that somebody is signed in to; empty means all.
+	// Principal restricts it to sessions that this user is signed in to; empty means all.
 	Principal string
 	Order     Order // empty means ByCreated
 	// Limit is how many sessions are wanted, at least 1.
@@ -58,7 +58,7 @@ type Page struct {
 // ErrBadCursor says that a cursor is not one of this listing.
 var ErrBadCursor = errors.New("not a cursor of this listing")
 
-// Pager is the ability of a store to list sessions in an order, and by who is
+// Pager is the ability of a store to list sessions in an order, and by the user who is
 // signed in, without looking at others. Principals are indexed in the same
 // atomic step as the record.
 type Pager interface {

@@ -9,7 +9,7 @@ import (
 // Leaser is an optional ability of a store that several processes share: to
 // give a session to one of them at a time, so that their requests take turns.
 //
-// A lease is no protection of the record. Who has lost one, because it could
+// A lease is no protection of the record. A holder that has lost one, because it could
 // not prolong it in time, is refused by the condition of its Save when another
 // has saved since. A store forgets a lease when its time is over.
 type Leaser interface {

@@ -25,13 +25,13 @@ func (v Version) Next() Version {
 }
 
 // NextMinor returns the version of a save that follows v and changes only what
-// nobody builds upon, a ticket for instance: the counter moves, and the nonce
-// stays. Two such saves of one version make the same one, so whoever uses it
+// no writer builds upon, a ticket for instance: the counter moves, and the nonce
+// stays. Two such saves of one version make the same one, so its user
 // looks at what was stored.
 func (v Version) NextMinor() Version { return Version{Counter: v.Counter + 1, Nonce: v.Nonce} }
 
 // Same reports whether one of the versions is the other, or followed from it
-// by Turned alone.
+// by NextMinor alone.
 func (v Version) Same(o Version) bool { return v.Nonce == o.Nonce && v.IsZero() == o.IsZero() }
 
 // IsZero reports whether v is the version of a record that does not exist.

@@ -70,7 +70,7 @@ func Reasons() []Reason {
 	return slices.Clone([]Reason{Destroyed, Idle, Absolute, Revoked, Evicted, Replaced, Purged})
 }
 
-// End says why a session ends, and who is told of it.
+// End says why a session ends, and which listeners get an event of it.
 type End struct {
 	Reason Reason
 	// Listeners are told, with the session's last data. Without any the
@@ -93,6 +93,6 @@ type Observable interface {
 	// that ended it returns. f must be quick, must not call the store, and
 	// may be called from several goroutines at once. It is set once, before
 	// the store is used. A session that ends while the process dies is
-	// not told of: who has to know for certain listens by the [Outbox].
+	// not told of: what has to know for certain listens by the [Outbox].
 	Observe(f func(Ended))
 }

@@ -40,7 +40,7 @@ func init() {
 // answer is the `cursor` of the next request, and absent at the end. What is
 // misspelt is refused, never ignored. Errors are problem documents (RFC 9457).
 //
-// Caddy logs the address and the header of each call. Who wants no principal
+// Caddy logs the address and the header of each call. An operator who wants no principal
 // in that log sends `{"principal":"…"}`, with `except` if it is meant, in the
 // body of GET or DELETE and not in the query.
 //
@@ -140,7 +140,7 @@ func answerJSON(w http.ResponseWriter, value any) error {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n')) // an error is that of a client who has gone
+	_, _ = w.Write(append(body, '\n')) // an error is that of a client that has gone
 	return nil
 }
 

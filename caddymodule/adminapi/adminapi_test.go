@@ -240,7 +240,7 @@ func TestAdminEnds(t *testing.T) {
 	}
 }
 
-// TestAdminFailsInTheMiddle: who ended some of the sessions is told how many.
+// TestAdminFailsInTheMiddle: a caller that ended some of the sessions learns how many.
 func TestAdminFailsInTheMiddle(t *testing.T) {
 	st := caddytest.Shop(t, "")
 	var mu sync.Mutex

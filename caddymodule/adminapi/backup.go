@@ -15,7 +15,7 @@ import (
 )
 
 // stall is how long a transfer may stand still before it is given up: a copy
-// that nobody reads holds up the store's housekeeping.
+// that no client reads holds up the store's housekeeping.
 const stall = time.Minute
 
 // backup streams a copy of the store. When it fails in the middle the

@@ -99,7 +99,7 @@ func (c *adminCall) withLetter(do func(store.Outbox, context.Context, string) er
 	return err
 }
 
-// discardBacklog drops what waits for a listener that nobody tells it any
+// discardBacklog drops what waits for a listener that no configuration has any
 // more. One of a configuration that is going still counts as configured.
 func discardBacklog(c *adminCall) error {
 	outbox, err := require[store.Outbox](c)

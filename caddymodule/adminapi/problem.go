@@ -56,7 +56,7 @@ var storeProblems = []struct {
 }
 
 // problemFor finds the problem for an error. A store's error holds no data of
-// sessions, so that its text can be shown to who may see this endpoint.
+// sessions, so that its text can be shown to every caller of this endpoint.
 func problemFor(err error) *adminProblem {
 	if p := (*adminProblem)(nil); errors.As(err, &p) {
 		return p
@@ -85,6 +85,6 @@ func answerProblem(w http.ResponseWriter, r *http.Request, err error) error {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(append(body, '\n')) // an error is that of a client who has gone
+	_, _ = w.Write(append(body, '\n')) // an error is that of a client that has gone
 	return nil
 }

@@ -80,7 +80,7 @@ type BacklogView struct {
 	Dead       int    `json:"dead"`
 	Oldest     *int64 `json:"oldest,omitempty"`
 	Overflowed int64  `json:"overflowed,omitempty"` // were dead at once
-	Configured bool   `json:"configured"`           // else nobody is told
+	Configured bool   `json:"configured"`           // else its events stay
 }
 
 func showStats(c *adminCall) error {

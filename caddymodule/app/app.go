@@ -46,7 +46,7 @@ type App struct {
 	Endpoint *Endpoint `json:"endpoint,omitempty"`
 
 	// SweepInterval is how often sessions that have expired are looked for,
-	// to remove them and to tell their listeners; at least 1s. Nobody sees a
+	// to remove them and to tell their listeners; at least 1s. No request sees a
 	// session that has expired, swept or not. Default: 10s.
 	SweepInterval caddy.Duration `json:"sweep_interval,omitempty"`
 
@@ -56,7 +56,7 @@ type App struct {
 	Audit bool `json:"audit,omitempty"`
 
 	// AdminData lets Caddy's admin endpoint show the data of a session to
-	// who asks for it by `data=true`. A backup holds all data in any case.
+	// that ask for it by `data=true`. A backup holds all data in any case.
 	// Default: false.
 	AdminData bool `json:"admin_data,omitempty"`
 
@@ -179,7 +179,7 @@ func (a *App) Start() error {
 	return nil
 }
 
-// warnOfVoidTickets tells that a store came without its ticket keys: nobody can
+// warnOfVoidTickets warns that a store came without its ticket keys: no visitor can
 // enter its sessions any more, and nothing else would say why.
 func (a *App) warnOfVoidTickets(db *runtime.PooledStore) {
 	if !a.keys.made.Load() {

@@ -31,7 +31,7 @@ type Endpoint struct {
 	// Default: `127.0.0.1:2020`.
 	Listen string `json:"listen,omitempty"`
 
-	// AllowRemote accepts an address that other machines can reach. Who can
+	// AllowRemote accepts an address that other machines can reach. A client that can
 	// connect needs a capability besides; what is sent is not encrypted.
 	AllowRemote bool `json:"allow_remote,omitempty"`
 }
@@ -89,7 +89,7 @@ func (e *Endpoint) parse() (a runtime.EndpointAddress, err error) {
 }
 
 // portKey is the address that a listener at a TCP address gets, or the text if
-// nobody knows: then no listener gets one.
+// no app knows: then no listener gets one.
 func portKey(address string) string {
 	resolved, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {

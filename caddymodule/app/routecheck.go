@@ -64,7 +64,7 @@ func (a *App) checkRoutes() error {
 // were provisioned, and refuses what would fail for each request: two session
 // handlers on one way, one that stands behind an app and gets no request, and a
 // placeholder of the session that stands before any session handler, where a
-// guard would take everybody for somebody. A place is the path of a module in
+// guard would take every stranger for a user. A place is the path of a module in
 // the JSON configuration, as the admin endpoint's /config/ knows it.
 type routeCheck struct {
 	server     *caddyhttp.Server
@@ -81,7 +81,7 @@ func (c *routeCheck) ofErrors() *routeCheck {
 	return &errors
 }
 
-// routes follows the list of routes at a place, and notes in p what those who leave it have met.
+// routes follows the list of routes at a place, and notes in p what requests that leave it have met.
 func (c *routeCheck) routes(place string, list caddyhttp.RouteList, p *passed) error {
 	// Of the routes of a group a request takes one: what one of them meets,
 	// no other does.

@@ -8,7 +8,7 @@ import (
 
 // subscribe has the listeners of the configuration told of what happens in the
 // store from now on, and Caddy's events app too. What ends sessions by itself
-// must not begin before: what ends while nobody listens ends unheard.
+// must not begin before: sessions that end before it reach no listener.
 func (a *App) subscribe(db *runtime.PooledStore) error {
 	if err := a.managers.checkStore(db.Store); err != nil {
 		return err

@@ -148,11 +148,11 @@ good if its ticket keys are the same.
 	}
 }
 
-// progress shows how far a transfer is, to who looks.
+// progress draws a progress bar if the output is a terminal.
 type progress struct {
 	cli   *cli
 	shown bool
-	total int64 // zero if nobody knows
+	total int64 // zero if it is unknown
 	n     int64
 	began time.Time
 	last  time.Time

@@ -181,7 +181,7 @@ func (d *doctor) checkListeners(listeners []adminapi.BacklogView) {
 	}
 }
 
-// errFailed is the end of a doctor who has found something.
+// errFailed makes doctor exit with status 1.
 var errFailed = errors.New("a check failed")
 
 func (c *cli) printFindings(findings []finding) error {

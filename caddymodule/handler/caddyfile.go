@@ -22,7 +22,7 @@ func init() {
 	httpcaddyfile.RegisterDirective(directive, parseDirective)
 	// Before header, redir, rewrite, basic_auth, forward_auth, request_header
 	// and all else that may ask for the session: a guard that stood before it
-	// would see nobody signed in. After map and vars, which look up their
+	// would find no user signed in. After map and vars, which look up their
 	// sources late, and after log_skip and log_name, which have no use for it.
 	// A request_header line can undo what is injected: checkRoutes refuses it.
 	httpcaddyfile.RegisterDirectiveOrder(directive, httpcaddyfile.Before, "header")

@@ -73,7 +73,7 @@ type Handler struct {
 	ReadOnlyRaw caddyhttp.RawMatcherSets `json:"read_only,omitempty" caddy:"namespace=http.matchers"`
 
 	// Passive says which requests do not count as activity, such as those of
-	// a page that asks for news by itself: they keep nobody signed in. A
+	// a page that asks for news by itself: they keep no user signed in. A
 	// write counts, and so does `Session-Action: touch`. Default: none.
 	PassiveRaw caddyhttp.RawMatcherSets `json:"passive,omitempty" caddy:"namespace=http.matchers"`
 

@@ -66,7 +66,7 @@ func openStore(key string) *runtime.PooledStore {
 	return nil
 }
 
-// listening returns who listens, with what they hear.
+// listening returns the listeners, with the kinds of events that they subscribe to.
 func listening(db *runtime.PooledStore) map[string][]event.Kind {
 	who := make(map[string][]event.Kind)
 	for name, s := range db.Node.Subscriptions.All() {

@@ -85,7 +85,7 @@ func (i *requestInfo) String() string { return i.manager }
 func observe(r *http.Request, view sessionproxy.View) {
 	infoOf(r).view = view
 	if server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); !ok || server.Logs == nil {
-		return // without access logs nobody reads the field, and it is not free
+		return // without access logs nothing reads the field, and it is not free
 	}
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.String("session_id", view.ID().String()))

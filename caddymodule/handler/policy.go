@@ -48,7 +48,7 @@ type Policy struct {
 	// rotate_every. Default: 10s.
 	RotateGrace *caddy.Duration `json:"rotate_grace,omitempty"`
 
-	// MaxPerPrincipal limits how many sessions somebody may be signed in to
+	// MaxPerPrincipal limits how many sessions a user may be signed in to
 	// at once. Default: any number.
 	MaxPerPrincipal *PrincipalLimit `json:"max_per_principal,omitempty"`
 

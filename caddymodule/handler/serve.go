@@ -88,7 +88,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestIn
 			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)),
 			zap.String("type", p.Type), zap.Int("status", p.Status), zap.Error(p))
 	}
-	// The message may be shown to anybody, so it is the problem's title; the
+	// The message may be shown to any client, so it is the problem's title; the
 	// cause, which may name files of the server, is for the log.
 	page := caddyhttp.Error(p.Status, errors.New(p.Title))
 	if hasErrorPage(r, page) {
@@ -121,8 +121,8 @@ func requestID(r *http.Request) string {
 	return id
 }
 
-// problemLevel ranks a problem by who has to act: the operator, the author of
-// the app, or nobody.
+// problemLevel ranks a problem by the one to act on it: the operator, the author of
+// the app, or neither.
 func problemLevel(p *sessionproxy.Problem) zapcore.Level {
 	switch p.Type {
 	case sessionproxy.TypeUnavailable:

@@ -175,7 +175,7 @@ func TestInformationalResponsesCarryNoWrites(t *testing.T) {
 	v.Expect("/", http.StatusOK, `{"late":1}`)
 }
 
-// TestEveryWayToRespond commits before the first byte, whoever writes it.
+// TestEveryWayToRespond commits before the first byte, whatever writes it.
 func TestEveryWayToRespond(t *testing.T) {
 	s := caddytest.NewSite(t)
 	streaming := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,7 @@ import (
 // Ticket says what carries the ticket. Several carriers can be set: each
 // request is read from all of them, and a new ticket goes back by the carrier
 // that bore the old one. A client that has none yet asks for one by an empty
-// header, or by `Authorization: Bearer` without a token; who says nothing gets
+// header, or by `Authorization: Bearer` without a token; a client that sends neither gets
 // it by the first of cookie, header, bearer that is set.
 type Ticket struct {
 	// Cookie carries the ticket in a cookie. Default: a cookie with defaults,

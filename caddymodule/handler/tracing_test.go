@@ -161,7 +161,7 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// TestNoSpansWithoutAParent costs nothing when nobody records.
+// TestNoSpansWithoutAParent costs nothing when nothing records.
 func TestNoSpansWithoutAParent(t *testing.T) {
 	follow := spans("shop")
 	unsampled := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}}))

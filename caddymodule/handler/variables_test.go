@@ -43,7 +43,7 @@ func inline(s *caddytest.Site, config []byte, h http.HandlerFunc) []byte {
 }
 
 // What an attempt leaves behind may still read the variables of its request:
-// the dialling of a connection that was not needed in the end does. So whoever
+// the dialling of a connection that was not needed in the end does. So a reader that
 // serves the request next has variables of its own: another attempt those that
 // came with the request, an error route those of the attempt that failed.
 func TestEachPassHasItsOwnVariables(t *testing.T) {

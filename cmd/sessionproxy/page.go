@@ -121,7 +121,7 @@ func back(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// clip takes white space and control characters out of what somebody typed,
+// clip takes white space and control characters out of what a visitor typed,
 // and shortens it to n characters.
 func clip(s string, n int) string {
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {

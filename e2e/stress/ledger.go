@@ -34,7 +34,7 @@ type attempt struct {
 	began  moment
 }
 
-// slot is what is known of the value of one writer, who writes one value
+// slot is what is known of the value of one writer, which writes one value
 // after the other, each larger than the last.
 type slot struct {
 	acked   int64

@@ -201,7 +201,7 @@ func directoryPhase(w *world, r *rand.Rand) error {
 	stop := w.fatten()
 	w.pauseFor(time.Duration(4+r.IntN(6)) * time.Second)
 	stop()
-	if err := os.Rename(dir+".away", dir); err != nil { // somebody has made another one
+	if err := os.Rename(dir+".away", dir); err != nil { // another one was made meanwhile
 		w.violation(nil, "while the store's directory was away, something was put in its place: %v", err)
 	}
 	return nil

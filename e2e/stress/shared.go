@@ -80,7 +80,7 @@ func (s *shared) write(n int) {
 	}
 }
 
-// audit reads the session while nobody writes; it is exact then, once no
+// audit reads the session while nothing writes; it is exact then, once no
 // write of unknown outcome can still come.
 func (s *shared) audit() {
 	s.auditor.Lock()
@@ -122,7 +122,7 @@ func (s *shared) wait(d time.Duration) {
 	}
 }
 
-// purge begins some sessions of the manager that nobody else uses, ends them
+// purge begins some sessions of the manager that no other act uses, ends them
 // all at once, and presents their tickets.
 func (w *world) purge() {
 	type one struct {

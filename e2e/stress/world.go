@@ -50,7 +50,7 @@ type ticket struct {
 	l       *ledger
 }
 
-// parked is a session that nobody uses for a while.
+// parked is a session that is not used for a while.
 type parked struct {
 	ticket
 	id string
@@ -159,7 +159,7 @@ func (w *world) park(p parked) {
 	}
 }
 
-// unpark takes one of those sessions; nobody else uses it meanwhile.
+// unpark takes one of those sessions; no other act uses it meanwhile.
 func (w *world) unpark(r *rand.Rand) (parked, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

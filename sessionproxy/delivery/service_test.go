@@ -253,7 +253,7 @@ func TestTheSweepTakesTurnsAndGoesOnAfterFailures(t *testing.T) {
 	})
 }
 
-// TestTheClockIsSet: whatever jumps the wall clock makes, nobody is ended
+// TestTheClockIsSet: whatever jumps the wall clock makes, no session is ended
 // because of a time that was wrong, and nothing is lost.
 func TestTheClockIsSet(t *testing.T) {
 	set := func(k *kept, by time.Duration) { k.ahead.Add(int64(by)); time.Sleep(10 * time.Second); synctest.Wait() }

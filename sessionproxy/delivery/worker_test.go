@@ -37,7 +37,7 @@ func (k *kept) dead() []store.Delivery {
 }
 
 // TestAListenerWithTooMuchBefore it: what is beyond its bound is a dead letter
-// at once, and is told when somebody asks for it.
+// at once, and is delivered when an operator asks for it.
 func TestAListenerWithTooMuchBeforeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var working atomic.Bool
@@ -77,7 +77,7 @@ func TestAListenerWithTooMuchBeforeIt(t *testing.T) {
 }
 
 // TestAListenerThatFails is told again, the more rarely the more often it
-// fails, and not any more after three days, until somebody asks for it.
+// fails, and not any more after three days, until an operator asks for it.
 func TestAListenerThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var working atomic.Bool

@@ -61,7 +61,7 @@ func TestAnAdditionBeforeOtherWrites(t *testing.T) {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 
-			// Who only writes elsewhere takes nothing from what the app saw.
+			// A request that only writes elsewhere takes nothing from what the app saw.
 			c = s.Begin(`{"n":1,"o":{"m":1,"x":1}}`)
 			h = s.Open(c)
 			s.Stage(h, add(t, `{"n":10,"o":{"m":10}}`))
@@ -148,7 +148,7 @@ func ownOf(t *rapid.T, data []byte, name string) (own [4]string) {
 }
 
 // TestAdditionsAreNeverLost: requests that add to shared numbers and otherwise
-// write what nobody else writes neither conflict nor lose anything, in
+// write what no other writes neither conflict nor lose anything, in
 // whatever order they do that, and however they meet.
 func TestAdditionsAreNeverLost(t *testing.T) {
 	for name, policy := range map[string]func(*session.Policy){"merge": merging, "lossy": nil} {

@@ -86,7 +86,7 @@ func model(atomic, agreeing bool) porcupine.Model {
 			switch i.op {
 			case opDestroy:
 				next.ended = true
-				return true, next // also when somebody else was first
+				return true, next // also when another request was first
 			case opRead:
 				return !st.ended && o.seen == st.counts || !atomic, st
 			case opIncrement:

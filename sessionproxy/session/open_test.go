@@ -161,7 +161,7 @@ func TestStoreFailure(t *testing.T) {
 	})
 }
 
-// A passive request keeps nobody signed in, unless it says so, or writes.
+// A passive request keeps no user signed in, unless it says so, or writes.
 func TestPassive(t *testing.T) {
 	for name, tc := range map[string]struct {
 		changes change.Changes

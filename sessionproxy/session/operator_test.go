@@ -132,7 +132,7 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 	}
 }
 
-// TestOperatorsTellAllConfigurations: the end of a session is told to who
+// TestOperatorsTellAllConfigurations: the end of a session goes to the listeners that
 // listens now, whichever configuration began it.
 func TestOperatorsTellAllConfigurations(t *testing.T) {
 	s := newHeard(t, false, nil)

@@ -17,7 +17,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// deaf is a listener that nobody tells anything in these tests.
+// deaf is a listener that gets nothing in these tests.
 type deaf struct{}
 
 func (deaf) Handle(context.Context, event.Event) error { return nil }
@@ -92,7 +92,7 @@ func (h *heard) filed() string {
 	}
 }
 
-// TestWhatIsTold: what each commit files for a listener, and shows to who
+// TestWhatIsTold: what each commit files for a listener, and shows to those that
 // watches the process.
 func TestWhatIsTold(t *testing.T) {
 	for _, updater := range []bool{false, true} {
@@ -128,7 +128,7 @@ func TestWhatIsTold(t *testing.T) {
 				s := newHeard(t, updater, nil, sessiontest.AllKinds...)
 				h := s.Open(s.Begin(`{"a":1,"o":{"x":1},"gone":true}`))
 				s.Store.Before = func(op string, key store.Key) error {
-					if op == "save" || op == "delete" { // somebody else is faster
+					if op == "save" || op == "delete" { // another request is faster
 						s.Store.Before = nil
 						rec, err := s.Store.Load(t.Context(), key)
 						if err != nil {
@@ -182,7 +182,7 @@ func TestWhatAListenerHears(t *testing.T) {
 }
 
 // TestNothingIsToldOfWhatFails: a commit that is refused, or that the store
-// does not make, tells nobody.
+// does not make, tells no listener.
 func TestNothingIsToldOfWhatFails(t *testing.T) {
 	s := newHeard(t, false, locking(session.Optimistic), sessiontest.AllKinds...)
 	c := s.Begin(`{"a":1}`)
@@ -272,7 +272,7 @@ func TestEventsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// TestTheLimitOfAPrincipal: how many sessions somebody may be signed in to,
+// TestTheLimitOfAPrincipal: how many sessions a user may be signed in to,
 // and what happens beyond.
 func TestTheLimitOfAPrincipal(t *testing.T) {
 	limit := func(evict bool) func(*session.Policy) {

@@ -33,7 +33,7 @@ var acts = map[string]func(*race) func(){
 			_, r.errs["revoke"] = r.operator().Revoke(r.T.Context(), store.Key{Manager: "shop", ID: r.c.ID})
 		}
 	},
-	// Somebody signs in elsewhere, and this session is one too many.
+	// The user signs in elsewhere, and this session is one too many.
 	"eviction": func(r *race) func() {
 		h := r.Open()
 		return func() {
@@ -67,7 +67,7 @@ func (r *race) between(f func()) {
 	}
 }
 
-// outcome is how a race may end: the data, or "gone", who was refused because
+// outcome is how a race may end: the data, or "gone", a request was refused because
 // the session had ended, and how the session ended.
 type outcome struct {
 	data, refused, end string

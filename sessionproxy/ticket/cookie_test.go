@@ -180,7 +180,7 @@ func TestStripSet(t *testing.T) {
 	}
 }
 
-// Nobody who reads cookies as Go does finds one of ours, and what others find
+// No program that reads cookies as Go does finds one of ours, and what others find
 // is as before.
 func FuzzStrip(f *testing.F) {
 	f.Add("a=b; s=v; c=d")

@@ -181,7 +181,7 @@ func backup(t *testing.T, s *Store) []byte {
 	return b.Bytes()
 }
 
-// A backup is of one moment, however long it takes, and holds nobody up.
+// A backup is of one moment, however long it takes, and holds no call up.
 func TestBackupIsOfOneMoment(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
@@ -221,7 +221,7 @@ func (w *meanwhile) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// Closing the store ends a backup that somebody reads slowly.
+// Closing the store ends a backup that is read slowly.
 func TestCloseEndsABackup(t *testing.T) {
 	s := open(t, t.TempDir(), func(o *Options) { o.Durability = Async })
 	for i := range 2 * backupStep {
@@ -368,7 +368,7 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	}
 }
 
-// While a backup is loaded nobody ends what it has brought: what listeners are
+// While a backup is loaded nothing ends what it has brought: what listeners are
 // told of that would get the number of something in the backup.
 func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	s := open(t, t.TempDir(), nil)

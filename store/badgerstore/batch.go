@@ -81,7 +81,7 @@ func (b *batch) current(key store.Key) (*entry, error) {
 }
 
 // clear removes what is left of a damaged record, so that it is not counted
-// for ever. Its places in the indexes are not known: nobody minds them, and
+// for ever. Its places in the indexes are not known: they do no harm, and
 // the sweep and the backstop remove them.
 func (b *batch) clear(key store.Key) error {
 	n, err := b.number(key.Manager)

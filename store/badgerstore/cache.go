@@ -9,7 +9,7 @@ import (
 )
 
 // cache is an exact copy of hot records: whatever it holds is what the store
-// holds, since the one writer is the only one who changes anything. It also
+// holds, since only the one writer changes anything. It also
 // keeps the touches that are not written yet. Bounded in bytes: the oldest goes
 // first, but one that was used meanwhile gets another turn. So a read changes
 // a flag of its own entry, and not an order in memory that has cooled down.

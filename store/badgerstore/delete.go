@@ -167,7 +167,7 @@ func (b *batch) sweep(d due, w *sweep) (outcome, error) {
 			return 0, err
 		}
 	}
-	if current == nil || current.due != d.at { // a place that nobody minds
+	if current == nil || current.due != d.at { // a place that is out of date
 		if err := b.remove(expiryKey(d.at, d.n, d.key.ID)); err != nil {
 			return 0, err
 		}

@@ -71,7 +71,7 @@ func (s *diskGuard) begin(o *Options) {
 
 var began = time.Now()
 
-// since is the clock of looks, which nobody sets.
+// since is the clock of looks, which is never set.
 func since() int64 { return int64(time.Since(began)) }
 
 // opened follows the opening of the engine, before anything is written to it.
@@ -253,7 +253,7 @@ func (s *diskGuard) watch(interval time.Duration) {
 
 // admit comes before a commit of that size. A log is not brought to its end
 // when the table that is made of it may find no space: within a log, every
-// page is there already, so that somebody can log out on a full disk.
+// page is there already, so that users can log out on a full disk.
 func (s *diskGuard) admit(bytes, keys int) error {
 	ends := s.next.mayEnd(bytes, keys)
 	if ends {

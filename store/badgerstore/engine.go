@@ -178,7 +178,7 @@ func (s *Store) repair(f *fault) {
 
 var errStopping = errors.New("the store is being closed")
 
-// reopen opens the engine and lets calls in. Called when nobody uses it.
+// reopen opens the engine and lets calls in. Called when no call uses it.
 func (s *Store) reopen(f *fault) error {
 	if err := s.space.ready(); err != nil {
 		return err

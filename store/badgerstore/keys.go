@@ -19,7 +19,7 @@ import (
 //	a number id                  → incarnation, access time, place in x: touching moves no data
 //	x number due id              → nothing: sessions in the order in which they may end
 //	c number ^created id         → nothing: the one that began last first
-//	p number who ^created id     → nothing: those of one principal; who is a hash of it
+//	p number hash ^created id    → nothing: those of one principal, by its hash
 //	n number                     → how many sessions there are
 //	w number                     → how far the sweep has come in x
 //	l name                       → number of a listener
@@ -154,7 +154,7 @@ func deadKey(seq uint64, listener number) []byte {
 func dueOf(deadline time.Time) int64 { return max(0, deadline.UnixMilli()) }
 
 // backstop is how long after the absolute end the engine itself drops a
-// record that nobody swept. It tells no listener and is counted nowhere,
+// record that no sweep has met. It tells no listener and is counted nowhere,
 // hence so late. What a session leaves for its listeners has none.
 const backstop = 30 * 24 * time.Hour
 

@@ -106,7 +106,7 @@ func (l *nextLog) look() error {
 		info, err := os.Stat(l.path())
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			l.made = false // somebody removes files here
+			l.made = false // files are removed here from outside
 		case err != nil:
 			return fmt.Errorf("looking at the next log: %w", err)
 		case info.Size() > 0:

@@ -63,7 +63,7 @@ func (o *Options) abandon(db *badger.DB, s *diskGuard) error {
 	go func() {
 		s.closing()
 		err := guarded(db.Close)
-		if err == nil { // its logs are tables now, and nobody is to miss them
+		if err == nil { // its logs are tables now, and no opening is to miss them
 			err = markClosed(o.Dir)
 		}
 		done <- errors.Join(err, s.closed())

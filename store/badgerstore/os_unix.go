@@ -24,7 +24,7 @@ func spareFile() (int, error) {
 func closeSpare(fd int) { _ = unix.Close(fd) }
 
 // tryLock takes the lock that the engine takes of an open directory, or
-// returns nil if somebody has it.
+// returns nil if another process has it.
 func tryLock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -76,7 +76,7 @@ func TestAnEventGoesWithItsLastDelivery(t *testing.T) {
 	consistent(t, s)
 }
 
-// A delivery whose bytes are damaged is given up, and holds up nobody.
+// A delivery whose bytes are damaged is given up, and holds up no other.
 func TestDamagedDeliveriesAreGivenUp(t *testing.T) {
 	for _, kind := range []byte{keyEvent, keyDelivery} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestCountsAreTakenAnewOnlyWhenTheEngineMayHaveDroppedSessions(t *testing.T)
 	shut(t, s)
 }
 
-// What counts and cursors of a damaged record remain is put right by whoever
+// What counts and cursors of a damaged record remain is put right by the next call that
 // writes under its key.
 func TestADamagedRecordIsNotCountedForEver(t *testing.T) {
 	s, clock := onClock(t, t.TempDir(), 2, func(o *Options) { o.Logger, o.CacheBytes = zap.NewNop(), 1 })

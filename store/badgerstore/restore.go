@@ -15,7 +15,7 @@ import (
 // Restore implements store.Archiver. The backup is copied to a file and read
 // once to its end before anything is stored. While it is loaded saves and ends are
 // refused, and nothing is swept or delivered; a mark in the database says so,
-// and whoever opens it after a crash begins without sessions again.
+// and the opening after a crash begins without sessions again.
 func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecord) (sessions int64, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, err

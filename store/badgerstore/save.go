@@ -44,7 +44,7 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 	return w.Record, err
 }
 
-// stage does all that a decided save brings, or nothing: who has to go, what was
+// stage does all that a decided save brings, or nothing: the sessions that have to go, what was
 // there and has expired, the record, and the events of it.
 func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write) error {
 	if err := b.s.space.checkReserve(); err != nil { // since the save was accepted
@@ -249,7 +249,7 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 }
 
 // Delete implements store.Store. It is done even when disk space is short:
-// somebody wants to log out, and the reserve has room for it. What the
+// users want to log out, and the reserve has room for it. What the
 // listeners are to be told holds the data once more, and may be a lot if many
 // sessions end: it is left half of the reserve.
 func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err error) {

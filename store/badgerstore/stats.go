@@ -75,7 +75,7 @@ func (d *disk) used(dir string) int64 {
 }
 
 // counts are how many sessions each manager has. They change in the same
-// transaction as the sessions, so that nobody ever has to count them, but for
+// transaction as the sessions, so that they never have to be counted, but for
 // sessions that the engine may have dropped: see loadCounts.
 type counts struct {
 	mu sync.Mutex

@@ -270,7 +270,7 @@ func (s *Store) lost(key store.Key) error {
 	return errLost
 }
 
-// errLost is errDamaged for those who only want to know that it is gone.
+// errLost is errDamaged for callers that only want to know that it is gone.
 var errLost = fmt.Errorf("%w: %w", store.ErrGone, errDamaged)
 
 func (s *Store) enter(ctx context.Context) error {

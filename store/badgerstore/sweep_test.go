@@ -101,7 +101,7 @@ func onDisk(t *testing.T, s *Store, key []byte) (n uint64) {
 	return n
 }
 
-// Places that nobody minds go, and a session that lost its place gets one.
+// Places that are out of date go, and a session that lost its place gets one.
 func TestSweepMendsTheIndex(t *testing.T) {
 	s, clock := onClock(t, t.TempDir(), 2, nil)
 	defer shut(t, s)

@@ -112,7 +112,7 @@ func TestInodesAreSpace(t *testing.T) {
 	}
 }
 
-// TestNoLogEndsOnAFullDisk: within a log every page is there, so that somebody
+// TestNoLogEndsOnAFullDisk: within a log every page is there, so that users
 // can log out; the table that is made of it has to find space.
 func TestNoLogEndsOnAFullDisk(t *testing.T) {
 	var free atomic.Int64

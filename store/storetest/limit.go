@@ -138,7 +138,7 @@ func testLimit(t *testing.T, r *rig) {
 	})
 }
 
-// testParallelSignIns: however many sign in at once, nobody has too many sessions.
+// testParallelSignIns: however many sign in at once, no principal has too many sessions.
 func testParallelSignIns(t *testing.T, r *rig) {
 	ability[store.Pager](t, r)
 	const clients, most = 100, 5

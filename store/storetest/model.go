@@ -58,7 +58,7 @@ type machine struct {
 	managers []string
 	known    map[store.Key][]store.Record // every record ever saved or tried
 
-	listeners []string      // none if the store cannot tell anybody
+	listeners []string      // none if the store has no outbox
 	ended     []store.Ended // what the model told of, and was not compared yet
 	realEnded []store.Ended // what the store told of; protected by mu
 	mu        sync.Mutex

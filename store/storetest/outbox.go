@@ -266,7 +266,7 @@ func testDeadLetters(t *testing.T, r *rig) {
 	for range 2 {
 		r.settle(store.Settlement{ID: r.due("hook", 1)[0].ID, Dead: true, Error: "refused"})
 	}
-	saying(t, r.due("hook", 10), "shop 1 save  k3") // the dead hold up nobody
+	saying(t, r.due("hook", 10), "shop 1 save  k3") // the dead hold up no other
 	r.backlog(store.Backlog{Listener: "hook", Waiting: 1, Dead: 2, Oldest: begun})
 	dead := r.dead("", 10)
 	saying(t, dead, "shop 1 save  k1", "shop 1 save  k2")

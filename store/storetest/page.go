@@ -280,7 +280,7 @@ func testCounts(t *testing.T, r *rig) {
 	}
 }
 
-// tellable is somebody to be told, if the store can tell.
+// tellable names a listener, if the store has an outbox.
 func tellable(r *rig) []string {
 	if _, ok := store.As[store.Outbox](r.store); ok {
 		return []string{"hook"}

@@ -11,7 +11,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// nobody is told of any end.
+// no listener gets an event of any end.
 func nobody(string) []string { return nil }
 
 // sweep sweeps all that there is, n at a time, and returns how many ended.
@@ -198,7 +198,7 @@ func testSweep(t *testing.T, r *rig) {
 }
 
 // testSweepBesideWrites: sessions that are in use never end, and each that
-// ends does so once, whoever else ends it.
+// ends does so once, whatever else ends it.
 func testSweepBesideWrites(t *testing.T, r *rig) {
 	ability[store.Sweeper](t, r)
 	const n = 24

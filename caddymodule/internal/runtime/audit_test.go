@@ -103,7 +103,7 @@ func TestAuditFollowsTheConfiguration(t *testing.T) {
 	endOne()
 	wants("the second one alone", 2, 2)
 	endTwo()
-	a.onEvent(created) // nobody wants records
+	a.onEvent(created) // no records are wanted
 	a.flush(time.Minute)
 	wants("none", 2, 2)
 }

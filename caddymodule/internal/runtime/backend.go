@@ -98,7 +98,7 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// drop forgets the store if nobody needs it any more, and reports whether the
+// drop forgets the store if nothing needs it any more, and reports whether the
 // caller has to give back the reference. Called with mu held.
 func (b *Backend) drop() bool {
 	if !b.released || b.users > 0 || b.db == nil {

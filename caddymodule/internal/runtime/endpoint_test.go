@@ -325,7 +325,7 @@ func TestValidateOpensNoEndpoint(t *testing.T) {
 	}
 }
 
-// TestLocksAreVisible: who has a session to itself, and how many wait.
+// TestLocksAreVisible: which request has a session to itself, and how many wait.
 func TestLocksAreVisible(t *testing.T) {
 	s := caddytest.NewSite(t)
 	a := newAsks(t)
@@ -369,7 +369,7 @@ func TestLocksAreVisible(t *testing.T) {
 	}
 }
 
-// TestManyConnections: idle callers keep nobody else out.
+// TestManyConnections: idle callers keep no other caller out.
 func TestManyConnections(t *testing.T) {
 	s := caddytest.NewSite(t)
 	endpoint := caddytest.FreeAddress(t)

@@ -120,7 +120,7 @@ func (s *EndpointServer) bind() (net.Listener, error) {
 }
 
 // removeStale removes the socket of a process that has died. One that
-// somebody answers on is in use.
+// another process answers on is in use.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +157,7 @@ func (s *EndpointServer) closeIfIdle() {
 	}
 	delete(process.endpoints.byKey, s.Key)
 	if s.server != nil {
-		_ = s.server.Close() // nobody has a capability any more
+		_ = s.server.Close() // no app has a capability any more
 		s.listening.Store(false)
 	}
 }

@@ -36,7 +36,7 @@ func newDroppedEvents() prometheus.Counter {
 
 // Emitter passes what happens to sessions on to the events app of one
 // configuration, out of a queue: its handlers take as long as they like, and
-// no request waits for them. If nobody has subscribed it does nothing.
+// no request waits for them. Without a subscriber it does nothing.
 type Emitter struct {
 	ctx    caddy.Context // of the App: the origin of the events
 	logger *zap.Logger
@@ -51,7 +51,7 @@ type Emitter struct {
 }
 
 // NewEmitter subscribes to the start of the configuration: only then it is
-// known, and safe to ask, who has subscribed to what.
+// known, and safe to ask, what is subscribed to.
 func NewEmitter(ctx caddy.Context) (*Emitter, error) {
 	app, err := ctx.App("events")
 	if err != nil {

@@ -175,7 +175,7 @@ func TestNamesOfCaddyEvents(t *testing.T) {
 	}
 }
 
-// TestNobodyHearsCaddyEvents has nothing queued for nobody.
+// TestNobodyHearsCaddyEvents queues nothing without a subscriber.
 func TestNobodyHearsCaddyEvents(t *testing.T) {
 	s, x := caddytest.NewSite(t), newRecord(t, "x").open()
 	_, line := caddytest.NewMemory(t, time.Now)
@@ -183,7 +183,7 @@ func TestNobodyHearsCaddyEvents(t *testing.T) {
 	unsubscribed := activeEmitter(t)
 	v := s.Visitor()
 	v.Fetch("/")
-	v.Fetch("/out") // ends a session, and nobody has subscribed to that
+	v.Fetch("/out") // ends a session, and nothing subscribes to that
 	v.Reload(s, s.Config(line, "", "session shop\nreverse_proxy "+caddytest.App(t, caddytest.Writer)))
 	v.Fetch("/")
 	v.Fetch("/out")

@@ -13,11 +13,11 @@ func init() {
 }
 
 // exitGrace is how long the process waits, when it exits, for stores that
-// somebody still uses: it ends calls of operators, but no request.
+// are still in use: it ends calls of operators, but no request.
 const exitGrace = 5 * time.Second
 
 // Exiting ends when the process is about to exit, and with it every call of an
-// operator: a backup that nobody reads must not keep its store open.
+// operator: a backup that no client reads must not keep its store open.
 func Exiting() context.Context { return process.exiting }
 
 // shutdown ends the calls of operators, and waits until all stores are closed,

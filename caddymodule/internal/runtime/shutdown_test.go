@@ -31,7 +31,7 @@ func (r *restoring) Restore(ctx context.Context, from io.Reader, _ store.CheckRe
 }
 
 // TestOperatorsDoNotHoldUpTheExit has calls under way that would go on: a
-// backup that nobody reads, and a restore that nobody sends.
+// backup that no client reads, and a restore that no client sends.
 func TestOperatorsDoNotHoldUpTheExit(t *testing.T) {
 	for _, request := range []string{
 		"GET /sessions/backup HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// throttle bounds how often things of one kind are written down: whoever sends
+// throttle bounds how often things of one kind are written down: a client that sends
 // bad tickets, or a listener that fails for days, must not fill the disk. Safe
 // for concurrent use.
 type throttle[K comparable] struct {

@@ -19,7 +19,7 @@ func init() {
 }
 
 // RemoveFiles removes the files that a session names in its data, when the
-// session has ended for whatever reason: uploads that nobody can reach any
+// session has ended for whatever reason: uploads that no visitor can reach any
 // more. A file that is not there counts as removed.
 //
 // Names are relative to a root and lead nowhere else: a name that is absolute

@@ -189,7 +189,7 @@ func TestRemoveFilesTriesAgain(t *testing.T) {
 	}
 }
 
-// TestRemoveFilesWhileALinkTakesTheWay has somebody put a link in a
+// TestRemoveFilesWhileALinkTakesTheWay has another process put a link in a
 // directory's place, and the directory back, as fast as can be.
 func TestRemoveFilesWhileALinkTakesTheWay(t *testing.T) {
 	tr := newTree(t)

@@ -15,7 +15,7 @@ import (
 )
 
 // errPrivateAddress says that a webhook leads where it must not. It does not
-// tell where: who sees the error need not know the networks behind the proxy.
+// tell where: the reader of the error need not know the networks behind the proxy.
 var errPrivateAddress = errors.New("its address is not of the public internet; say allow_private if it is meant")
 
 // newWebhookClient returns a client that follows no redirect, uses no proxy,
@@ -34,7 +34,7 @@ func newWebhookClient(private bool) *http.Client {
 			TLSHandshakeTimeout:    10 * time.Second,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: 16 << 10,
-			DisableCompression:     true, // nobody reads the answer
+			DisableCompression:     true, // the answer is not read
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

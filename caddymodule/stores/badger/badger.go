@@ -193,7 +193,7 @@ func CanonicalDir(dir string) (string, error) {
 		if err == nil {
 			return filepath.Join(real, missing), nil
 		}
-		// Whoever only validates may not be allowed to look inside.
+		// A process that only validates may lack the permission to look inside.
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 			return "", err
 		}
