@@ -102,19 +102,11 @@ func (s *Session) destroy(ctx context.Context) (Outcome, error) {
 		return out, nil
 	}
 	end := store.End{Reason: store.Destroyed, Listeners: s.m.subscribers.end}
-	err := s.store.Delete(ctx, s.key, end)
-	if errors.Is(err, store.ErrUnknown) {
-		err = s.store.Delete(ctx, s.key, end)
-	}
-	if err != nil {
+	if err := s.node.end(ctx, s.store, s.key, end); err != nil {
 		s.destroyed = false
 		return Outcome{}, unavailable("destroying session", err)
 	}
 	out.Destroyed = true
-	if len(end.Listeners) > 0 {
-		s.node.Subscriptions.Notify(end.Listeners...)
-	}
-	s.node.Streams.End(s.key) // a store that is Observable has done so
 	return out, nil
 }
 
@@ -137,10 +129,7 @@ func (s *Session) save(ctx context.Context, changes change.Changes) (Outcome, er
 	if !s.exists() {
 		cond = store.Create()
 	}
-	err = s.store.Save(ctx, s.key, next.Write, cond)
-	if errors.Is(err, store.ErrUnknown) {
-		err = s.store.Save(ctx, s.key, next.Write, cond) // harmless: the version tells the store
-	}
+	err = twice(func() error { return s.store.Save(ctx, s.key, next.Write, cond) })
 	switch {
 	case err == nil:
 		return s.saved(&next, &next.Record, now), nil

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
@@ -39,4 +41,26 @@ func (n *Node) ended(e store.Ended) {
 		Kind: event.Delete, Manager: e.Key.Manager, Session: e.Key.ID,
 		At: time.Now(), Reason: e.Reason, Principal: e.Principal,
 	})
+}
+
+// end ends a session, and has its listeners and its open responses learn it.
+func (n *Node) end(ctx context.Context, st store.Store, key store.Key, end store.End) error {
+	if err := twice(func() error { return st.Delete(ctx, key, end) }); err != nil {
+		return err
+	}
+	if len(end.Listeners) > 0 {
+		n.Subscriptions.Notify(end.Listeners...)
+	}
+	n.Streams.End(key) // a store that is Observable has done so
+	return nil
+}
+
+// twice repeats a write once if its outcome is not known. The store recognizes
+// the repetition of a save by its version, and of a delete by what is gone.
+func twice(write func() error) error {
+	err := write()
+	if errors.Is(err, store.ErrUnknown) {
+		err = write()
+	}
+	return err
 }

@@ -85,16 +85,8 @@ func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason
 
 func (o Operator) end(ctx context.Context, key store.Key, reason store.Reason) error {
 	listeners := o.Node.Subscriptions.EndListeners(key.Manager)
-	err := o.Store.Delete(ctx, key, store.End{Reason: reason, Listeners: listeners})
-	if errors.Is(err, store.ErrUnknown) {
-		err = o.Store.Delete(ctx, key, store.End{Reason: reason, Listeners: listeners})
-	}
-	if err != nil {
+	if err := o.Node.end(ctx, o.Store, key, store.End{Reason: reason, Listeners: listeners}); err != nil {
 		return fmt.Errorf("ending session %s: %w", key.ID, err)
 	}
-	if len(listeners) > 0 {
-		o.Node.Subscriptions.Notify(listeners...)
-	}
-	o.Node.Streams.End(key) // a store that is Observable has done so
 	return nil
 }

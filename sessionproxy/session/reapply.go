@@ -65,10 +65,7 @@ func (s *Session) update(ctx context.Context, change func(store.Record) (store.W
 			return store.Record{}, err
 		}
 		cond := store.IfVersion(current.Version)
-		err = s.store.Save(ctx, s.key, next, cond)
-		if errors.Is(err, store.ErrUnknown) {
-			err = s.store.Save(ctx, s.key, next, cond)
-		}
+		err = twice(func() error { return s.store.Save(ctx, s.key, next, cond) })
 		if !errors.Is(err, store.ErrConflict) {
 			return next.Record, err
 		}

@@ -67,10 +67,11 @@ func (s *Session) rotateAlone(ctx context.Context, carries bool, now time.Time) 
 		s.attachEvents(&w, &change.Changes{}, rec.Data)
 		return w.Write, nil
 	}
-	rec, err := s.update(ctx, change)
-	if errors.Is(err, store.ErrUnknown) {
+	var rec store.Record
+	err := twice(func() (err error) {
 		rec, err = s.update(ctx, change) // finds it done, or does it
-	}
+		return err
+	})
 	if _, ok := store.As[store.Updater](s.store); !ok && err == nil {
 		// Two that rotate one version make the same new one, and a store takes
 		// the second save for a repetition of the first.
