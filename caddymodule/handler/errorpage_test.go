@@ -74,9 +74,13 @@ func TestErrorPagesKeepTheTicketOfAnEarlyCommit(t *testing.T) {
 				req.Method = http.MethodPost
 			}
 			req.Header.Set("Content-Type", "application/json")
-			if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode >= 300 {
+			req.Close = true
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil || resp.StatusCode >= 300 {
 				t.Errorf("%s: %v %v", path, resp, err)
+				return
 			}
+			_ = resp.Body.Close()
 		}
 		post("/data", `{"kept":1}`)
 		post("/commit", "")
