@@ -117,7 +117,7 @@ func (s *salvager) isFlushed(log int) bool {
 
 // reaches reports whether a table holds a version, or a later one.
 func (s *salvager) reaches(version uint64) bool {
-	names, err := filepath.Glob(filepath.Join(s.o.Dir, "*.sst"))
+	names, err := filesOf(s.o.Dir, "*.sst")
 	if err != nil {
 		return true
 	}

@@ -199,9 +199,14 @@ func (s *Store) convertOutbox() error {
 func (s *Store) convertDelivery(txn *badger.Txn, raw []byte, headed map[queueRef]bool) error {
 	listener, seq := number(raw[1:5]), seqOf(raw)
 	state, err := readDelivery(txn, raw)
-	if errors.Is(err, errDamaged) {
-		s.reportCorrupt(raw)
-		return txn.Delete(raw)
+	if errors.Is(err, errDamaged) { // it is tried anew, or given up with its event
+		e, eventErr := readEvent(txn, seq)
+		if eventErr != nil {
+			s.reportCorrupt(raw)
+			return errors.Join(txn.Delete(raw), txn.Delete(eventKey(seq)))
+		}
+		state = deliveryState{tag: randomUint64(), session: e.session, at: e.at}
+		err = txn.Set(raw, state.encode(raw))
 	}
 	if err != nil {
 		return err

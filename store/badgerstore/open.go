@@ -80,11 +80,11 @@ func (o *Options) abandon(db *badger.DB, s *diskGuard) error {
 // it would begin anew and remove every table, and a table of zeros is a panic
 // in a goroutine of its own.
 func checkFiles(dir string, marked bool) error {
-	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	tables, err := filesOf(dir, "*.sst")
 	if err != nil {
 		return err
 	}
-	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	logs, err := filesOf(dir, "*.mem")
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,21 @@ func checkFiles(dir string, marked bool) error {
 		}
 	}
 	return nil
+}
+
+// filesOf returns the paths of the files of a directory whose names match a
+// pattern, whatever the path of the directory looks like.
+func filesOf(dir, pattern string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if ok, _ := filepath.Match(pattern, e.Name()); ok {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
 }
 
 // checkTable looks at the end of a table, where the length of its checksum stands.

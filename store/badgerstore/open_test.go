@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -209,5 +210,22 @@ func TestCompressionCanChange(t *testing.T) {
 	}
 	if sizes[1] > sizes[0]/4 {
 		t.Errorf("a table of %d bytes has %d when it is compressed", sizes[0], sizes[1])
+	}
+}
+
+// TestADirectoryWhoseNameIsAPattern: its files are found all the same.
+func TestADirectoryWhoseNameIsAPattern(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store[1]*")
+	s := open(t, dir, nil)
+	create(t, s, keyOf(1), "x")
+	shut(t, s)
+	for _, pattern := range []string{"*.sst", markerFile} {
+		if names, err := filesOf(dir, pattern); err != nil || len(names) != 1 {
+			t.Fatalf("%s: %q, %v", pattern, names, err)
+		}
+	}
+	result, err := Salvage(t.Context(), SalvageOptions{Dir: dir, Temp: t.TempDir()}, io.Discard)
+	if err != nil || result.Sessions != 1 {
+		t.Fatalf("%+v, %v", result, err)
 	}
 }

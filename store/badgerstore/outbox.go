@@ -29,9 +29,10 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 	defer l.reading.Unlock()
 	for {
 		var damaged []dueRef
+		from := s.outbox.beginScan(l) // before the transaction, which must see all that the marks are past
 		err := s.view(func(txn *badger.Txn) error {
 			var refs []dueRef
-			refs, next = s.dueIn(txn, number, l, n)
+			refs, next = s.dueIn(txn, number, l, from, n)
 			due = due[:0]
 			for _, ref := range refs {
 				d, err := s.deliveryIn(txn, deliveryKey(number, ref.seq), number, ref.seq)
@@ -67,13 +68,9 @@ type dueRef struct {
 // dueIn returns the first n deliveries that are due, or else when there will
 // be one: of those that were not tried yet, of those whose time has come, and of
 // those that were put off for longer than any is, while the clock was wrong.
-func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, n int) (due []dueRef, next time.Time) {
+func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, from scanStart, n int) (due []dueRef, next time.Time) {
 	now := uint64(s.opts.Now().UnixMilli())
 	last := now + uint64(store.MaxRetryDelay.Milliseconds())
-	o := &s.outbox
-	o.mu.Lock()
-	fresh, retries := l.fresh.begin(), l.retries.begin()
-	o.mu.Unlock()
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: numberKey(nil, keyDue, listener)})
 	defer it.Close()
 	// scan returns where the first entry stands from one place to another, and
@@ -99,19 +96,19 @@ func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, n int)
 		return first, ok
 	}
 	firstFresh, firstRetry := uint64(math.MaxUint64), uint64(math.MaxUint64)
-	if ref, ok := scan(dueRef{0, fresh}, 0, 0); ok {
+	if ref, ok := scan(dueRef{0, from.fresh}, 0, 0); ok {
 		firstFresh = ref.seq
 	}
-	if ref, ok := scan(dueRef{int64(max(retries, 1)), 0}, last, now); ok {
+	if ref, ok := scan(dueRef{int64(max(from.retries, 1)), 0}, last, now); ok {
 		firstRetry = uint64(ref.due)
 	}
-	if ref, ok := scan(dueRef{int64(max(retries, last+1)), 0}, math.MaxUint64, math.MaxUint64); ok {
+	if ref, ok := scan(dueRef{int64(max(from.retries, last+1)), 0}, math.MaxUint64, math.MaxUint64); ok {
 		firstRetry = min(firstRetry, uint64(ref.due))
 	}
-	o.mu.Lock()
+	s.outbox.mu.Lock()
 	l.fresh.end(firstFresh)
 	l.retries.end(firstRetry)
-	o.mu.Unlock()
+	s.outbox.mu.Unlock()
 	slices.SortFunc(due, func(a, b dueRef) int { return cmp.Compare(a.seq, b.seq) })
 	if due = due[:min(n, len(due))]; len(due) > 0 {
 		next = time.Time{}
@@ -189,8 +186,11 @@ func (s *Store) backlogOf(n number, l *listenerIndex) (b store.Backlog, err erro
 		b.Oldest = state.at
 		return nil
 	})
+	if err != nil {
+		return b, err
+	}
 	o.mu.Lock()
 	l.oldest.end(first)
 	o.mu.Unlock()
-	return b, err
+	return b, nil
 }

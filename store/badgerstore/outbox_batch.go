@@ -119,7 +119,7 @@ func (b *batch) enqueue(d *newDelivery) error {
 	}
 	if h.seq == 0 || d.seq < h.seq {
 		if h.seq != 0 {
-			state, err := readDelivery(b.txn, deliveryKey(d.listener, h.seq))
+			state, err := b.readHead(d.listener, h.seq)
 			if err != nil {
 				return err
 			}
@@ -161,14 +161,21 @@ func (b *batch) dequeue(d *newDelivery) error {
 	if err := b.advance(q, h); err != nil || h.seq == 0 {
 		return err
 	}
-	state, err := readDelivery(b.txn, deliveryKey(d.listener, h.seq))
-	if errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound) {
-		state, err = deliveryState{}, nil // the reader gives it up
-	}
+	state, err := b.readHead(d.listener, h.seq)
 	if err != nil {
 		return err
 	}
 	return b.schedule(d.listener, h.seq, millis(state.next))
+}
+
+// readHead reads the first delivery of a queue. One that is damaged counts as due
+// at once: its reader gives it up.
+func (b *batch) readHead(listener number, seq uint64) (deliveryState, error) {
+	state, err := readDelivery(b.txn, deliveryKey(listener, seq))
+	if errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound) {
+		return deliveryState{}, nil
+	}
+	return state, err
 }
 
 // reschedule stages another state of a delivery that waits.

@@ -53,7 +53,8 @@ type mark struct {
 	low uint64 // what was added since the scan began; math.MaxUint64 if nothing was
 }
 
-// begin returns where a scan starts.
+// begin returns where a scan starts. It comes before the transaction that is
+// scanned: what is committed after that counts as added since.
 func (m *mark) begin() uint64 {
 	m.at, m.low = min(m.at, m.low), math.MaxUint64
 	return m.at
@@ -63,6 +64,15 @@ func (m *mark) begin() uint64 {
 func (m *mark) end(first uint64) { m.at = first }
 
 func (m *mark) added(at uint64) { m.low = min(m.low, at) }
+
+// scanStart is where a scan of what is due begins.
+type scanStart struct{ fresh, retries uint64 }
+
+func (o *outboxIndex) beginScan(l *listenerIndex) scanStart {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return scanStart{l.fresh.begin(), l.retries.begin()}
+}
 
 // listener returns the index of a listener, or nil if nothing was filed for it.
 func (o *outboxIndex) listener(n number) *listenerIndex {

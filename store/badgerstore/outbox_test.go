@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,4 +247,103 @@ func TestDeliveriesAndAClockThatIsSetBack(t *testing.T) {
 		due(3)
 		shut(t, s)
 	}
+}
+
+// A batch that is committed while a reader begins is found by the next one.
+func TestAnEventThatIsStoredBesideAReader(t *testing.T) {
+	var beside atomic.Pointer[func()]
+	s := open(t, t.TempDir(), func(o *Options) {
+		o.Durability = Async
+		o.Now = func() time.Time {
+			if f := beside.Swap(nil); f != nil {
+				(*f)()
+			}
+			return time.Now()
+		}
+	})
+	defer shut(t, s)
+	end := func(n byte) {
+		create(t, s, keyOf(n), "x")
+		if err := s.Delete(t.Context(), keyOf(n), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due := func(want int) {
+		t.Helper()
+		all, _, err := s.Deliveries(t.Context(), "hook", 10)
+		if err != nil || len(all) != want {
+			t.Fatalf("%d are due, want %d (%v)", len(all), want, err)
+		}
+		for _, d := range all {
+			if err := s.Settle(t.Context(), store.Settlement{ID: d.ID, Delivered: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	end(1)
+	due(1)
+	due(0)
+	second := func() { end(2) }
+	beside.Store(&second)
+	due(0)
+	due(1)
+	consistent(t, s)
+}
+
+// A dead letter that is tried again before a delivery that is damaged waits in
+// its place.
+func TestARetryBeforeADamagedDelivery(t *testing.T) {
+	s := open(t, t.TempDir(), func(o *Options) { o.Logger = zap.NewNop() })
+	defer shut(t, s)
+	rec := create(t, s, keyOf(1), "x")
+	for range 2 {
+		next := rec
+		next.Version = rec.Version.Next()
+		w := store.Write{Record: next, Events: []store.Event{{Kind: store.EventSaved, Listeners: []string{"hook"}}}}
+		if err := s.Save(t.Context(), keyOf(1), w, store.IfVersion(rec.Version)); err != nil {
+			t.Fatal(err)
+		}
+		rec = next
+	}
+	all, _, err := s.Deliveries(t.Context(), "hook", 1)
+	if err == nil {
+		err = s.Settle(t.Context(), store.Settlement{ID: all[0].ID, Dead: true})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := s.Deliveries(t.Context(), "hook", 1)
+	if err != nil || len(second) != 1 {
+		t.Fatal(second, err)
+	}
+	n, _ := s.listeners.number("hook")
+	seq, _, _ := parseDeliveryID(second[0].ID)
+	if err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(deliveryKey(n, seq), []byte("damaged")) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RetryDeadLetter(t.Context(), all[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	due, _, err := s.Deliveries(t.Context(), "hook", 10)
+	if err != nil || len(due) != 1 || due[0].ID != all[0].ID {
+		t.Fatalf("due are %+v, %v", due, err)
+	}
+	if err := s.Settle(t.Context(), store.Settlement{ID: due[0].ID, Delivered: true}); err != nil {
+		t.Fatal(err)
+	}
+	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) > 0 {
+		t.Fatalf("due are %+v, %v", due, err)
+	}
+	if err := s.db.View(isEmptyOutbox); err != nil {
+		t.Fatal(err)
+	}
+	consistent(t, s)
+}
+
+// isEmptyOutbox returns an error if anything of an event is left.
+func isEmptyOutbox(txn *badger.Txn) (err error) {
+	for _, kind := range []byte{keyEvent, keyRecipient, keyDelivery, keyQueue, keyDue, keyDead} {
+		eachKey(txn, []byte{kind}, func(key []byte) bool { err = fmt.Errorf("%q is left", key); return false })
+	}
+	return err
 }

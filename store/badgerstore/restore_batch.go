@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -160,7 +159,7 @@ func (p *spool) close() error { return errors.Join(p.f.Close(), os.Remove(p.f.Na
 
 // removeSpools removes what a process has left that ended during a restore.
 func removeSpools(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, spoolPattern))
+	left, err := filesOf(dir, spoolPattern)
 	for _, name := range left {
 		err = errors.Join(err, os.Remove(name))
 	}

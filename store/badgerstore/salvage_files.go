@@ -43,7 +43,7 @@ func (s *salvager) read() error {
 			s.to.lost(everything)
 		}
 	}
-	tables, err := filepath.Glob(filepath.Join(s.o.Dir, "*.sst"))
+	tables, err := filesOf(s.o.Dir, "*.sst")
 	if err != nil {
 		return err
 	}
