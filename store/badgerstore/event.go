@@ -213,3 +213,14 @@ func withRecipient(all []number, n number) (b []byte) {
 	}
 	return b
 }
+
+// once leaves out repetitions.
+func once(all []string) []string {
+	names := make([]string, 0, len(all))
+	for _, l := range all {
+		if !slices.Contains(names, l) {
+			names = append(names, l)
+		}
+	}
+	return names
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -285,17 +284,6 @@ func (b *batch) listener(name string) (number, error) {
 	n := b.s.listeners.next()
 	setIn(&b.outbox.listeners, name, n)
 	return n, b.set(nameKey(keyListener, name), n[:], 0)
-}
-
-// once leaves out repetitions.
-func once(all []string) []string {
-	names := make([]string, 0, len(all))
-	for _, l := range all {
-		if !slices.Contains(names, l) {
-			names = append(names, l)
-		}
-	}
-	return names
 }
 
 func randomUint64() uint64 {
