@@ -238,8 +238,12 @@ func (w stuckWriter) Write([]byte) (int, error) {
 	return 0, os.ErrDeadlineExceeded
 }
 
+// SetWriteDeadline returns at once, as a server's does, also if no write waits.
 func (w stuckWriter) SetWriteDeadline(d time.Time) error {
-	w.deadline <- d
+	select {
+	case w.deadline <- d:
+	default:
+	}
 	return nil
 }
 
@@ -267,7 +271,10 @@ func TestAStreamWhoseClientDoesNotReadEnds(t *testing.T) {
 		w := stuckWriter{httptest.NewRecorder(), make(chan time.Time)}
 		if err := h.Serve(notingWriter{w, t}, r, func(w http.ResponseWriter, _ *http.Request) error {
 			w.WriteHeader(http.StatusOK)
-			serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+			go func() {
+				synctest.Wait() // for the write to wait for its client
+				serve(t, h, in, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Session-Action", "destroy") })
+			}()
 			if _, err := w.Write([]byte("more")); err == nil {
 				t.Error("it goes on")
 			}
