@@ -25,9 +25,9 @@ func (w *writer) finalize(status int) {
 	if w.h.commits(status) && (status != statusClientGone || w.r.Context().Err() == nil) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
-			out = w.x.rollBack(w.r.Context(), false) // a problem says what became of the writes
+			out = w.x.rollBack(w.r.Context(), staged) // a problem says what became of the writes
 			restart := w.mayRestart(err)
-			w.x.end(false) // the app's further calls are of no request
+			w.x.end(staged) // the app's further calls are of no request
 			if restart {
 				w.restart(h)
 				return
@@ -42,7 +42,7 @@ func (w *writer) finalize(status int) {
 			w.h.metrics.conflictRestarted.Inc()
 		}
 	} else {
-		out = w.x.rollBack(w.r.Context(), ours && hasWrites(h))
+		out = w.x.rollBack(w.r.Context(), extentOf(h))
 		if writes {
 			w.h.metrics.rolledBack.Inc()
 		}

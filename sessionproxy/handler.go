@@ -169,9 +169,9 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	rw := newWriter(w, r, h, s, &o)
 	h.metrics.injected.Add(float64(rw.inject(r.Header, s)))
 	if h.Endpoint != nil && h.Forward != ForwardID {
-		rw.values[4] = h.Endpoint.issue(&rw.capability)
+		rw.values.endpoint[0] = h.Endpoint.issue(&rw.capability)
 		defer h.Endpoint.revoke(&rw.capability)
-		r.Header[HeaderEndpoint] = rw.values[4:5:5]
+		r.Header[HeaderEndpoint] = rw.values.endpoint[:]
 		app, t := next, &tries{x: &rw.x}
 		next = func(w http.ResponseWriter, r *http.Request) error { return t.tried(w, r, app) }
 	}
@@ -181,7 +181,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	defer func() { //nolint:contextcheck // it is the request's
 		rw.cleanup()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
-			_ = rw.setTicket(rw.Header(), rw.x.rollBack(r.Context(), false))
+			_ = rw.setTicket(rw.Header(), rw.x.rollBack(r.Context(), staged))
 		}
 		if err == nil && rw.forwarding() {
 			return

@@ -208,7 +208,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.mu.Lock()
 	if !w.decided {
 		w.decided = true
-		w.x.rollBack(w.r.Context(), false)
+		w.x.rollBack(w.r.Context(), staged)
 	}
 	passes := w.forwarding()
 	w.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -143,20 +144,35 @@ func (x *transaction) commit(ctx context.Context, c change.Changes) (session.Out
 	return x.early.Then(out), nil
 }
 
-// rollBack drops what is not committed, for good; more says that there is
-// something besides what is staged. It returns what the browser has to learn
-// all the same, of earlier commits for instance.
-func (x *transaction) rollBack(ctx context.Context, more bool) session.Outcome {
+// extent says what is dropped with a transaction.
+type extent int
+
+const (
+	staged           extent = iota // by the endpoint, if anything
+	stagedAndHeaders               // and writes of the response headers
+)
+
+// extentOf returns what is dropped with a transaction whose response has these headers.
+func extentOf(h http.Header) extent {
+	if hasWrites(h) {
+		return stagedAndHeaders
+	}
+	return staged
+}
+
+// rollBack drops what is not committed, for good. It returns what the browser
+// has to learn all the same, of earlier commits for instance.
+func (x *transaction) rollBack(ctx context.Context, e extent) session.Outcome {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.sent, x.open = true, false
-	x.drop(more)
+	x.drop(e)
 	return x.early.Then(x.s.Current(ctx))
 }
 
 // drop drops what is not committed. Called with mu held.
-func (x *transaction) drop(more bool) {
-	if more {
+func (x *transaction) drop(e extent) {
+	if e == stagedAndHeaders {
 		x.s.RollbackAll()
 	} else {
 		x.s.Rollback()
@@ -194,16 +210,16 @@ func (x *transaction) wrote() bool {
 	return x.open && x.s.HasStaged()
 }
 
-// end ends the transaction, in every way that a request can end; more says that
-// there is something dropped by it besides what is staged.
-func (x *transaction) end(more bool) {
+// end ends the transaction, in every way that a request can end, and drops what
+// is not committed.
+func (x *transaction) end(e extent) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.ended, x.open = true, false
 	if x.cancel != nil {
 		x.cancel(session.ErrObsolete)
 	}
-	x.drop(more)
+	x.drop(e)
 }
 
 // watch notes a response that stays open. It returns nil if there is no

@@ -68,7 +68,7 @@ type writer struct {
 	restarts bool // a conflict may be answered by making the request again
 
 	capability capability // of its endpoint, if it has one
-	values     [5]string  // of the request headers for the app
+	values     injected   // the request headers for the app
 	few        [4]field   // room for before: servers set a few headers of their own
 }
 
@@ -199,7 +199,11 @@ func (w *writer) finish() {
 func (w *writer) cleanup() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.x.end(!w.decided && hasWrites(w.Header())) // of an app that broke off
+	dropped := staged
+	if !w.decided { // the app broke off
+		dropped = extentOf(w.Header())
+	}
+	w.x.end(dropped)
 	if w.stream != nil {
 		w.stream.Done()
 		w.watcher.stop()

@@ -3,11 +3,8 @@ package session
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
-	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Commit ends the handle and writes what is staged and then the changes, all
@@ -32,52 +29,62 @@ func (s *Session) Commit(ctx context.Context, c change.Changes) (out Outcome, er
 		if c.Writes() {
 			s.publishRollback()
 		}
-		return s.current(ctx), nil
+		c = change.Changes{Rollback: true}
 	}
-	if err := s.refuses(&c); err != nil {
+	if err := s.prepare(ctx, &c); err != nil {
 		return Outcome{}, err
 	}
-	if s.lockLate && !s.locked && s.exists() && c.Writes() {
-		if err := s.lock(ctx, false); err != nil {
-			return Outcome{}, err
-		}
-	}
-	switch {
-	case s.late && !c.Writes() || s.state == Unavailable:
-		return Outcome{}, nil
-	case s.readOnly:
-		return s.current(ctx), nil
-	case c.Destroy:
-		return s.destroy(ctx)
-	case c.Touch && s.exists(): // also later than the opening, which may have counted
-		s.passive = false
-		if err := s.touch(ctx, s.opened); err != nil {
-			return Outcome{}, err
-		}
-	}
-	if c.None() && !s.m.policy.CreateAlways {
-		return s.unchanged(ctx, c.CanSetTicket), nil
-	}
-	out, err = s.save(ctx, c)
+	out, err = s.carryOut(ctx, c)
 	if errors.Is(err, ErrReplaced) && c.Proves() {
-		if fresh, anew := s.saveAnew(ctx, c); anew == nil {
+		if fresh, anew := s.beginAnew(ctx, c); anew == nil {
 			return fresh, nil
 		}
 	}
 	return out, err
 }
 
-// saveAnew begins a fresh session with the changes, for a sign-in whose ticket
+// prepare does what comes before any write: it refuses changes that the
+// session does not take, takes a lock that was left for now, and counts activity.
+func (s *Session) prepare(ctx context.Context, c *change.Changes) error {
+	if err := s.refuses(c); err != nil {
+		return err
+	}
+	if s.lockLate && !s.locked && s.exists() && c.Writes() {
+		if err := s.lock(ctx, false); err != nil {
+			return err
+		}
+	}
+	if c.Touch && !c.Destroy && s.exists() && !s.readOnly { // also later than the opening, which may have counted
+		s.passive = false
+		return s.touch(ctx, s.opened)
+	}
+	return nil
+}
+
+// carryOut is every commit: a plan for the record as it was loaded, what the
+// store makes of it, and what the browser has to learn.
+func (s *Session) carryOut(ctx context.Context, c change.Changes) (Outcome, error) {
+	p, err := s.plan(&c, &s.rec)
+	if err == nil {
+		p, err = s.persist(ctx, c, p)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	return s.outcome(&p), nil
+}
+
+// beginAnew begins a fresh session with the changes, for a sign-in whose ticket
 // was replaced while the request ran: of two sign-ins sent at once both are
 // answered with a ticket that is signed in. The data that the request was
 // shown stays with the other session.
-func (s *Session) saveAnew(ctx context.Context, c change.Changes) (Outcome, error) {
+func (s *Session) beginAnew(ctx context.Context, c change.Changes) (Outcome, error) {
 	s.unlock()
 	fresh := &Session{
 		m: s.m, store: s.store, node: s.node, passive: s.passive, attempt: s.attempt, holder: s.holder, traced: s.traced, ended: true,
 	}
 	fresh.startNew(Expired)
-	out, err := fresh.save(ctx, c)
+	out, err := fresh.carryOut(ctx, c)
 	if err == nil {
 		s.successor = fresh
 	}
@@ -95,106 +102,21 @@ func (s *Session) Successor() *Session {
 	return s
 }
 
-func (s *Session) destroy(ctx context.Context) (Outcome, error) {
-	out := Outcome{ClearTicket: true}
-	s.destroyed = true
-	if !s.exists() {
-		return out, nil
+// Current returns what the browser has to learn whatever becomes of the
+// request: the current ticket, if it came with one that was replaced by timer.
+// It works on a handle that has ended, too.
+func (s *Session) Current(ctx context.Context) Outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.exists() || s.destroyed || s.cred.Nonce == s.rec.Nonce {
+		return Outcome{}
 	}
-	end := store.End{Reason: store.Destroyed, Listeners: s.m.subscribers.end}
-	if err := s.node.end(ctx, s.store, s.key, end); err != nil {
-		s.destroyed = false
-		return Outcome{}, unavailable("destroying session", err)
-	}
-	out.Destroyed = true
-	return out, nil
-}
-
-// save makes the first attempt, against the record as it was loaded.
-func (s *Session) save(ctx context.Context, changes change.Changes) (Outcome, error) {
-	c := &changes
-	if err := c.Allow(s.rec.Version); err != nil {
-		return Outcome{}, err
-	}
-	now := s.m.now()
-	nonce := newNonceIf(c.Rotates())
-	next, changed, err := s.nextRecord(c, &s.rec, nonce, now)
+	st, _, err := s.m.provider.Acquire()
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}
 	}
-	if !changed {
-		return s.sameAsLoaded(ctx, c)
-	}
-	cond := store.IfVersion(s.rec.Version)
-	if !s.exists() {
-		cond = store.Create()
-	}
-	err = twice(func() error { return s.store.Save(ctx, s.key, next.Write, cond) })
-	switch {
-	case err == nil:
-		return s.saved(&next, &next.Record, now), nil
-	case errors.Is(err, store.ErrConflict) && s.exists():
-		return s.reapply(ctx, c, nonce)
-	default:
-		return Outcome{}, saveError(err)
-	}
-}
-
-// sameAsLoaded settles a commit that changes nothing of what was loaded. If
-// others have changed that meanwhile it is a change after all.
-func (s *Session) sameAsLoaded(ctx context.Context, c *change.Changes) (Outcome, error) {
-	if s.exists() && (len(c.Ops) > 0 || c.IfVersion != nil) {
-		current, err := s.store.Load(ctx, s.key)
-		if err != nil {
-			return Outcome{}, saveError(err)
-		}
-		if current.Version != s.rec.Version {
-			return s.reapply(ctx, c, [16]byte{})
-		}
-	}
-	return s.unchanged(ctx, c.CanSetTicket), nil
-}
-
-// saved is the outcome of a request whose record was written.
-func (s *Session) saved(w *commitPlan, rec *store.Record, now time.Time) Outcome {
-	out := Outcome{Saved: true, Created: w.created, Rotated: w.rotated}
-	s.publish(w, now)
-	if out.Created || out.Rotated || s.renewTicket || s.cred.Nonce != rec.Nonce {
-		out = s.ticketed(out, rec, now)
-	}
-	s.created, s.cred.Nonce = out.Created, rec.Nonce
+	defer s.m.provider.Release()
+	s.store = st
+	out, _ := s.carryOut(ctx, change.Changes{Rollback: true}) // has no error: it asks for nothing
 	return out
-}
-
-// ticketed adds the ticket of the record to an outcome.
-func (s *Session) ticketed(out Outcome, rec *store.Record, now time.Time) Outcome {
-	cred := s.cred
-	cred.Nonce = rec.Nonce
-	out.Ticket, out.Lifetime = &cred, rec.Deadline().Sub(now)
-	out.Stale = s.cred.Nonce != rec.Nonce && !out.Created && !out.Rotated
-	return out
-}
-
-func saveError(err error) error {
-	switch {
-	case errors.Is(err, store.ErrGone):
-		return fmt.Errorf("committing session: %w", ErrGone)
-	case errors.Is(err, store.ErrConflict):
-		return fmt.Errorf("committing session: %w", change.ErrConflict)
-	case errors.Is(err, store.ErrLimit):
-		return fmt.Errorf("committing session: %w", ErrPrincipalLimit)
-	}
-	for _, own := range []error{ErrGone, change.ErrConflict, change.ErrTooLarge, change.ErrBadWrite, change.ErrNoPath} {
-		if errors.Is(err, own) {
-			return err
-		}
-	}
-	return unavailable("committing session", err)
-}
-
-func newNonceIf(wanted bool) (nonce [16]byte) {
-	if wanted {
-		return newNonce()
-	}
-	return nonce
 }

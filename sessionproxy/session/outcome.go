@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/store"
+)
 
 // Outcome is what a commit did, and what the browser has to learn of it.
 type Outcome struct {
@@ -55,4 +59,36 @@ func (o *Outcome) did() string {
 		return "saved"
 	}
 	return "unchanged"
+}
+
+// outcome publishes what a plan that was carried out has done, and returns what
+// the browser has to learn of it.
+func (s *Session) outcome(p *commitPlan) Outcome {
+	out := Outcome{
+		Saved: p.step == stepSave, Created: p.created, Rotated: p.rotated,
+		Reapplied: p.reapplied, Overwrote: p.overwrote,
+	}
+	switch p.step {
+	case stepNone:
+	case stepEnd:
+		return Outcome{ClearTicket: true, Destroyed: s.exists()}
+	case stepMinor, stepSave:
+		s.publish(p, p.at)
+	}
+	if (s.exists() || p.created) && !p.unconfirmed && (p.created || p.rotated || s.renewTicket || s.cred.Nonce != p.Nonce) {
+		out = s.ticketed(out, &p.Record, p.at)
+	}
+	if p.step == stepSave {
+		s.created, s.cred.Nonce = p.created, p.Nonce
+	}
+	return out
+}
+
+// ticketed adds the ticket of the record to an outcome.
+func (s *Session) ticketed(out Outcome, rec *store.Record, now time.Time) Outcome {
+	cred := s.cred
+	cred.Nonce = rec.Nonce
+	out.Ticket, out.Lifetime = &cred, rec.Deadline().Sub(now)
+	out.Stale = s.cred.Nonce != rec.Nonce && !out.Created && !out.Rotated
+	return out
 }

@@ -9,13 +9,6 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// commitPlan is what a commit stores, and what it did.
-type commitPlan struct {
-	store.Write
-	// The session was begun; its data was changed; its ticket replaced.
-	created, saved, rotated bool
-}
-
 // subscribers holds the names of the listeners of one manager, by the kinds of
 // their subscriptions.
 type subscribers struct {
