@@ -31,7 +31,7 @@ var floors = [][]string{
 	{"sessionproxy/internal/sessiontest"},
 	{"sessionproxy/delivery", "sessionproxy/session"},
 	{"sessionproxy/change", "sessionproxy/event", "sessionproxy/lock"},
-	{"sessionproxy/internal/guard", "sessionproxy/document", "sessionproxy/ticket"},
+	{"sessionproxy/internal/guard", "sessionproxy/document", "sessionproxy/jar", "sessionproxy/ticket"},
 	{"store/storetest"},
 	{"store/badgerstore", "store/memstore", "store/instrument"},
 	{"store"},
