@@ -126,8 +126,8 @@ func (x *transaction) commit(ctx context.Context, c change.Changes) (session.Out
 		switch {
 		case err == nil:
 			x.s = s
-		case c.None():
-			return x.early, nil // nothing is lost
+		case c.None() && (c.Cookies == nil || errors.Is(err, session.ErrGone)):
+			return x.early, nil // nothing is lost, or it is to be
 		case c.Destroy && errors.Is(err, session.ErrGone):
 			return x.early.Then(session.Outcome{ClearTicket: true}), nil // twice is once
 		default:
@@ -138,6 +138,7 @@ func (x *transaction) commit(ctx context.Context, c change.Changes) (session.Out
 	out, err := x.s.Commit(ctx, c)
 	x.s = x.s.Successor()
 	if err != nil {
+		x.early = x.early.Then(out) // of cookies, which are committed all the same
 		return session.Outcome{}, err
 	}
 	x.metrics.count(out)

@@ -8,6 +8,10 @@ type Record struct {
 	// Data is one JSON object in compact ASCII form. A store does not look inside.
 	Data []byte
 
+	// Cookies is the session's cookie jar, sealed; nil if it has none. A store
+	// does not look inside.
+	Cookies []byte
+
 	// Created is when the session began; Written when its data was last
 	// saved; Accessed when a request last counted as activity.
 	Created, Written, Accessed time.Time

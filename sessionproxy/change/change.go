@@ -36,6 +36,10 @@ type Changes struct {
 	// and for no newer: it stands for conditions that Squash has dropped.
 	baseOnly bool
 
+	// Cookies concern the cookie jar; nil if the response sets none. They are
+	// none of what Writes and None report.
+	Cookies *Cookies
+
 	// CanSetTicket says that the response can bring the browser a new ticket: one
 	// that is due by Policy.RotateEvery is replaced then. It asks for nothing.
 	CanSetTicket bool
@@ -72,6 +76,7 @@ func (c Changes) Then(later Changes) Changes {
 	all.Rollback = c.Rollback || later.Rollback
 	all.CanSetTicket = c.CanSetTicket || later.CanSetTicket
 	all.baseOnly = c.baseOnly || later.baseOnly
+	all.Cookies = c.Cookies.then(later.Cookies)
 	if later.Principal == nil {
 		all.Principal = c.Principal
 	}

@@ -75,6 +75,9 @@ type Wishes struct{}
 // IsEmpty reports that nothing is wished.
 func (w Wishes) IsEmpty() bool { return true }
 
+// Len returns how many cookies are wished.
+func (w Wishes) Len() int { return 0 }
+
 // Then adds the wishes of a later attempt at the same request, which was shown
 // given.With(w).
 func (w Wishes) Then(later Wishes) Wishes { return w }

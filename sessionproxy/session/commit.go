@@ -8,7 +8,8 @@ import (
 )
 
 // Commit ends the handle and writes what is staged and then the changes, all
-// or nothing. When it returns without an error they are as durable as the store promises.
+// or nothing, but for cookies: see change.Cookies. The outcome is theirs if
+// there is an error. When it returns without an error they are as durable as the store promises.
 //
 // Errors wrap ErrConflict, ErrGone, ErrLocked (of Request.LockLate), ErrReadOnly, ErrTooLarge, ErrBadWrite,
 // ErrPrincipalLimit, ErrUnavailable or ErrObsolete; nothing was changed then, save that after
@@ -29,16 +30,18 @@ func (s *Session) Commit(ctx context.Context, c change.Changes) (out Outcome, er
 		if c.Writes() {
 			s.publishRollback()
 		}
-		c = change.Changes{Rollback: true}
+		c = change.Changes{Rollback: true, Cookies: c.Cookies, CanSetTicket: c.CanSetTicket && c.Cookies != nil}
 	}
-	if err := s.prepare(ctx, &c); err != nil {
-		return Outcome{}, err
+	if err = s.prepare(ctx, &c); err == nil {
+		out, err = s.carryOut(ctx, c)
 	}
-	out, err = s.carryOut(ctx, c)
 	if errors.Is(err, ErrReplaced) && c.Proves() {
 		if fresh, anew := s.beginAnew(ctx, c); anew == nil {
 			return fresh, nil
 		}
+	}
+	if err != nil && c.Cookies != nil {
+		return s.commitCookies(ctx, c, err)
 	}
 	return out, err
 }
@@ -82,6 +85,7 @@ func (s *Session) beginAnew(ctx context.Context, c change.Changes) (Outcome, err
 	s.unlock()
 	fresh := &Session{
 		m: s.m, store: s.store, node: s.node, passive: s.passive, attempt: s.attempt, holder: s.holder, traced: s.traced, ended: true,
+		jar: s.jar.derived(),
 	}
 	fresh.startNew(Expired)
 	out, err := fresh.carryOut(ctx, c)

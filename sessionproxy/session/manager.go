@@ -108,6 +108,9 @@ type Request struct {
 	// that writes takes the lock then, and what others have committed in
 	// between is never overwritten.
 	LockLate bool
+	// Form says that the request is a form that was sent: an unsafe
+	// navigation. For a cookie jar.
+	Form bool
 	// Attempt counts the openings for one request; zero means the first.
 	Attempt int
 	// Holder is shown to operators while the request has the lock.
@@ -133,6 +136,9 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 		m: m, store: st, node: local, acquired: true, readOnly: r.ReadOnly, passive: r.Passive,
 		attempt: max(r.Attempt, 1), holder: r.Holder, traced: t.followed(),
 		lockLate: r.LockLate && !r.Exclusive && m.policy.Locking == Serialized,
+	}
+	if m.policy.CookieJar {
+		s.jar = &cookieJar{form: r.Form}
 	}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()

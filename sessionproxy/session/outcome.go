@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -16,6 +17,10 @@ type Outcome struct {
 	// ClearTicket says that the browser's ticket opens nothing any more.
 	ClearTicket bool
 
+	// Persist says that the ticket is to outlast the browser for its lifetime,
+	// whatever the carrier does otherwise: the app remembers the client. Resend,
+	// that this has changed, so that the ticket is sent though the browser has it.
+	Persist, Resend bool
 	// What happened: the session was begun, its ticket replaced, the
 	// session ended, its data or metadata saved.
 	Created, Rotated, Destroyed, Saved bool
@@ -25,13 +30,17 @@ type Outcome struct {
 	// Reapplied says that the changes were applied to newer data than the
 	// app had seen; Overwrote that this undid some of another request's.
 	Reapplied, Overwrote bool
+	// Cookies counts those that were not kept, or had to go; nil if the
+	// response set none.
+	Cookies *jar.Counts
 }
 
 // Then returns the outcome of two commits of one request, in that order.
 func (o Outcome) Then(later Outcome) Outcome {
 	if later.Ticket == nil {
-		later.Ticket, later.Lifetime = o.Ticket, o.Lifetime
+		later.Ticket, later.Lifetime, later.Persist = o.Ticket, o.Lifetime, o.Persist
 	}
+	later.Resend = later.Resend || o.Resend
 	if later.Destroyed || later.ClearTicket {
 		later.Ticket = nil
 	}
@@ -43,6 +52,9 @@ func (o Outcome) Then(later Outcome) Outcome {
 	later.ClearTicket = later.ClearTicket || o.ClearTicket
 	later.Reapplied = later.Reapplied || o.Reapplied
 	later.Overwrote = later.Overwrote || o.Overwrote
+	if later.Cookies == nil {
+		later.Cookies = o.Cookies
+	}
 	return later
 }
 
@@ -68,15 +80,21 @@ func (s *Session) outcome(p *commitPlan) Outcome {
 		Saved: p.step == stepSave, Created: p.created, Rotated: p.rotated,
 		Reapplied: p.reapplied, Overwrote: p.overwrote,
 	}
+	if p.jar != nil {
+		out.Cookies = &p.jar.counts
+		out.Resend = s.exists() && p.jar.before.After(p.at) != p.jar.kept.remember.After(p.at)
+	}
 	switch p.step {
 	case stepNone:
 	case stepEnd:
-		return Outcome{ClearTicket: true, Destroyed: s.exists()}
+		out.ClearTicket, out.Destroyed = true, s.exists()
+		return out
 	case stepMinor, stepSave:
 		s.publish(p, p.at)
 	}
-	if (s.exists() || p.created) && !p.unconfirmed && (p.created || p.rotated || s.renewTicket || s.cred.Nonce != p.Nonce) {
+	if (s.exists() || p.created) && !p.unconfirmed && (p.created || p.rotated || out.Resend || s.renewTicket || s.cred.Nonce != p.Nonce) {
 		out = s.ticketed(out, &p.Record, p.at)
+		out.Persist = s.remembers(p)
 	}
 	if p.step == stepSave {
 		s.created, s.cred.Nonce = p.created, p.Nonce

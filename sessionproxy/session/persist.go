@@ -64,7 +64,8 @@ func (s *Session) confirm(ctx context.Context, c change.Changes, p commitPlan) (
 	return p, nil
 }
 
-// errNothingLeft says that newer data already is what the changes ask for.
+// errNothingLeft says that newer data already is what the changes ask for, or
+// that the session ends.
 var errNothingLeft = errors.New("nothing left to change")
 
 // replan plans the changes again for what is stored now, and carries that out
@@ -78,7 +79,7 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 	p := first
 	var before []byte // the data that it replaces
 	change := func(current store.Record) (w store.Write, err error) {
-		if p, err = s.plan(c, &current); err == nil && p.step == stepNone {
+		if p, err = s.plan(c, &current); err == nil && p.step != stepMinor && p.step != stepSave {
 			err = errNothingLeft
 		}
 		before = current.Data
@@ -90,6 +91,8 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 	}
 	_, atOnce := store.As[store.Updater](s.store)
 	switch {
+	case errors.Is(err, errNothingLeft) && p.step == stepEnd:
+		return p, s.destroy(ctx)
 	case errors.Is(err, errNothingLeft):
 		return p, nil
 	case err != nil:

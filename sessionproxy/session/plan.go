@@ -32,17 +32,20 @@ type commitPlan struct {
 	// The record is newer than the loaded one; the changes undo some of what
 	// others have written.
 	reapplied, overwrote bool
+	jar                  *jarPlan // nil if that is not concerned
 	// The record is not known to be that of the browser's ticket.
 	unconfirmed bool
 }
 
 // plan decides what the changes make of a record. A part of the record that
-// commits can change is a part of it: data, ticket, account, timer.
+// commits can change is a part of it: data, jar, ticket, account, timer.
 func (s *Session) plan(c *change.Changes, current *store.Record) (commitPlan, error) {
 	p := commitPlan{at: s.m.now()}
 	p.Record = *current
 	switch {
-	case c.Rollback, s.readOnly, s.late && !c.Writes(), s.state == Unavailable:
+	case c.Rollback && c.Cookies == nil, s.readOnly, s.state == Unavailable,
+		s.late && !c.Writes() && !s.mayBeginFromPast(c):
+		p.jar = s.dropCookies(c)
 		return p, nil
 	case c.Destroy:
 		p.step = stepEnd
@@ -55,24 +58,35 @@ func (s *Session) plan(c *change.Changes, current *store.Record) (commitPlan, er
 	if err != nil {
 		return p, err
 	}
+	p.jar = s.planJar(c, current, p.at)
 	newer := current.Version != s.rec.Version
 	changed, shortened := false, false
 	if s.exists() {
 		shortened = s.m.policy.shorten(&p.Record) || s.shortened && !newer
 	} else {
-		changed = s.m.policy.CreateAlways || createsSession(c, data)
+		changed = s.m.policy.CreateAlways && !c.Rollback || createsSession(c, data)
 		p.created = changed
 		s.initRecord(&p.Record, p.at)
 	}
 	if !bytes.Equal(data, p.Data) {
 		p.Data, p.Written, p.saved = data, p.at, true
 	}
-	if c.Rotates() && s.exists() {
+	if s.exists() && (c.Rotates() || p.jar != nil && p.jar.login) {
 		replaceTicket(&p.Record, newNonce(), p.at)
 		p.rotated = true
 	}
 	limited := s.applyAccount(&p.Record, c, p.at) && s.exists()
-	changed = changed || p.saved || p.rotated || limited
+	changed = changed || p.saved || p.rotated || limited || s.exists() && p.jar != nil && p.jar.changed
+	switch {
+	case p.jar == nil:
+	case p.endsBy(c):
+		p.step = stepEnd
+		return p, nil
+	case changed:
+		s.applyJar(&p, c)
+	case !s.exists():
+		p.jar = s.dropCookies(c)
+	}
 	p.reapplied = newer && c.Writes()
 	turned := s.planTimer(&p, c.CanSetTicket && (changed || !s.passive))
 	switch {
@@ -141,5 +155,5 @@ func (s *Session) initRecord(rec *store.Record, now time.Time) {
 // exist, are a reason to begin one. Turning over a ticket or a timeout of
 // nothing is not.
 func createsSession(c *change.Changes, data []byte) bool {
-	return c.Replaces() || !bytes.Equal(data, emptyData) || c.SignsIn()
+	return c.Cookies != nil && c.Cookies.Begin || c.Replaces() || !bytes.Equal(data, emptyData) || c.SignsIn()
 }

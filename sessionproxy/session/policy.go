@@ -71,6 +71,9 @@ type Policy struct {
 	MaxSize int
 	// CreateAlways begins a session for every visitor, not at the first write.
 	CreateAlways bool
+	// CookieJar keeps cookies of the app in the session: see change.Cookies.
+	// Without it they are ignored.
+	CookieJar bool
 	// FailOpen lets requests pass without a session when the store cannot
 	// be read. Their writes are still refused.
 	FailOpen bool

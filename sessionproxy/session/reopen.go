@@ -72,7 +72,7 @@ func (s *Session) derive() (*Session, error) {
 	n := &Session{
 		m: s.m, store: st, node: local, acquired: true, readOnly: s.readOnly, passive: s.passive,
 		key: s.key, cred: s.cred, state: s.state, attempt: s.attempt, holder: s.holder, traced: s.traced, late: s.late && !s.created,
-		lockLate: s.lockLate,
+		lockLate: s.lockLate, jar: s.jar.derived(),
 	}
 	if s.created {
 		n.state = Active
@@ -101,6 +101,7 @@ func (s *Session) reload(ctx context.Context) (*Session, error) {
 		return nil, err
 	}
 	s.rec = rec
+	s.rereadJar()
 	return s, nil
 }
 

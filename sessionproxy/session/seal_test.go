@@ -28,8 +28,14 @@ func TestSeal(t *testing.T) {
 	newer := bytes.Clone(stored)
 	newer[0]++
 	for name, open := range map[string]func() error{
-		"another manager":     func() error { _, _, err := newSeal(store.Key{Manager: "shop2", ID: key.ID}, [16]byte{7}).open(5, stored); return err },
-		"another session":     func() error { _, _, err := newSeal(store.Key{Manager: "shop", ID: store.ID{2}}, [16]byte{7}).open(5, stored); return err },
+		"another manager": func() error {
+			_, _, err := newSeal(store.Key{Manager: "shop2", ID: key.ID}, [16]byte{7}).open(5, stored)
+			return err
+		},
+		"another session": func() error {
+			_, _, err := newSeal(store.Key{Manager: "shop", ID: store.ID{2}}, [16]byte{7}).open(5, stored)
+			return err
+		},
 		"another number":      func() error { _, _, err := newSeal(key, [16]byte{8}).open(5, stored); return err },
 		"another incarnation": func() error { _, _, err := s.open(6, stored); return err },
 		"nothing":             func() error { _, _, err := s.open(5, nil); return err },

@@ -46,6 +46,7 @@ type Session struct {
 	renewTicket bool
 	shortened   bool // the timeouts of the stored record are longer than the policy's
 	traced      bool // the request is traced: see Trace
+	jar         *cookieJar
 
 	// mu protects what follows, and rec from Refresh on.
 	mu        sync.Mutex
@@ -96,7 +97,9 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	case err != nil:
 		return s.loadError(ctx, err)
 	case !s.cred.admits(&rec, now):
-		s.late = s.cred.stateIn(&rec, now) == ticketLate
+		if s.late = s.cred.stateIn(&rec, now) == ticketLate; s.late {
+			s.openPast(&rec, now)
+		}
 		s.unlock()
 		s.startNew(Expired)
 		return nil
@@ -113,6 +116,7 @@ func (s *Session) open(ctx context.Context, r *Request) error {
 	}
 	s.shortened = stored.Idle != rec.Idle || !stored.Absolute.Equal(rec.Absolute)
 	s.rec, s.state, s.opened = rec, Active, now
+	s.openJar(&rec)
 	return s.touch(ctx, now)
 }
 

@@ -127,6 +127,7 @@ func (s *Session) Refresh(ctx context.Context) error {
 		return ErrGone
 	}
 	s.rec, s.view = rec, nil
+	s.rereadJar()
 	return nil
 }
 

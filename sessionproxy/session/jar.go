@@ -1,0 +1,164 @@
+package session
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
+	"github.com/sessionproxy/sessionproxy/store"
+)
+
+// cookieJar is what one request has to do with the cookie jar of its session.
+// There is none where the policy has no jar.
+type cookieJar struct {
+	given *jar.Jar // what the app is shown
+	kept  keptJar  // what the record holds, as it was loaded
+	past  bool     // given is the past of a session whose ticket was replaced
+	form  bool     // the request is a form that was sent: an unsafe navigation
+	lost  error    // why the jar that was stored cannot be read
+}
+
+// keptJar is what Record.Cookies holds, sealed.
+type keptJar struct {
+	jar *jar.Jar // and its past
+	// login is the first half of the nonce before the ticket was replaced: only
+	// that ticket is shown the past. An older one could be a stranger's.
+	login [loginPart]byte
+	// remember is until when cookies of the kind "remember me" make the
+	// session last; zero if there are none.
+	remember time.Time
+}
+
+// Jar returns the cookie jar as the app of this request is to see it: that of
+// the session; for a late tab, as it was before the ticket was replaced; or
+// the empty one. It is nil where there are no cookies to keep: the policy has
+// no jar, or the store is unavailable.
+func (s *Session) Jar() (given *jar.Jar, ok bool) {
+	if s.jar == nil || s.state == Unavailable {
+		return nil, false
+	}
+	return s.jar.given, true
+}
+
+// JarLost tells why the stored jar counts as gone: it is of a newer format, or was tampered
+// with. nil means that nothing is lost.
+func (s *Session) JarLost() error {
+	if s.jar == nil {
+		return nil
+	}
+	return s.jar.lost
+}
+
+// DescribeJar tells operators what Record.Cookies holds: everything but values.
+func DescribeJar(cookies []byte) ([]jar.Info, error) {
+	if len(cookies) == 0 {
+		return nil, nil
+	}
+	index, _, err := splitSealed(cookies)
+	if err != nil {
+		return nil, fmt.Errorf("describing cookie jar: %w", err)
+	}
+	return jar.Describe(index)
+}
+
+// openJar opens the jar of the session that a current ticket has opened.
+func (s *Session) openJar(rec *store.Record) {
+	if s.jar == nil {
+		return
+	}
+	s.jar.kept, s.jar.lost = s.unseal(rec)
+	s.jar.given = s.jar.kept.jar
+}
+
+// openPast opens for a late tab what its session's jar was before the ticket
+// was replaced. That is what the late requests of a browser expect, and what
+// an attacker with a planted ticket has seen already. Called before startNew.
+func (s *Session) openPast(rec *store.Record, now time.Time) {
+	if s.jar == nil {
+		return
+	}
+	kept, err := s.unseal(rec)
+	if s.jar.lost = err; err != nil || kept.login != [loginPart]byte(s.cred.Nonce[:]) {
+		return
+	}
+	s.jar.given = kept.jar.Past(now)
+	s.jar.past = s.jar.given != nil
+}
+
+// derived returns the jar of a handle that follows: the app goes on seeing the
+// same.
+func (j *cookieJar) derived() *cookieJar {
+	if j == nil {
+		return nil
+	}
+	n := *j
+	return &n
+}
+
+// rereadJar follows another record of the session. What the app was shown
+// stays.
+func (s *Session) rereadJar() {
+	if s.jar != nil {
+		s.jar.kept, _ = s.unseal(&s.rec)
+	}
+}
+
+// keptIn returns what a record of the session holds. What cannot be read
+// counts as gone.
+func (s *Session) keptIn(rec *store.Record) keptJar {
+	switch {
+	case !s.exists():
+		return keptJar{jar: s.jar.given.WithPast(nil, time.Time{})}
+	case rec.Version == s.rec.Version:
+		return s.jar.kept
+	}
+	kept, _ := s.unseal(rec)
+	return kept
+}
+
+func (s *Session) unseal(rec *store.Record) (k keptJar, err error) {
+	if len(rec.Cookies) == 0 {
+		return keptJar{}, nil
+	}
+	index, secret, err := newSeal(s.key, s.cred.Number).open(rec.Incarnation, rec.Cookies)
+	if err != nil {
+		return keptJar{}, err
+	}
+	if len(secret) < loginPart+8 {
+		return keptJar{}, errBrokenSeal
+	}
+	k.login = [loginPart]byte(secret)
+	if ms := int64(binary.BigEndian.Uint64(secret[loginPart:])); ms != 0 {
+		k.remember = time.UnixMilli(ms)
+	}
+	if k.jar, err = jar.Decode(index, secret[loginPart+8:]); err != nil {
+		return keptJar{}, err
+	}
+	return k, nil
+}
+
+// keepIn seals the jar into the record.
+func (s *Session) keepIn(rec *store.Record, k keptJar) {
+	index, values := k.jar.Encode()
+	if rec.Cookies = nil; index == nil {
+		return
+	}
+	secret := make([]byte, 0, loginPart+8+len(values))
+	secret = append(secret, k.login[:]...)
+	var ms int64
+	if !k.remember.IsZero() {
+		ms = k.remember.UnixMilli()
+	}
+	secret = binary.BigEndian.AppendUint64(secret, uint64(ms))
+	secret = append(secret, values...)
+	rec.Cookies = newSeal(s.key, s.cred.Number).close(rec.Incarnation, index, secret)
+}
+
+// mayBeginFromPast reports whether a late tab begins a session of its own, with
+// the past jar: a form that was sent twice. The browser has thrown away the
+// first answer, and the new ticket with it.
+func (s *Session) mayBeginFromPast(c *change.Changes) bool {
+	return s.jar != nil && s.jar.past && s.jar.form && c.Cookies != nil && c.Cookies.Begin
+}
