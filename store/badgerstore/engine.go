@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
 // The engine must not be used after some failures: when it cannot make its
@@ -53,7 +53,7 @@ func (s *Store) breakDown(err error) {
 // caught makes a fault of a panic, to be deferred.
 func (s *Store) caught(err *error) {
 	if p := recover(); p != nil {
-		*err = panicked(p)
+		*err = panics.Of("the engine", p)
 		s.log.Error("panic in the session store's engine", zap.Error(*err), zap.ByteString("stack", debug.Stack()))
 		s.breakDown(*err)
 	}
@@ -71,28 +71,6 @@ func (s *Store) view(f func(*badger.Txn) error) (err error) {
 	}()
 	defer s.caught(&err)
 	return s.db.View(f)
-}
-
-// guarded makes an error of a panic.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	return f()
-}
-
-// panicked makes an error of what was recovered. Text that is not the
-// runtime's may hold data of sessions.
-func panicked(p any) error { return panicOf("the engine", p) }
-
-// panicOf tells of a panic without its value, which may hold anything.
-func panicOf(what string, p any) error {
-	if err, ok := p.(runtime.Error); ok {
-		return fmt.Errorf("%s panicked: %w", what, err)
-	}
-	return fmt.Errorf("%s panicked with a %T", what, p)
 }
 
 // update runs a transaction that writes, beside the writer or before it runs.

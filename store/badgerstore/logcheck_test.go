@@ -13,6 +13,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // crashed returns the directory of a store as a kill -9 leaves it, with so many
@@ -33,7 +35,7 @@ func crashed(t *testing.T, sessions int, change func(*Options)) (dir, log string
 	if err := os.Remove(filepath.Join(dir, "LOCK")); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	logs, err := filepath.Glob(filepath.Join(dir, "*"+logSuffix))
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,22 +151,8 @@ func TestEveryCutOfALogIsACrash(t *testing.T) {
 	whole = bytes.TrimRight(whole, "\x00")
 	rapid.Check(t, func(t *rapid.T) {
 		b := append(bytes.Clone(whole[:rapid.IntRange(0, len(whole)).Draw(t, "cut")]), make([]byte, 1000)...)
-		if at, damaged := damageIn(b); damaged {
+		if at, damaged := rawfiles.DamageIn(b); damaged {
 			t.Fatalf("damaged at %d", at)
-		}
-	})
-}
-
-// FuzzLogEntry never reads beyond what is there.
-func FuzzLogEntry(f *testing.F) {
-	f.Add([]byte("\x00\x00\x03\x02\x00keyvacrc!and more"))
-	f.Add([]byte{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if n, _ := logEntry(b); n > len(b) {
-			t.Fatalf("%d of %d bytes", n, len(b))
-		}
-		if at, _ := damageIn(b); at < 0 || len(b) > logHeader && at > len(b) {
-			t.Fatalf("ends at %d of %d", at, len(b))
 		}
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // severalLogs returns the directory of a store as a kill leaves it while the
@@ -22,7 +24,7 @@ func severalLogs(t *testing.T, key []byte) (dir string, begun []int) {
 	shut(t, open(t, source, func(o *Options) { o.EncryptionKey = key }))
 	f := openFaulty(t, source, func(o *Options) { o.EncryptionKey = key })
 	until(t, "the log of the opening is a table", func() bool {
-		begun, err := begunLogs(source)
+		begun, err := rawfiles.BegunLogs(source)
 		return err == nil && len(begun) == 1
 	})
 	free := f.block(tables(2)...)
@@ -41,7 +43,7 @@ func severalLogs(t *testing.T, key []byte) (dir string, begun []int) {
 			remove(t, dir, name)
 		}
 	}
-	begun, err := begunLogs(dir)
+	begun, err := rawfiles.BegunLogs(dir)
 	if err != nil || len(begun) < 2 {
 		t.Fatalf("logs %v, %v", begun, err)
 	}
@@ -56,11 +58,11 @@ func TestEachMissingLogIsTold(t *testing.T) {
 				dir, begun := severalLogs(t, key)
 				want := 0
 				if missing >= 0 {
-					remove(t, dir, logName(begun[missing]))
+					remove(t, dir, rawfiles.LogName(begun[missing]))
 					want = 1
 				}
 				faults, err := missingLogs(dir, key)
-				if err != nil || len(faults) != want || want > 0 && !strings.HasPrefix(faults[0], logName(begun[missing])) {
+				if err != nil || len(faults) != want || want > 0 && !strings.HasPrefix(faults[0], rawfiles.LogName(begun[missing])) {
 					t.Fatalf("of %v: %v, %v", begun, faults, err)
 				}
 				out, _, err := salvage(t, dir, func(o *SalvageOptions) { o.EncryptionKey, o.Check = key, nil })

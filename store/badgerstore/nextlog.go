@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 const (
@@ -45,7 +45,7 @@ type nextLog struct {
 func (l *nextLog) opened() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids, err := logs(l.dir)
+	ids, err := rawfiles.Logs(l.dir)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (l *nextLog) opened() error {
 	return l.make()
 }
 
-func (l *nextLog) path() string { return filepath.Join(l.dir, logName(l.id)) }
+func (l *nextLog) path() string { return filepath.Join(l.dir, rawfiles.LogName(l.id)) }
 
 // make makes the next log, if there is none. Called with mu held.
 func (l *nextLog) make() error {
@@ -157,12 +157,12 @@ func removeEmptyLogs(dir string) error {
 		return err
 	}
 	defer unlock()
-	ids, err := logs(dir)
+	ids, err := rawfiles.Logs(dir)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := removeEmpty(filepath.Join(dir, logName(id))); err != nil {
+		if err := removeEmpty(filepath.Join(dir, rawfiles.LogName(id))); err != nil {
 			return err
 		}
 	}
@@ -178,20 +178,6 @@ func removeEmpty(name string) error {
 		return fmt.Errorf("removing an empty log: %w", err)
 	}
 	return nil
-}
-
-// logs returns the numbers of the logs in a directory, in order.
-func logs(dir string) (ids []int, err error) {
-	entries, err := os.ReadDir(dir) // sorted, and the names have one length
-	if err != nil {
-		return nil, fmt.Errorf("looking for logs: %w", err)
-	}
-	for _, e := range entries {
-		if id, err := strconv.Atoi(strings.TrimSuffix(e.Name(), logSuffix)); err == nil && strings.HasSuffix(e.Name(), logSuffix) {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
 }
 
 const (

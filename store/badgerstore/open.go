@@ -13,6 +13,9 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // openDatabase opens the engine behind the guards that keep it from losing
@@ -43,7 +46,7 @@ func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error
 		return nil, "", wrap(err)
 	}
 	if err = s.opened(); err == nil {
-		err = guarded(func() (err error) { id, err = identify(db, o, mark); return err })
+		err = panics.Catch(func() (err error) { id, err = identify(db, o, mark); return err })
 	}
 	if err != nil {
 		return nil, "", errors.Join(wrap(err), o.abandon(db, s))
@@ -53,7 +56,7 @@ func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error
 
 // openEngine turns a panic of the engine into an error.
 func openEngine(o *Options, s *diskGuard) (db *badger.DB, err error) {
-	err = guarded(func() (err error) { db, err = badger.Open(o.badger(s)); return err })
+	err = panics.Catch(func() (err error) { db, err = badger.Open(o.badger(s)); return err })
 	return db, err
 }
 
@@ -62,7 +65,7 @@ func (o *Options) abandon(db *badger.DB, s *diskGuard) error {
 	done := make(chan error, 1)
 	go func() {
 		s.closing()
-		err := guarded(db.Close)
+		err := panics.Catch(db.Close)
 		if err == nil { // its logs are tables now, and no opening is to miss them
 			err = markClosed(o.Dir)
 		}
@@ -80,11 +83,11 @@ func (o *Options) abandon(db *badger.DB, s *diskGuard) error {
 // it would begin anew and remove every table, and a table of zeros is a panic
 // in a goroutine of its own.
 func checkFiles(dir string, marked bool) error {
-	tables, err := filesOf(dir, "*.sst")
+	tables, err := rawfiles.Files(dir, "*.sst")
 	if err != nil {
 		return err
 	}
-	logs, err := filesOf(dir, "*.mem")
+	logs, err := rawfiles.Files(dir, "*.mem")
 	if err != nil {
 		return err
 	}
@@ -101,21 +104,6 @@ func checkFiles(dir string, marked bool) error {
 		}
 	}
 	return nil
-}
-
-// filesOf returns the paths of the files of a directory whose names match a
-// pattern, whatever the path of the directory looks like.
-func filesOf(dir, pattern string) (paths []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	for _, e := range entries {
-		if ok, _ := filepath.Match(pattern, e.Name()); ok {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
-	}
-	return paths, err
 }
 
 // checkTable looks at the end of a table, where the length of its checksum stands.

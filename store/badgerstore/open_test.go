@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 func TestOpenRefusesDamage(t *testing.T) {
@@ -220,7 +221,7 @@ func TestADirectoryWhoseNameIsAPattern(t *testing.T) {
 	create(t, s, keyOf(1), "x")
 	shut(t, s)
 	for _, pattern := range []string{"*.sst", markerFile} {
-		if names, err := filesOf(dir, pattern); err != nil || len(names) != 1 {
+		if names, err := rawfiles.Files(dir, pattern); err != nil || len(names) != 1 {
 			t.Fatalf("%s: %q, %v", pattern, names, err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // restoreBatch stores what is in a backup, some at a time.
@@ -159,7 +160,7 @@ func (p *spool) close() error { return errors.Join(p.f.Close(), os.Remove(p.f.Na
 
 // removeSpools removes what a process has left that ended during a restore.
 func removeSpools(dir string) error {
-	left, err := filesOf(dir, spoolPattern)
+	left, err := rawfiles.Files(dir, spoolPattern)
 	for _, name := range left {
 		err = errors.Join(err, os.Remove(name))
 	}

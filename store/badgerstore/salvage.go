@@ -8,11 +8,15 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // SalvageOptions say what Salvage reads, and where it works.
@@ -113,8 +117,7 @@ func (o *SalvageOptions) build(copied *Options, out *Salvaged) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	read := &salvager{o: o, to: to, out: out}
-	if err := errors.Join(read.read(), to.flush()); err != nil {
+	if err := errors.Join(o.read(to, out), to.flush()); err != nil {
 		return err
 	}
 	if to.entries == 0 {
@@ -128,6 +131,32 @@ func (o *SalvageOptions) build(copied *Options, out *Salvaged) (err error) {
 		return err
 	}
 	return to.flush()
+}
+
+// read takes all that can be read. It writes nothing to the store's directory.
+func (o *SalvageOptions) read(to *rebuild, out *Salvaged) error {
+	files, err := rawfiles.Open(o.Dir, o.EncryptionKey)
+	if err != nil {
+		return explain(err)
+	}
+	v := &rawfiles.Visitor{
+		Entry: to.add, Lost: to.lost, Fault: func(text string) { out.Faults = append(out.Faults, text) },
+		IsSealed: func(e *rawfiles.Entry) bool { _, err := unseal(e.Key, e.Value); return err == nil },
+	}
+	_, noMark := os.Stat(filepath.Join(o.Dir, inUseFile))
+	if err := files.ReadTables(o.ctx, noMark == nil, v); err != nil {
+		return err
+	}
+	slices.Sort(out.Faults)
+	if err := files.ReadLogs(o.ctx, v); err != nil {
+		return err
+	}
+	missing, err := missingLogs(o.Dir, o.EncryptionKey)
+	for _, fault := range missing {
+		v.Fault(fault)
+		v.Lost(rawfiles.Everything)
+	}
+	return err
 }
 
 // identify has the copy be the store that it is a copy of, in its format.
@@ -162,17 +191,8 @@ type rebuild struct {
 	batch   *badger.WriteBatch
 	entries int
 	last    uint64 // the highest version
-	gaps    []gap
+	gaps    []rawfiles.Gap
 }
-
-// gap is a range of keys of which versions may be lost.
-type gap struct {
-	from, to   []byte // to is in it; nil is no bound
-	maxVersion uint64 // no lost version is higher
-}
-
-// everything is the gap where nothing is known of what was lost.
-var everything = gap{maxVersion: math.MaxUint64}
 
 func newRebuild(o *Options) (*rebuild, error) {
 	db, err := badger.OpenManaged(o.badger(new(diskGuard)).WithSyncWrites(false).WithLogger(nil))
@@ -186,20 +206,20 @@ func newRebuild(o *Options) (*rebuild, error) {
 var engineKeys = []byte("!badger!")
 
 // add takes a version of a key.
-func (r *rebuild) add(e rawEntry) error {
-	if bytes.HasPrefix(e.key, engineKeys) || e.version > math.MaxInt64 {
+func (r *rebuild) add(e rawfiles.Entry) error {
+	if bytes.HasPrefix(e.Key, engineKeys) || e.Version > math.MaxInt64 {
 		return nil
 	}
 	r.entries++
-	r.last = max(r.last, e.version)
+	r.last = max(r.last, e.Version)
 	switch {
-	case e.meta&metaPointer != 0: // the store has nothing there
-		r.gaps = append(r.gaps, gap{from: e.key, to: e.key, maxVersion: e.version})
+	case e.IsPointer(): // the store has nothing there
+		r.gaps = append(r.gaps, rawfiles.Gap{From: e.Key, To: e.Key, MaxVersion: e.Version})
 		return nil
-	case e.meta&metaDelete != 0:
-		return r.batch.DeleteAt(e.key, e.version)
+	case e.IsDeletion():
+		return r.batch.DeleteAt(e.Key, e.Version)
 	}
-	return r.batch.SetEntryAt(&badger.Entry{Key: e.key, Value: e.value, UserMeta: e.user, ExpiresAt: e.expires}, e.version)
+	return r.batch.SetEntryAt(&badger.Entry{Key: e.Key, Value: e.Value, UserMeta: e.User, ExpiresAt: e.Expires}, e.Version)
 }
 
 // flush makes what was added readable.
@@ -225,17 +245,17 @@ func (r *rebuild) remove(key []byte) error { return r.batch.DeleteAt(key, r.last
 
 func (r *rebuild) close() error {
 	r.batch.Cancel()
-	return guarded(r.db.Close)
+	return panics.Catch(r.db.Close)
 }
 
 // lost notes that versions of the keys from one to another are lost.
-func (r *rebuild) lost(g gap) { r.gaps = append(r.gaps, g) }
+func (r *rebuild) lost(g rawfiles.Gap) { r.gaps = append(r.gaps, g) }
 
 // isDoubtful reports whether a version of the key that is later than this one
 // may be lost.
 func (r *rebuild) isDoubtful(key []byte, version uint64) bool {
 	for _, g := range r.gaps {
-		if g.maxVersion > version && bytes.Compare(key, g.from) >= 0 && (g.to == nil || bytes.Compare(key, g.to) <= 0) {
+		if g.MaxVersion > version && bytes.Compare(key, g.From) >= 0 && (g.To == nil || bytes.Compare(key, g.To) <= 0) {
 			return true
 		}
 	}

@@ -2,14 +2,14 @@ package badgerstore
 
 import (
 	"bytes"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // TestSalvageOfATableThatWasReplaced: a table that a compaction has replaced,
@@ -47,7 +47,7 @@ func TestSalvageOfALogThatIsCutOff(t *testing.T) {
 	dir, log := crashed(t, 50, nil)
 	whole := readFile(t, log)
 	last := len(bytes.TrimRight(whole, "\x00"))
-	for _, cut := range []int{3, 40, 90, 150, 260, 400, 1000, last - logHeader} {
+	for _, cut := range []int{3, 40, 90, 150, 260, 400, 1000, last - rawfiles.LogHeader} {
 		b := bytes.Clone(whole)
 		clear(b[last-cut:])
 		rewrite(t, log, b)
@@ -88,72 +88,4 @@ func TestSalvageOfFormerFormats(t *testing.T) {
 	if _, _, err := salvage(t, dir, nil); err == nil {
 		t.Error("a newer format is read")
 	}
-}
-
-// TestCorrect finds each single bit, and takes no two for one.
-func TestCorrect(t *testing.T) {
-	text := bytes.Repeat([]byte("session "), 200)
-	sum := crc32.Checksum(text, castagnoli)
-	for bit := range 8 * len(text) {
-		b := bytes.Clone(text)
-		b[bit/8] ^= 1 << (bit % 8)
-		if got, ok := correct(b, sum); !ok || !bytes.Equal(got, text) {
-			t.Fatalf("bit %d", bit)
-		}
-		b[(bit/8+1)%len(b)] ^= 1
-		if got, ok := correct(b, sum); ok && !bytes.Equal(got, text) {
-			t.Fatalf("bits %d and another", bit)
-		}
-	}
-	for bit := range 32 {
-		if got, ok := correct(text, sum^1<<bit); !ok || !bytes.Equal(got, text) {
-			t.Fatalf("bit %d of the checksum", bit)
-		}
-	}
-}
-
-// FuzzSalvageTable never panics, whatever a table holds.
-func FuzzSalvageTable(f *testing.F) {
-	dir := f.TempDir()
-	s := open(f, dir, nil)
-	for i := range 5 {
-		create(f, s, salvageKeyOf(i), `{}`)
-	}
-	shut(f, s)
-	names, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil || len(names) == 0 {
-		f.Fatal(names, err)
-	}
-	b, err := os.ReadFile(names[0])
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Add(make([]byte, 100))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, form := range []tableForm{{}, {compression: options.ZSTD}, {key: salvageKey}} {
-			best := chooseForm(b, []tableForm{form})
-			for _, block := range best.index.blocks {
-				entries, _, _ := form.block(b[block.at : block.at+block.n])
-				for i := range entries {
-					entries[i].isSealed()
-				}
-			}
-		}
-	})
-}
-
-// FuzzSalvageLog never panics, whatever a log holds.
-func FuzzSalvageLog(f *testing.F) {
-	f.Add(append(make([]byte, logHeader), "\x00\x00\x03\x02\x00keyvacrc!and more"...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, key := range [][]byte{nil, salvageKey} {
-			l := logReader{b: b, key: key, visit: func(rawEntry) error { return nil }}
-			if len(b) >= logHeader {
-				if err := l.read(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	})
 }

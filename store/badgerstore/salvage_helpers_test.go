@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"os"
@@ -171,10 +172,17 @@ func zeroTable(t *testing.T, dir string) {
 	rewrite(t, name, make([]byte, len(readFile(t, name))))
 }
 
+// indexStart returns where the index of a table begins.
+func indexStart(b []byte) int {
+	end := len(b) - 4
+	end -= int(binary.BigEndian.Uint32(b[end:])) + 4
+	return end - int(binary.BigEndian.Uint32(b[end:]))
+}
+
 func indexLen(b []byte) int {
 	end := len(b) - 4
-	end -= int(b[end+3]) + 4
-	return int(b[end])<<24 | int(b[end+1])<<16 | int(b[end+2])<<8 | int(b[end+3])
+	end -= int(binary.BigEndian.Uint32(b[end:])) + 4
+	return int(binary.BigEndian.Uint32(b[end:]))
 }
 
 func flipIndex(t *testing.T, dir string) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/fb"
 
 	domain "github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -188,15 +189,16 @@ func TestSalvageLeavesOutWhatHasEnded(t *testing.T) {
 	// The second table holds the deletions: the block with those of records.
 	name := nthTable(t, dir, 1)
 	b := readFile(t, name)
-	index, err := readTableIndex(b, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	damaged := 0
-	for _, block := range index.blocks {
-		if bytes.Compare(block.base, []byte{keySession}) >= 0 && bytes.Compare(block.base, []byte{keySession + 1}) < 0 {
-			b[block.at+block.n/3] ^= 4
-			b[block.at+block.n/3+9] ^= 4
+	var block fb.BlockOffset
+	index := fb.GetRootAsTableIndex(b[indexStart(b):], 0)
+	for i := range index.OffsetsLength() {
+		if !index.Offsets(&block, i) {
+			t.Fatal("the index is damaged")
+		}
+		if key := block.KeyBytes(); bytes.Compare(key, []byte{keySession}) >= 0 && bytes.Compare(key, []byte{keySession + 1}) < 0 {
+			b[block.Offset()+block.Len()/3] ^= 4
+			b[block.Offset()+block.Len()/3+9] ^= 4
 			damaged++
 		}
 	}

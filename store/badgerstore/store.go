@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
 // Store is a session store on Badger. Safe for concurrent use; Close waits
@@ -139,7 +140,7 @@ func (s *Store) CloseWithin(limit time.Duration) error {
 	s.isClosed.Store(true)
 	s.closing()
 	closed := make(chan error, 1)
-	go func() { closed <- guarded(s.close) }()
+	go func() { closed <- panics.Catch(s.close) }()
 	var err error
 	select {
 	case err = <-closed:

@@ -7,6 +7,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
 // maintain does what has to be done from time to time. It belongs to the store,
@@ -30,7 +32,7 @@ func (s *Store) maintain() {
 				err = s.whileOpen(s.sync)
 			}
 		case <-spaces.C:
-			err = guarded(func() error { s.space.refresh(); return nil })
+			err = panics.Catch(func() error { s.space.refresh(); return nil })
 		case <-gc.C:
 			err = s.whileOpen(s.collect)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // TestTheDirectoryIsTheOneThatWasOpened: what is written to another one, or to
@@ -179,7 +180,7 @@ func TestLogsAreAllocatedAhead(t *testing.T) {
 	f := openFaulty(t, dir, nil)
 	check := func() {
 		t.Helper()
-		ids, err := logs(dir)
+		ids, err := rawfiles.Logs(dir)
 		if err != nil || len(ids) < 2 {
 			t.Fatal(ids, err)
 		}
@@ -215,7 +216,7 @@ func TestLogsAreAllocatedAhead(t *testing.T) {
 	check()
 	shut(t, f.Store)
 	for _, dir := range []string{dir, copied} {
-		if ids, err := logs(dir); err != nil || len(ids) > 0 {
+		if ids, err := rawfiles.Logs(dir); err != nil || len(ids) > 0 {
 			t.Errorf("after the close there are logs %v, %v", ids, err)
 		}
 	}

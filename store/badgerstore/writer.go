@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
 // A batch is what has queued, up to these bounds. With the largest record on
@@ -174,7 +175,7 @@ func (w *writer) reloadState() error {
 func (b *batch) run(o *op) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicOf("changing session "+o.key.ID.String(), p)
+			err = panics.Of("changing session "+o.key.ID.String(), p)
 		}
 	}()
 	return o.run(b)

@@ -1,4 +1,4 @@
-package badgerstore
+package rawfiles
 
 import (
 	"bytes"
@@ -6,11 +6,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"math/bits"
 	"slices"
 	"strconv"
 
-	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/y"
 )
 
@@ -20,16 +18,16 @@ import (
 type logReader struct {
 	b     []byte
 	key   []byte // of the encryption, or none
-	visit func(rawEntry) error
+	visit func(Entry) error
 	holes int // places that are damaged
 
-	pending []rawEntry // of the transaction that is being read
-	torn    bool       // it has a hole
+	pending []Entry // of the transaction that is being read
+	torn    bool    // it has a hole
 }
 
 // logKeyID returns the number of the key that a log is encrypted with; 0 is none.
 func logKeyID(b []byte) uint64 {
-	if len(b) < logHeader {
+	if len(b) < LogHeader {
 		return 0
 	}
 	return binary.BigEndian.Uint64(b)
@@ -40,7 +38,7 @@ func (l *logReader) read() error {
 	for last > 0 && l.b[last-1] == 0 {
 		last--
 	}
-	for at := logHeader; at < len(l.b); {
+	for at := LogHeader; at < len(l.b); {
 		n, ok := logEntry(l.b[at:])
 		if !ok {
 			next := nextEntry(l.b[:last], at+1)
@@ -91,30 +89,30 @@ func (l *logReader) entry(b []byte, at int) error {
 	kv := b[f.key:f.end]
 	if l.key != nil {
 		iv := make([]byte, aes.BlockSize)
-		copy(iv, l.b[8:logHeader])
-		binary.BigEndian.PutUint32(iv[logHeader-8:], uint32(at))
+		copy(iv, l.b[8:LogHeader])
+		binary.BigEndian.PutUint32(iv[LogHeader-8:], uint32(at))
 		var err error
 		if kv, err = y.XORBlockAllocate(kv, l.key, iv); err != nil {
 			return fmt.Errorf("decrypting a log: %w", err)
 		}
 	}
-	e := rawEntry{meta: b[0], user: b[1], expires: f.expires, value: slices.Clone(kv[f.value-f.key:])}
+	e := Entry{Meta: b[0], User: b[1], Expires: f.expires, Value: slices.Clone(kv[f.value-f.key:])}
 	if !e.setKey(slices.Clone(kv[:f.value-f.key])) {
 		return nil
 	}
 	switch {
-	case e.meta&metaFin != 0:
-		version, err := strconv.ParseUint(string(e.value), 10, 64)
-		if len(l.pending) > 0 && (err != nil || version != l.pending[0].version) {
+	case e.Meta&metaFin != 0:
+		version, err := strconv.ParseUint(string(e.Value), 10, 64)
+		if len(l.pending) > 0 && (err != nil || version != l.pending[0].Version) {
 			return l.commit(l.torn)
 		}
 		return l.commit(true)
-	case e.meta&metaTxn == 0:
+	case e.Meta&metaTxn == 0:
 		if err := l.commit(l.torn); err != nil {
 			return err
 		}
 		return l.visit(e)
-	case len(l.pending) > 0 && l.pending[0].version != e.version:
+	case len(l.pending) > 0 && l.pending[0].Version != e.Version:
 		if err := l.commit(l.torn); err != nil { // its end is in a hole
 			return err
 		}
@@ -136,38 +134,4 @@ func (l *logReader) commit(taken bool) error {
 		}
 	}
 	return nil
-}
-
-// One flipped bit is not only found by a CRC but also located: each bit of a
-// text this short changes the checksum in a way of its own.
-
-// corrected returns a text for which its checksum is right, if that takes one
-// bit at most; otherwise the text as it is.
-func corrected(b []byte, sum *pb.Checksum) (text []byte, ok bool) {
-	if sum.Algo != pb.Checksum_CRC32C || sum.Sum>>32 != 0 {
-		return b, false
-	}
-	return correct(b, uint32(sum.Sum))
-}
-
-func correct(b []byte, sum uint32) (text []byte, ok bool) {
-	change := crc32.Checksum(b, castagnoli) ^ sum
-	if bits.OnesCount32(change) <= 1 { // one is a bit of the checksum itself
-		return b, true
-	}
-	var effects [8]uint32 // of each bit of a byte
-	for i := range effects {
-		effects[i] = castagnoli[1<<i]
-	}
-	for at := range slices.Backward(b) {
-		for i, effect := range effects {
-			if effect == change {
-				b = bytes.Clone(b)
-				b[at] ^= 1 << i
-				return b, true
-			}
-			effects[i] = castagnoli[byte(effect)] ^ effect>>8
-		}
-	}
-	return b, false
 }

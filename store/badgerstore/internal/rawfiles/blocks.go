@@ -1,10 +1,8 @@
-package badgerstore
+package rawfiles
 
 import (
 	"encoding/binary"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/dgraph-io/badger/v4/options"
@@ -12,29 +10,6 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 	"google.golang.org/protobuf/proto"
 )
-
-// table reads what can be read of a table.
-func (s *salvager) table(name string, id uint64) error {
-	base := filepath.Base(name)
-	b, err := os.ReadFile(name)
-	var forms []tableForm
-	if err == nil {
-		forms, err = s.forms(id)
-	}
-	if err != nil {
-		s.fault("table %s: %v", base, err)
-		s.to.lost(everything)
-		return nil
-	}
-	t := chooseForm(b, forms)
-	if t.good == 0 {
-		s.fault("table %s: nothing in it can be read", base)
-	}
-	if !t.index.isIntact && t.good > 0 {
-		s.fault("table %s: its index is damaged", base)
-	}
-	return s.blocks(base, b, t)
-}
 
 // readableTable is a table in the form in which most blocks are whole.
 type readableTable struct {
@@ -68,14 +43,14 @@ func chooseForm(b []byte, forms []tableForm) (best readableTable) {
 	return best
 }
 
-// blocks takes the entries of all blocks. Of a block that is damaged those are
+// read takes the entries of all blocks. Of a block that is damaged those are
 // taken that have a checksum of their own.
-func (s *salvager) blocks(name string, b []byte, t readableTable) error {
+func (t *readableTable) read(name string, b []byte, v *Visitor) error {
 	var last []byte // the key before
 	open := false   // a block is lost behind last
 	at, damaged := 0, 0
 	lose := func(to []byte) {
-		s.to.lost(gap{from: last, to: to, maxVersion: t.index.maxVersion})
+		v.Lost(Gap{From: last, To: to, MaxVersion: t.index.maxVersion})
 		open = false
 	}
 	for _, block := range t.index.blocks {
@@ -95,18 +70,18 @@ func (s *salvager) blocks(name string, b []byte, t readableTable) error {
 			}
 			open = true
 		} else if open && len(entries) > 0 {
-			lose(entries[0].key)
+			lose(entries[0].Key)
 		}
 		for i := range entries {
 			e := entries[i]
-			if !whole && (!e.isSealed() || e.version > t.index.maxVersion) {
+			if !whole && (!e.isWhole(v.IsSealed) || e.Version > t.index.maxVersion) {
 				continue
 			}
-			if err := s.to.add(e); err != nil {
+			if err := v.Entry(e); err != nil {
 				return err
 			}
 			if whole {
-				last = e.key
+				last = e.Key
 			}
 		}
 	}
@@ -120,7 +95,7 @@ func (s *salvager) blocks(name string, b []byte, t readableTable) error {
 		lose(nil)
 	}
 	if damaged > 0 {
-		s.fault("table %s: %d of %d blocks are damaged", name, damaged, max(damaged, len(t.index.blocks)))
+		v.fault("table %s: %d of %d blocks are damaged", name, damaged, max(damaged, len(t.index.blocks)))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package badgerstore
+package rawfiles
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
 // A table is read from its bytes alone, since the engine gives up all of a
@@ -22,24 +24,6 @@ import (
 // It is: blocks, one behind another; the index; the index's length, its
 // checksum, the checksum's length. A block is: entries, where each begins, how
 // many there are, a checksum, and its length.
-
-// rawEntry is one version of a key, as the engine has it in tables and logs.
-type rawEntry struct {
-	key     []byte // without its version
-	version uint64
-	meta    byte
-	user    byte
-	expires uint64
-	value   []byte
-}
-
-// Bits of rawEntry.meta.
-const (
-	metaDelete  = 1 << 0
-	metaPointer = 1 << 1 // the value is in the value log
-	metaTxn     = 1 << 6
-	metaFin     = 1 << 7
-)
 
 // tableForm is how the blocks of a table are written.
 type tableForm struct {
@@ -68,7 +52,7 @@ var errTable = errors.New("its index cannot be read")
 // has a checksum of its own.
 func readTableIndex(b, key []byte) (index tableIndex, err error) {
 	index.maxVersion = math.MaxUint64
-	err = guarded(func() error { // the index is read without a look at its bounds
+	err = panics.Catch(func() error { // the index is read without a look at its bounds
 		end := len(b) - 4
 		sum := new(pb.Checksum)
 		at := end - int(binary.BigEndian.Uint32(b[end:]))
@@ -116,10 +100,13 @@ func readTableIndex(b, key []byte) (index tableIndex, err error) {
 	return index, err
 }
 
+// errBlock says that nothing in a block makes sense.
+var errBlock = errors.New("block is damaged")
+
 // decrypted undoes what the engine does to a block, whose last bytes are its IV.
 func decrypted(b, key []byte) ([]byte, error) {
 	if len(b) < aes.BlockSize {
-		return nil, errDamaged
+		return nil, errBlock
 	}
 	at := len(b) - aes.BlockSize
 	b, err := y.XORBlockAllocate(b[:at], key, b[at:])
@@ -137,7 +124,7 @@ var unzip, _ = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBlock), zstd.Wit
 
 // block returns the entries of a block, and whether they are all that was
 // written.
-func (f tableForm) block(b []byte) (entries []rawEntry, whole bool, err error) {
+func (f tableForm) block(b []byte) (entries []Entry, whole bool, err error) {
 	if f.key != nil {
 		if b, err = decrypted(b, f.key); err != nil {
 			return nil, false, err
@@ -154,11 +141,11 @@ func (f tableForm) block(b []byte) (entries []rawEntry, whole bool, err error) {
 	}
 	last := len(b) - 4
 	if last < 8 {
-		return nil, false, errDamaged
+		return nil, false, errBlock
 	}
 	n := int(binary.BigEndian.Uint32(b[last:]))
 	if n > last-4 {
-		return nil, false, errDamaged
+		return nil, false, errBlock
 	}
 	sum, body := new(pb.Checksum), b[:last-n]
 	if proto.Unmarshal(b[last-n:last], sum) == nil {
@@ -167,7 +154,7 @@ func (f tableForm) block(b []byte) (entries []rawEntry, whole bool, err error) {
 	last = len(body) - 4
 	n = int(binary.BigEndian.Uint32(body[last:]))
 	if n > last/4 {
-		return nil, false, errDamaged
+		return nil, false, errBlock
 	}
 	entries = blockEntries(body[:last-4*n], body[last-4*n:last])
 	return entries, whole && len(entries) == n, nil
@@ -176,7 +163,7 @@ func (f tableForm) block(b []byte) (entries []rawEntry, whole bool, err error) {
 // blockEntries returns those entries of a block that can be read. starts are
 // where they begin. A key is written as how much of the block's first key it
 // begins with, and what follows that.
-func blockEntries(b, starts []byte) (entries []rawEntry) {
+func blockEntries(b, starts []byte) (entries []Entry) {
 	const head = 4
 	if len(b) < head {
 		return nil
@@ -203,7 +190,7 @@ func blockEntries(b, starts []byte) (entries []rawEntry) {
 	return entries
 }
 
-func tableEntry(key, b []byte) (e rawEntry, ok bool) {
+func tableEntry(key, b []byte) (e Entry, ok bool) {
 	if len(b) < 3 {
 		return e, false
 	}
@@ -211,22 +198,6 @@ func tableEntry(key, b []byte) (e rawEntry, ok bool) {
 	if n <= 0 || !e.setKey(key) {
 		return e, false
 	}
-	e.meta, e.user, e.expires, e.value = b[0], b[1], expires, b[2+n:]
+	e.Meta, e.User, e.Expires, e.Value = b[0], b[1], expires, b[2+n:]
 	return e, true
-}
-
-// setKey takes a key that ends with a version.
-func (e *rawEntry) setKey(key []byte) bool {
-	at := len(key) - 8
-	if at <= 0 {
-		return false
-	}
-	e.key, e.version = key[:at], y.ParseTs(key)
-	return e.version > 0
-}
-
-// isSealed reports whether the entry has a checksum of its own, which is right.
-func (e *rawEntry) isSealed() bool {
-	_, err := unseal(e.key, e.value)
-	return err == nil && e.meta&(metaDelete|metaPointer) == 0
 }
