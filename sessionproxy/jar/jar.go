@@ -1,6 +1,9 @@
 package jar
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The bounds of a jar and of one cookie, names and values together.
 const (
@@ -60,12 +63,74 @@ const (
 	sameSiteStrict
 )
 
-// Info is what an operator is told about a cookie: everything but the value.
-type Info struct {
-	Name, Path       string
-	Created, Expires time.Time // Expires is zero if it ends with the session
-	Size             int       // of name and value
-	HttpOnly, Secure bool
-	SameSite         string // strict, lax, none or empty
-	InBrowser        bool   // readable: the browser has it, the session its name alone; no times, no size
+func (c *cookie) expired(unix int64) bool { return c.expires != 0 && c.expires <= unix }
+
+func (c *cookie) size() int { return len(c.name) + len(c.value) }
+
+// indexOf returns the number of the cookie of that key, or -1.
+func (j *Jar) indexOf(name, path string) int {
+	if j == nil {
+		return -1
+	}
+	for i := range j.cookies {
+		if c := &j.cookies[i]; c.name == name && c.path == path {
+			return i
+		}
+	}
+	return -1
+}
+
+// find is indexOf of a cookie that has not expired.
+func (j *Jar) find(name, path string, at time.Time) int {
+	i := j.indexOf(name, path)
+	if i >= 0 && j.cookies[i].expired(at.Unix()) {
+		return -1
+	}
+	return i
+}
+
+// hasName reports whether a cookie has that name, expired or not.
+func (j *Jar) hasName(name string) bool {
+	return j != nil && slices.ContainsFunc(j.cookies, func(c cookie) bool { return c.name == name })
+}
+
+func (j *Jar) hasNoted(name string) bool {
+	return j != nil && slices.ContainsFunc(j.notes, func(n note) bool { return n.name == name })
+}
+
+// Len returns how many cookies have not expired.
+func (j *Jar) Len(at time.Time) (n int) {
+	if j == nil {
+		return 0
+	}
+	for i := range j.cookies {
+		if !j.cookies[i].expired(at.Unix()) {
+			n++
+		}
+	}
+	return n
+}
+
+// Past returns the jar as it was before the last login, which is what a ticket
+// that the login has replaced is shown; nil when PastFor is over.
+func (j *Jar) Past(at time.Time) *Jar {
+	if j == nil || at.UnixMilli() >= j.until {
+		return nil
+	}
+	return j.past
+}
+
+// WithPast returns the jar with another as its past, for PastFor: a login was
+// seen. Without one, a ticket that was replaced is shown nothing.
+func (j *Jar) WithPast(past *Jar, at time.Time) *Jar {
+	var next Jar
+	if j != nil {
+		next = *j
+	}
+	next.past, next.until = nil, 0
+	if past != nil && len(past.cookies)+len(past.notes) > 0 {
+		next.past = &Jar{cookies: past.cookies, notes: past.notes}
+		next.until = at.Add(PastFor).UnixMilli()
+	}
+	return &next
 }
