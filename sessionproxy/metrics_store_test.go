@@ -141,7 +141,7 @@ func TestStoreMetrics(t *testing.T) {
 		{"load", "unavailable", fails(store.ErrUnavailable), store.ErrUnavailable},
 		{"load", "unknown", fails(store.ErrUnknown), store.ErrUnknown},
 		{"load", "limit", fails(store.ErrLimit), store.ErrLimit},
-		{"delete", "ok", func() error { return s.Delete(ctx, key, store.End{Reason: store.Destroyed}) }, nil},
+		{"delete", "ok", func() error { return s.Delete(ctx, key, store.Destroyed) }, nil},
 	} {
 		if c.op == "load" { // a sample of them is measured
 			for range 999 {

@@ -143,7 +143,7 @@ func TestEventsAreCounted(t *testing.T) {
 		if err := memory.Save(t.Context(), key, store.Write{Record: rec}, store.Create()); err != nil {
 			t.Fatal(err)
 		}
-		if err := memory.Delete(t.Context(), key, store.End{Reason: reason}); err != nil {
+		if err := memory.Delete(t.Context(), key, reason); err != nil {
 			t.Fatal(err)
 		}
 		if n := sampled(t, registry, "caddy_sessions_ended_total", "manager", "shop", "reason", string(reason)); n != 1 {

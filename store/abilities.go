@@ -14,13 +14,14 @@ type Sweeper interface {
 	// first, and removes them; the reason is Idle or Absolute, whichever came
 	// first. The store's own clock has no say: it may have been set since the
 	// caller took the time and found it credible.
-	// listeners returns the listeners of the ends of a manager's sessions. It
+	// A store that is an [Outbox] stores an EventEnded of each that a listener
+	// subscribes to; it may ask once for all of a manager. Sweep
 	// looks at no more than n sessions, those included that turn out to live
 	// on, in steps that hold no call up for long; more says that there may be
 	// others at once. A call that fails, or is cancelled, has swept what it
 	// has swept. A store that is short of disk space may leave alone, for the
 	// time being, whatever it would have to write for.
-	Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error)
+	Sweep(ctx context.Context, now time.Time, n int) (ended int, more bool, err error)
 }
 
 // Order is one of listing sessions.

@@ -5,13 +5,11 @@ import (
 	"time"
 )
 
-// Event is a change of one session that listeners want to know. It is stored
-// in the same atomic step as the change: it is there exactly if that happened.
+// Event is a change of one session that listeners may subscribe to. It is stored
+// in the same atomic step as the change, with a delivery for each listener that
+// [Outbox.Subscribe] names then: it is there exactly if the change happened.
 type Event struct {
 	Kind EventKind
-	// Listeners names the receivers. Each gets a delivery of its own; a name
-	// that is repeated counts once.
-	Listeners []string
 	// Keys are the top-level keys of the data that an EventSaved has written.
 	Keys []string
 }
@@ -24,7 +22,7 @@ const (
 	EventCreated EventKind = "create"
 	EventSaved   EventKind = "save"
 	EventRotated EventKind = "rotate"
-	EventEnded   EventKind = "delete" // stored by the store itself: see End and Write.EndListeners
+	EventEnded   EventKind = "delete" // stored by the store itself, whatever ends the session
 )
 
 // Delivery is one event for one listener.
@@ -83,7 +81,42 @@ const MaxDeliveryError = 256
 // last record stays with the deliveries. All of it survives a crash. The
 // deliveries of one session to one listener have an order, that in which they
 // were stored; those of different sessions have none.
+//
+// The store decides which listeners get an event, and it wakes those that wait
+// for one: so an event of another process, or of a call that was given up,
+// is delivered like any other. [Wakeups] does the second part for a store of one process.
 type Outbox interface {
+	// Subscribe sets the function that names the listeners of a kind of events
+	// of a manager's sessions. It is called once, before the store is used. The
+	// store asks between the begin of the call that makes the event and its
+	// commit: Save and Update for each event of the Write, and for EventEnded
+	// whatever ends a session: Delete, Sweep, a Save that evicts or replaces
+	// others. A repeated call of Save that was stored already asks nothing.
+	//
+	// Each name gets a delivery of its own; a name that is repeated counts once.
+	// Any name is taken, and its deliveries stay until they are settled or
+	// purged, whether or not Deliveries ever asks for them. Without names, and
+	// without a call of Subscribe, nothing is stored of the event, and an
+	// ended session is removed for good at once. The function must be quick, must
+	// not call the store, and is called from several goroutines at once; the
+	// store does not change what it returns.
+	Subscribe(listeners func(manager string, kind EventKind) []string)
+
+	// Filed returns the channel, the same one for each call, that has a value
+	// once a delivery to the listener may have become due by anything but its
+	// time: an event was stored by this process or another one, a dead letter is
+	// retried, a backup was restored, or the outcome of an earlier write became
+	// known. The channel has room for one value, and never blocks the store. A
+	// value may come without cause, and a cause that comes before the value was
+	// taken adds none. The value is there no earlier than the delivery, and
+	// in the process that caused it no later than the call returns.
+	//
+	// It says nothing of what was stored before the store was opened, and
+	// a process that shares the store may miss a value while it is cut off: a
+	// reader calls Deliveries when it starts, after what it settles, and from
+	// time to time. Removing deliveries gives no value.
+	Filed(listener string) <-chan struct{}
+
 	// Deliveries returns at most n deliveries to the listener that are due,
 	// about the oldest first. Of each session it returns the earliest alone,
 	// or nothing while that one waits for its next attempt: a delivery that

@@ -52,12 +52,13 @@ type Store interface {
 	// time that a Touch has advanced further back.
 	Save(ctx context.Context, key Key, w Write, cond Condition) error
 
-	// Delete ends the session: it removes the record and everything filed
-	// with it, and files what end.Listeners are to be told. It is
-	// unconditional and wins over any concurrent save. Deleting what is
-	// absent is not an error. What has expired is left to the sweep: it
-	// ended for another reason.
-	Delete(ctx context.Context, key Key, end End) error
+	// Delete ends the session for that reason: it removes the record and
+	// everything filed with it. A store that is an [Outbox] stores an
+	// EventEnded with the last data in the same step, if a listener
+	// subscribes to it. It is unconditional and wins over any concurrent
+	// save. Deleting what is absent is not an error, and no event. What has
+	// expired is left to the sweep: it ended for another reason.
+	Delete(ctx context.Context, key Key, reason Reason) error
 
 	// Touch moves access times forward, apart from data: it never writes
 	// data, never changes the version, never moves an access time back,

@@ -7,8 +7,9 @@ import "slices"
 type Write struct {
 	Record
 
-	// Events are filed for their listeners: see [Outbox]. Only a store with
-	// that ability takes them.
+	// Events are what the save makes, beside the ends of other sessions. An
+	// [Outbox] stores those that a listener subscribes to; a store without
+	// that ability ignores them.
 	Events []Event
 
 	// Limit bounds how many live sessions of its manager the record's
@@ -16,11 +17,6 @@ type Write struct {
 	// gives the session another principal than it had, or begins it with
 	// one; the zero Limit is none. Only a store that is a [Pager] takes one.
 	Limit Limit
-
-	// EndListeners names the listeners that are told of sessions that end by
-	// this save: those that the limit evicts, and one that had expired under
-	// the same key and was not swept yet.
-	EndListeners []string
 }
 
 // Limit is a number of sessions, and what happens beyond it.
@@ -68,15 +64,6 @@ const (
 // Reasons returns all of them.
 func Reasons() []Reason {
 	return slices.Clone([]Reason{Destroyed, Idle, Absolute, Revoked, Evicted, Replaced, Purged})
-}
-
-// End says why a session ends, and which listeners get an event of it.
-type End struct {
-	Reason Reason
-	// Listeners are told, with the session's last data. Without any the
-	// record is removed for good at once. Only a store that is an [Outbox]
-	// takes any.
-	Listeners []string
 }
 
 // Ended tells of one session that has ended.

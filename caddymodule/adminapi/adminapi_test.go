@@ -269,7 +269,8 @@ func TestAdminFailsInTheMiddle(t *testing.T) {
 func TestAdminStats(t *testing.T) {
 	st := caddytest.Shop(t, "")
 	st.Reported = store.Stats{Batches: 4, Writes: 9, SweptThrough: caddytest.Begin, DiskBytes: 1 << 20}
-	at := caddytest.Fill(t, st, "shop", 4, "", store.Event{Kind: store.EventCreated, Listeners: []string{"mail", "audit"}})
+	caddytest.Subscribe(st, "mail", "audit")
+	at := caddytest.Fill(t, st, "shop", 4, "", store.Event{Kind: store.EventCreated})
 	if err := st.Settle(t.Context(), store.Settlement{ID: "00000002", Dead: true, Error: "500"}); err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +310,8 @@ func TestAdminStatsCount(t *testing.T) {
 
 func TestAdminDeadLetters(t *testing.T) {
 	st := caddytest.Shop(t, "")
-	id := caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
+	caddytest.Subscribe(st, "mail", "audit")
+	id := caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
 	for _, letter := range []string{"00000001", "00000002"} {
 		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true, Error: "no answer"}); err != nil {
 			t.Fatal(err)
@@ -355,8 +357,9 @@ func TestAdminDeadLetters(t *testing.T) {
 // configuration has it.
 func TestAdminDiscards(t *testing.T) {
 	st := caddytest.Shop(t, "")
-	caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
-	caddytest.Fill(t, st, "shop", 5, "bob", store.Event{Kind: store.EventSaved, Listeners: []string{"mail", "audit"}, Keys: []string{"cart"}})
+	caddytest.Subscribe(st, "mail", "audit")
+	caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
+	caddytest.Fill(t, st, "shop", 5, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
 	for _, letter := range []string{"00000001", "00000002"} {
 		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true}); err != nil {
 			t.Fatal(err)

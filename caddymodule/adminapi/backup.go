@@ -72,7 +72,6 @@ func restore(c *adminCall) error {
 		}
 		return err
 	}
-	c.node.Subscriptions.Notify() // for what was filed and not told yet
 	return c.answer(map[string]any{"restored": n})
 }
 

@@ -69,7 +69,6 @@ func retryDeadLetter(c *adminCall) error {
 	if err := c.withLetter(store.Outbox.RetryDeadLetter); err != nil {
 		return err
 	}
-	c.node.Subscriptions.Notify()
 	return c.answer(map[string]any{"id": c.r.PathValue("id")})
 }
 

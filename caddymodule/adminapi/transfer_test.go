@@ -328,7 +328,7 @@ func TestAdminWithoutSessions(t *testing.T) {
 	st := caddytest.NewAbleStore()
 	caddytest.Fill(t, st, "shop", 1, "")
 	line := caddytest.Prepare(t, st)
-	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, zap.NewNop())
+	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, nil, zap.NewNop())
 	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionEndpoint(); err != nil {
 		return err
 	}
-	a.backend = runtime.NewBackend(provider, a.logger)
+	a.backend = runtime.NewBackend(provider, a.managers.subscriptions, a.logger)
 	return a.backend.Adopt()
 }
 

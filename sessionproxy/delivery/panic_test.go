@@ -16,7 +16,7 @@ import (
 // panicking is a store that panics when it is swept, or asked for deliveries.
 type panicking struct{ store.Store }
 
-func (panicking) Sweep(context.Context, time.Time, int, func(string) []string) (int, bool, error) {
+func (panicking) Sweep(context.Context, time.Time, int) (int, bool, error) {
 	panic("secret of a session")
 }
 

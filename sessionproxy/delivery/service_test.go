@@ -37,8 +37,8 @@ type kept struct {
 // now is the wall clock, which a test may set.
 func (k *kept) now() time.Time { return time.Now().Add(time.Duration(k.ahead.Load())) }
 
-// newKept returns a site whose manager has the subscriptions, with a service
-// that is not started.
+// newKept returns a site whose manager has the subscriptions, which are
+// declared to the store, with a service that is not started.
 func newKept(t *testing.T, change func(*session.Policy), subs ...event.Subscription) *kept {
 	t.Helper()
 	k := &kept{Site: &sessiontest.Site{T: t}}
@@ -49,6 +49,7 @@ func newKept(t *testing.T, change func(*session.Policy), subs ...event.Subscript
 		t.Fatal(err)
 	}
 	k.Manager = sessiontest.NewManager(t, change, session.Options{Provider: provider, Now: k.now, Listeners: subs})
+	k.node.Subscriptions.Declare(map[string][]event.Subscription{"shop": subs})
 	return k
 }
 

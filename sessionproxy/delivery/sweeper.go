@@ -70,22 +70,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 			return nil
 		}
 		began := time.Now()
-		listeners := make(map[string][]string)
-		ended, more, err := s.store.Sweep(ctx, now, sweepBatch, func(manager string) []string {
-			names, ok := listeners[manager]
-			if !ok {
-				names = s.subscriptions.EndListeners(manager)
-				listeners[manager] = names
-			}
-			return names
-		})
-		if ended > 0 || err != nil {
-			for _, names := range listeners {
-				if len(names) > 0 {
-					s.subscriptions.Notify(names...)
-				}
-			}
-		}
+		_, more, err := s.store.Sweep(ctx, now, sweepBatch)
 		if err != nil || !more {
 			return err
 		}

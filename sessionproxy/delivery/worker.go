@@ -37,7 +37,7 @@ type worker struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 	done      chan struct{}
-	woken     <-chan struct{}
+	woken     <-chan struct{} // nil if the store has no outbox
 	rollbacks chan event.Event
 
 	results chan result // of attempts, with room for all
@@ -58,11 +58,13 @@ type worker struct {
 
 func newWorker(ctx context.Context, s *Service, name string) *worker {
 	w := &worker{
-		service: s, name: name, done: make(chan struct{}), woken: s.subscriptions.Wakeups(name),
+		service: s, name: name, done: make(chan struct{}),
 		rollbacks: make(chan event.Event, rollbackBuffer), results: make(chan result, s.parallel),
 		busy: make(map[store.Key]bool), settled: make(chan error, 1), ask: true,
 	}
-	w.outbox, _ = store.As[store.Outbox](s.store)
+	if w.outbox, _ = store.As[store.Outbox](s.store); w.outbox != nil {
+		w.woken = w.outbox.Filed(name)
+	}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	return w
 }

@@ -67,7 +67,6 @@ func TestAListenerWithTooMuchBeforeIt(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		k.node.Subscriptions.Notify()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(k.attempts); len(k.dead()) > 0 || k.attempts[n-1].Result != delivery.Delivered {
@@ -138,7 +137,6 @@ func TestAListenerThatFails(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		k.node.Subscriptions.Notify()
 		synctest.Wait()
 		if got := e.all(); got != "create, delete idle" {
 			t.Errorf("revived, it hears %q", got)

@@ -3,7 +3,6 @@ package event
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
@@ -79,13 +78,3 @@ type Subscription struct {
 // DefaultMaxPending is how many events may wait for a listener without a limit
 // of its own.
 const DefaultMaxPending = 1_000_000
-
-// SubscribersOf returns the names of the subscriptions to a kind.
-func SubscribersOf(subs []Subscription, kind Kind) (names []string) {
-	for _, s := range subs {
-		if slices.Contains(s.Kinds, kind) {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}

@@ -5,17 +5,28 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Subscriptions maps the events of one open store to its listeners. During a
-// reload there are two configurations: events are filed for the listeners of
+// reload there are two configurations: events are stored for the listeners of
 // both, and delivered to that of the later one if both have one of a name.
 // Safe for concurrent use.
 type Subscriptions struct {
-	mu      sync.Mutex // protects what follows
-	configs []*subscriptionSet
-	changed chan struct{}            // closed when the configurations change
-	wakeups map[string]chan struct{} // has a value when an event may have been filed
+	mu       sync.Mutex // protects what follows
+	configs  []*subscriptionSet
+	declared []*subscriptionSet // only to store events for
+	changed  chan struct{}      // closed when the configurations change
+
+	// names has the subscribers of each kind of events. What it points to never
+	// changes: requests and the writer of the store read it.
+	names atomic.Pointer[map[subject][]string]
+}
+
+// subject is what a listener subscribes to.
+type subject struct {
+	manager string
+	kind    Kind
 }
 
 // subscriptionSet holds the subscriptions of one configuration, by manager.
@@ -27,7 +38,9 @@ type subscriptionSet struct {
 
 // NewSubscriptions returns an empty one.
 func NewSubscriptions() *Subscriptions {
-	return &Subscriptions{changed: make(chan struct{}), wakeups: make(map[string]chan struct{})}
+	l := &Subscriptions{changed: make(chan struct{})}
+	l.names.Store(new(map[subject][]string))
+	return l
 }
 
 // Add adds a configuration's subscriptions, by manager, until done is called.
@@ -36,13 +49,15 @@ func NewSubscriptions() *Subscriptions {
 // session is ended.
 //
 // After done no event is delivered to the configuration's listeners. done
-// cancels the attempts under way, and does not wait for them.
+// cancels the attempts under way, and does not wait for them. Nor is any stored
+// for them, unless they are still declared: see Declare.
 func (l *Subscriptions) Add(byManager map[string][]Subscription) (done func()) {
 	c := &subscriptionSet{of: maps.Clone(byManager)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.configs = append(l.configs, c)
+	l.index()
 	l.change()
 	return func() {
 		l.mu.Lock()
@@ -50,9 +65,44 @@ func (l *Subscriptions) Add(byManager map[string][]Subscription) (done func()) {
 		if i := slices.Index(l.configs, c); i >= 0 {
 			l.configs = slices.Delete(l.configs, i, i+1)
 			c.cancel()
+			l.index()
 			l.change()
 		}
 	}
+}
+
+// Declare has the store keep events for a configuration's listeners until done
+// is called, whether or not it delivers to them. Requests can come before Add
+// has been called, and end after its end: what they do is delivered later.
+func (l *Subscriptions) Declare(byManager map[string][]Subscription) (done func()) {
+	c := &subscriptionSet{of: maps.Clone(byManager)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.declared = append(l.declared, c)
+	l.index()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.declared = slices.DeleteFunc(l.declared, func(o *subscriptionSet) bool { return o == c })
+		l.index()
+	}
+}
+
+// index finds the subscribers of each kind of events. Called with mu held.
+func (l *Subscriptions) index() {
+	names := make(map[subject][]string)
+	for _, c := range slices.Concat(l.configs, l.declared) {
+		for manager, subs := range c.of {
+			for _, s := range subs {
+				for _, kind := range s.Kinds {
+					if at := (subject{manager, kind}); !slices.Contains(names[at], s.Name) {
+						names[at] = append(names[at], s.Name)
+					}
+				}
+			}
+		}
+	}
+	l.names.Store(&names)
 }
 
 // change closes the channel of Changed. Called with mu held.
@@ -75,25 +125,10 @@ func (l *Subscriptions) Configured() bool {
 	return len(l.configs) > 0
 }
 
-// EndListeners returns the names of the subscriptions to the ends of the
-// manager's sessions.
-func (l *Subscriptions) EndListeners(manager string) []string {
-	return l.SubscribersOf(manager, Delete)
-}
-
 // SubscribersOf returns the names of the subscriptions to a kind of events of
-// the manager's sessions.
-func (l *Subscriptions) SubscribersOf(manager string, kind Kind) (names []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.configs {
-		for _, name := range SubscribersOf(c.of[manager], kind) {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
+// the manager's sessions: not to be changed. It takes no lock.
+func (l *Subscriptions) SubscribersOf(manager string, kind Kind) []string {
+	return (*l.names.Load())[subject{manager, kind}]
 }
 
 // All returns every subscription, by name.
@@ -126,42 +161,4 @@ func (l *Subscriptions) Find(name string) (Listener, context.Context) {
 		}
 	}
 	return nil, nil
-}
-
-// Notify wakes the delivery to the listeners of those names; without names, to
-// all of them.
-func (l *Subscriptions) Notify(names ...string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(names) == 0 {
-		for _, filed := range l.wakeups {
-			signal(filed)
-		}
-	}
-	for _, name := range names {
-		if filed, ok := l.wakeups[name]; ok {
-			signal(filed)
-		}
-	}
-}
-
-// Wakeups returns the channel that has a value after Notify. There is one for
-// each name.
-func (l *Subscriptions) Wakeups(name string) <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	filed, ok := l.wakeups[name]
-	if !ok {
-		filed = make(chan struct{}, 1)
-		l.wakeups[name] = filed
-	}
-	return filed
-}
-
-// signal puts a value into a channel with room for one.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

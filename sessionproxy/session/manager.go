@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
@@ -20,7 +21,7 @@ type Manager struct {
 	provider      Provider
 	newCredential func() Credential
 	now           func() time.Time
-	subscribers   subscribers
+	listens       bool // to events that the store keeps
 }
 
 // Options are a manager's surroundings.
@@ -30,9 +31,9 @@ type Options struct {
 	// NewCredential makes the credential of a new session: a random number that
 	// was never used, and a random nonce. Required.
 	NewCredential func() Credential
-	// Listeners are the subscriptions to the events of the manager's sessions.
-	// The owner of the store adds them to Node.Subscriptions besides, so that
-	// the events are delivered.
+	// Listeners are the subscriptions to the events of the manager's sessions: a
+	// store that cannot keep these is refused. The owner of the store adds them
+	// to Node.Subscriptions, so that the events are stored and delivered.
 	Listeners []event.Subscription
 	// Trace follows the steps of requests; nil costs nothing.
 	Trace Trace
@@ -64,14 +65,19 @@ func NewManager(id string, policy Policy, o Options) (*Manager, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Manager{id: id, policy: policy, provider: o.Provider, newCredential: o.NewCredential, now: o.Now, subscribers: newSubscribers(o.Listeners), tracer: o.Trace}, nil
+	return &Manager{id: id, policy: policy, provider: o.Provider, newCredential: o.NewCredential, now: o.Now, listens: slices.ContainsFunc(o.Listeners, keeps), tracer: o.Trace}, nil
+}
+
+// keeps reports whether a store has to keep what a subscription is for.
+func keeps(sub event.Subscription) bool {
+	return slices.ContainsFunc(sub.Kinds, func(kind event.Kind) bool { return kind != event.Rollback })
 }
 
 // CheckStore returns an error if the store lacks what the manager needs: an
 // outbox for its listeners, or an index of the sessions of a principal. Open
 // refuses such a store; a caller that has it earlier can check it earlier.
 func (m *Manager) CheckStore(st store.Store) error {
-	if m.subscribers.any() {
+	if m.listens {
 		if _, ok := store.As[store.Outbox](st); !ok {
 			return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
 		}

@@ -21,12 +21,18 @@ type Node struct {
 	Events        *event.Feed          // to functions of this process
 }
 
-// NewNode returns what belongs beside a store. If the store is Observable it
-// is observed from now on: the end of a session ends its open responses.
+// NewNode returns what belongs beside a store, before that is used. If the store
+// is Observable it is observed from now on: the end of a session ends its open
+// responses. If it has an Outbox it stores events for Subscriptions.
 func NewNode(s store.Store) *Node {
 	n := &Node{Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
 	if o, ok := store.As[store.Observable](s); ok {
 		o.Observe(n.ended)
+	}
+	if o, ok := store.As[store.Outbox](s); ok {
+		o.Subscribe(func(manager string, kind store.EventKind) []string {
+			return n.Subscriptions.SubscribersOf(manager, event.Kind(kind))
+		})
 	}
 	return n
 }
@@ -43,13 +49,10 @@ func (n *Node) ended(e store.Ended) {
 	})
 }
 
-// end ends a session, and has its listeners and its open responses learn it.
-func (n *Node) end(ctx context.Context, st store.Store, key store.Key, end store.End) error {
-	if err := twice(func() error { return st.Delete(ctx, key, end) }); err != nil {
+// end ends a session and its open responses.
+func (n *Node) end(ctx context.Context, st store.Store, key store.Key, reason store.Reason) error {
+	if err := twice(func() error { return st.Delete(ctx, key, reason) }); err != nil {
 		return err
-	}
-	if len(end.Listeners) > 0 {
-		n.Subscriptions.Notify(end.Listeners...)
 	}
 	n.Streams.End(key) // a store that is Observable has done so
 	return nil

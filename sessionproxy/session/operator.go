@@ -84,8 +84,7 @@ func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason
 }
 
 func (o Operator) end(ctx context.Context, key store.Key, reason store.Reason) error {
-	listeners := o.Node.Subscriptions.EndListeners(key.Manager)
-	if err := o.Node.end(ctx, o.Store, key, store.End{Reason: reason, Listeners: listeners}); err != nil {
+	if err := o.Node.end(ctx, o.Store, key, reason); err != nil {
 		return fmt.Errorf("ending session %s: %w", key.ID, err)
 	}
 	return nil

@@ -137,8 +137,7 @@ func (s *Session) destroy(ctx context.Context) error {
 	if !s.exists() {
 		return nil
 	}
-	by := store.End{Reason: store.Destroyed, Listeners: s.m.subscribers.end}
-	if err := s.node.end(ctx, s.store, s.key, by); err != nil {
+	if err := s.node.end(ctx, s.store, s.key, store.Destroyed); err != nil {
 		s.destroyed = false
 		return unavailable("destroying session", err)
 	}

@@ -9,59 +9,33 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// subscribers holds the names of the listeners of one manager, by the kinds of
-// their subscriptions.
-type subscribers struct {
-	create, save, rotate, end []string
-}
-
-func newSubscribers(subs []event.Subscription) subscribers {
-	return subscribers{
-		create: event.SubscribersOf(subs, event.Create), save: event.SubscribersOf(subs, event.Save),
-		rotate: event.SubscribersOf(subs, event.Rotate), end: event.SubscribersOf(subs, event.Delete),
-	}
-}
-
-// any reports whether there are events to file.
-func (h *subscribers) any() bool { return len(h.create)+len(h.save)+len(h.rotate)+len(h.end) > 0 }
-
-// attachEvents adds to a write its events for listeners, and how many sessions
-// its principal may have. before is the data that it replaces.
+// attachEvents adds to a write those of its events that a listener subscribes
+// to, and how many sessions its principal may have. before is the data that it
+// replaces.
 func (s *Session) attachEvents(w *commitPlan, c *change.Changes, before []byte) {
 	if c.SignsIn() {
 		w.Limit = store.Limit{Sessions: s.m.policy.MaxPerPrincipal, Evict: s.m.policy.EvictOldest}
 	}
-	if w.created || w.Limit.Sessions > 0 {
-		w.EndListeners = s.m.subscribers.end
-	}
 	switch {
-	case w.created:
-		w.addEvent(store.EventCreated, s.m.subscribers.create)
-	case w.saved && len(s.m.subscribers.save) > 0:
-		w.addEvent(store.EventSaved, s.m.subscribers.save)
-		w.Events[0].Keys = document.Diff(before, w.Data).Names()
+	case w.created && s.subscribed(event.Create):
+		w.Events = append(w.Events, store.Event{Kind: store.EventCreated})
+	case !w.created && w.saved && s.subscribed(event.Save):
+		w.Events = append(w.Events, store.Event{Kind: store.EventSaved, Keys: document.Diff(before, w.Data).Names()})
 	}
-	if w.rotated {
-		w.addEvent(store.EventRotated, s.m.subscribers.rotate)
-	}
-}
-
-// addEvent adds an event, if a listener subscribes to it.
-func (w *commitPlan) addEvent(kind store.EventKind, listeners []string) {
-	if len(listeners) > 0 {
-		w.Events = append(w.Events, store.Event{Kind: kind, Listeners: listeners})
+	if w.rotated && s.subscribed(event.Rotate) {
+		w.Events = append(w.Events, store.Event{Kind: store.EventRotated})
 	}
 }
 
-// publish wakes the delivery of a committed write's events, and publishes them
-// to the subscribers of this process.
+// subscribed reports whether a listener subscribes to the kind of events. The
+// store asks again which ones do; an event without any need not be made.
+func (s *Session) subscribed(kind event.Kind) bool {
+	return len(s.node.Subscriptions.SubscribersOf(s.key.Manager, kind)) > 0
+}
+
+// publish publishes a committed write to the subscribers of this process. Its
+// listeners are woken by the store.
 func (s *Session) publish(w *commitPlan, now time.Time) {
-	for _, n := range w.Events {
-		s.node.Subscriptions.Notify(n.Listeners...)
-	}
-	if len(w.EndListeners) > 0 {
-		s.node.Subscriptions.Notify(w.EndListeners...)
-	}
 	if !s.node.Events.HasSubscribers() {
 		return
 	}

@@ -38,13 +38,8 @@ func (s *Session) admitByPolicy(ctx context.Context, rec *store.Record, now time
 	if !s.m.policy.shorten(rec) || rec.Alive(now) {
 		return true, nil
 	}
-	end := store.End{Reason: rec.EndsBy(), Listeners: s.m.subscribers.end}
-	if err := s.store.Delete(ctx, s.key, end); err != nil {
+	if err := s.node.end(ctx, s.store, s.key, rec.EndsBy()); err != nil {
 		return false, s.loadError(ctx, err)
 	}
-	if len(end.Listeners) > 0 {
-		s.node.Subscriptions.Notify(end.Listeners...)
-	}
-	s.node.Streams.End(s.key)
 	return false, nil
 }

@@ -191,7 +191,7 @@ func TestBackupIsOfOneMoment(t *testing.T) {
 	var b bytes.Buffer
 	w := &meanwhile{Buffer: &b, do: func() {
 		for i := range 200 {
-			if err := s.Delete(t.Context(), keyOf(byte(i)), store.End{Reason: store.Destroyed}); err != nil {
+			if err := s.Delete(t.Context(), keyOf(byte(i)), store.Destroyed); err != nil {
 				t.Error(err)
 			}
 		}
@@ -362,7 +362,8 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) })), nil); n != 1 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
-	ended, _, err := s.Sweep(t.Context(), s.opts.Now(), 10, func(string) []string { return []string{"hook"} })
+	s.Subscribe(to("hook"))
+	ended, _, err := s.Sweep(t.Context(), s.opts.Now(), 10)
 	if ended != 1 || err != nil {
 		t.Fatalf("%d ended, %v", ended, err)
 	}
@@ -381,7 +382,8 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}})
+	s.Subscribe(to("hook"))
+	err := s.Delete(t.Context(), keyOf(1), store.Destroyed)
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}

@@ -159,7 +159,8 @@ func (b *batch) commit() error {
 	b.s.managers.add(b.managers)
 	b.s.counts.add(b.sessions)
 	b.s.sweep.wrote(b.filed, b.swept)
-	for _, listener := range b.s.outbox.wrote(&b.outbox, b.s.listeners) {
+	woken, full := b.s.outbox.wrote(&b.outbox, b.s.listeners)
+	for _, listener := range full {
 		b.s.log.Warn("as many events wait for a session listener as may: new ones are dead letters at once; mend the listener, then retry them, or raise its max_pending",
 			zap.String("listener", listener))
 	}
@@ -169,6 +170,7 @@ func (b *batch) commit() error {
 	if b.committed != nil {
 		b.committed()
 	}
+	b.s.wakeups.Wake(woken...)
 	for _, e := range b.ended {
 		if e.Reason == store.Idle || e.Reason == store.Absolute {
 			b.s.swept.Add(1)

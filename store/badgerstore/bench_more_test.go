@@ -63,12 +63,13 @@ func BenchmarkSweep(b *testing.B) {
 	for name, listeners := range map[string][]string{"nobody": nil, "listener": {"files"}} {
 		b.Run(name, func(b *testing.B) {
 			s, clock := benchOnClock(b)
+			s.Subscribe(to(listeners...))
 			fillStore(b, s, clock, b.N)
 			clock.Advance(time.Hour)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for left := b.N; left > 0; {
-				ended, _, err := s.Sweep(context.Background(), s.opts.Now(), 10_000, func(string) []string { return listeners })
+				ended, _, err := s.Sweep(context.Background(), s.opts.Now(), 10_000)
 				if err != nil || ended == 0 {
 					b.Fatal(ended, err)
 				}
@@ -82,9 +83,10 @@ func BenchmarkSweep(b *testing.B) {
 // BenchmarkSettle is a delivery that was made, asked for and settled by the hundred.
 func BenchmarkSettle(b *testing.B) {
 	s, clock := benchOnClock(b)
+	s.Subscribe(to("files"))
 	fillStore(b, s, clock, b.N)
 	clock.Advance(time.Hour)
-	if ended, _, err := s.Sweep(context.Background(), s.opts.Now(), b.N, func(string) []string { return []string{"files"} }); err != nil || ended != b.N {
+	if ended, _, err := s.Sweep(context.Background(), s.opts.Now(), b.N); err != nil || ended != b.N {
 		b.Fatal(ended, err)
 	}
 	b.ReportAllocs()
@@ -110,9 +112,10 @@ func BenchmarkSettle(b *testing.B) {
 // deliveries are to be tried later, with ninety thousand that wait.
 func BenchmarkDeliveries(b *testing.B) {
 	s, clock := benchOnClock(b)
+	s.Subscribe(to("files"))
 	fillStore(b, s, clock, 100_000)
 	clock.Advance(time.Hour)
-	if _, _, err := s.Sweep(context.Background(), s.opts.Now(), 100_000, func(string) []string { return []string{"files"} }); err != nil {
+	if _, _, err := s.Sweep(context.Background(), s.opts.Now(), 100_000); err != nil {
 		b.Fatal(err)
 	}
 	due, _, err := s.Deliveries(context.Background(), "files", 10_000)
@@ -138,6 +141,7 @@ func BenchmarkDeliveries(b *testing.B) {
 // brings them back.
 func BenchmarkBackup(b *testing.B) {
 	s, clock := benchOnClock(b)
+	s.Subscribe(to("files"))
 	fillStore(b, s, clock, 100_000)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -149,6 +153,7 @@ func BenchmarkBackup(b *testing.B) {
 
 func BenchmarkRestore(b *testing.B) {
 	s, clock := benchOnClock(b)
+	s.Subscribe(to("files"))
 	fillStore(b, s, clock, 100_000)
 	var backup bytes.Buffer
 	if err := s.Backup(context.Background(), &backup); err != nil {
@@ -168,6 +173,7 @@ func BenchmarkRestore(b *testing.B) {
 // BenchmarkPage is the first page of a thousand sessions, out of a million.
 func BenchmarkPage(b *testing.B) {
 	s, clock := benchOnClock(b)
+	s.Subscribe(to("files"))
 	fillStore(b, s, clock, 1_000_000)
 	for _, order := range []store.Order{store.ByCreated, store.ByExpires} {
 		b.Run(string(order), func(b *testing.B) {

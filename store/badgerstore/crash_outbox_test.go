@@ -28,12 +28,12 @@ func TestCrashOutboxChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("runs only as the child of TestKillBetweenDoomAndDelivery")
 	}
-	hook := []string{"hook"}
 	s := open(t, dir, func(o *Options) {
 		if os.Getenv(crashMode) == "async" {
 			o.Durability = Async
 		}
 	})
+	s.Subscribe(to("hook"))
 	s.Observe(func(e store.Ended) { fmt.Printf("ended %d\n", crashNumber(e.Key)) })
 	must := func(err error) {
 		if err != nil {
@@ -50,14 +50,14 @@ func TestCrashOutboxChild(t *testing.T) {
 				must(s.Save(t.Context(), crashKey(i), store.Write{Record: rec}, store.Create()))
 				fmt.Printf("begun %d\n", i)
 				if i%2 == 1 {
-					must(s.Delete(t.Context(), crashKey(i), store.End{Reason: store.Destroyed, Listeners: hook}))
+					must(s.Delete(t.Context(), crashKey(i), store.Destroyed))
 				}
 			}
 		}()
 	}
 	go func() {
 		for {
-			_, _, err := s.Sweep(t.Context(), s.opts.Now(), 64, func(string) []string { return hook })
+			_, _, err := s.Sweep(t.Context(), s.opts.Now(), 64)
 			must(err)
 		}
 	}()

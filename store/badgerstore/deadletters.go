@@ -78,6 +78,7 @@ func (s *Store) RetryDeadLetter(ctx context.Context, id string) error {
 			return err
 		}
 		d.dead, d.next = false, time.Time{}
+		b.listenerDelta(d.listener).wakes = true
 		return b.add(d)
 	})
 }

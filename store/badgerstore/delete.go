@@ -12,7 +12,7 @@ import (
 )
 
 // delete ends a session that lives.
-func (b *batch) delete(key store.Key, end store.End) error {
+func (b *batch) delete(key store.Key, reason store.Reason) error {
 	if b.s.restoring.Load() { // what is told of it would get a seq of the backup's
 		return fmt.Errorf("ending session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
 	}
@@ -20,15 +20,16 @@ func (b *batch) delete(key store.Key, end store.End) error {
 	if err != nil || !alive {
 		return err
 	}
-	if err := b.reserveBytes(endCost(&current.rec, end.Listeners)); err != nil {
+	listeners := b.s.subscribersOf(key.Manager, store.EventEnded)
+	if err := b.reserveBytes(endCost(&current.rec, listeners)); err != nil {
 		return err
 	}
-	return b.end(key, current, end)
+	return b.end(key, current, reason, listeners)
 }
 
 // end stages the removal of a record and all that is filed with it. What its
 // listeners are to be told takes its last data along.
-func (b *batch) end(key store.Key, e *entry, end store.End) error {
+func (b *batch) end(key store.Key, e *entry, reason store.Reason, listeners []string) error {
 	n, err := b.number(key.Manager)
 	if err != nil {
 		return err
@@ -45,19 +46,19 @@ func (b *batch) end(key store.Key, e *entry, end store.End) error {
 			return err
 		}
 	}
-	if err := b.file(key, store.Event{Kind: store.EventEnded, Listeners: end.Listeners}, end.Reason, &e.rec); err != nil {
+	if err := b.file(key, store.Event{Kind: store.EventEnded}, listeners, reason, &e.rec); err != nil {
 		return err
 	}
 	b.count(n, -1)
 	b.overlay[key] = nil
 	b.staged++
-	b.ended = append(b.ended, store.Ended{Key: key, Reason: end.Reason, Principal: e.rec.Principal})
+	b.ended = append(b.ended, store.Ended{Key: key, Reason: reason, Principal: e.rec.Principal})
 	return nil
 }
 
 // endCost is at most what an end takes of a transaction.
 func endCost(r *store.Record, listeners []string) int {
-	return 1024 + eventCost(r, store.Event{Kind: store.EventEnded, Listeners: listeners})
+	return 1024 + eventCost(r, store.Event{Kind: store.EventEnded}, listeners)
 }
 
 // session is one of a principal's sessions.
@@ -88,19 +89,19 @@ func (b *batch) limit(key store.Key, w *store.Write, need int) error {
 	slices.SortFunc(others, func(x, y session) int {
 		return cmp.Or(x.rec.Created.Compare(y.rec.Created), bytes.Compare(x.key.ID[:], y.key.ID[:]))
 	})
-	end := store.End{Reason: store.Evicted, Listeners: w.EndListeners}
+	listeners := b.s.subscribersOf(key.Manager, store.EventEnded)
 	all := need
 	for _, o := range others[:n] {
-		all += endCost(&o.rec, end.Listeners)
+		all += endCost(&o.rec, listeners)
 	}
 	if b.reserveBytes(all) != nil && b.staged > 0 {
 		return errBatchFull // a batch of its own may take all
 	}
 	for _, o := range others[:n] {
-		if err := b.reserveBytes(endCost(&o.rec, end.Listeners)); err != nil {
+		if err := b.reserveBytes(endCost(&o.rec, listeners)); err != nil {
 			return err
 		}
-		if err := b.end(o.key, o.entry, end); err != nil {
+		if err := b.end(o.key, o.entry, store.Evicted, listeners); err != nil {
 			return err
 		}
 	}
@@ -179,7 +180,7 @@ func (b *batch) sweep(d due, w *sweep) (outcome, error) {
 	case alive:
 		return sweptAnew, b.refile(d, current)
 	}
-	return sweptEnded, b.end(d.key, current, store.End{Reason: current.rec.EndsBy(), Listeners: w.listeners[d.key.Manager]})
+	return sweptEnded, b.end(d.key, current, current.rec.EndsBy(), w.listeners[d.key.Manager])
 }
 
 // refile files a session that lives on where it will end now, without its data.

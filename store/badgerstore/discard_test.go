@@ -19,7 +19,8 @@ func TestDiscardingMany(t *testing.T) {
 	})
 	defer shut(t, s)
 	rec := create(t, s, keyOf(1), "x")
-	saved := store.Event{Kind: store.EventSaved, Listeners: []string{"gone"}, Keys: []string{"k"}}
+	s.Subscribe(to("gone"))
+	saved := store.Event{Kind: store.EventSaved, Keys: []string{"k"}}
 	const n = settleStep + 7
 	for i := range n {
 		next := rec
@@ -29,11 +30,12 @@ func TestDiscardingMany(t *testing.T) {
 		}
 		rec = next
 		create(t, s, crashKey(i), "y")
-		if err := s.Delete(t.Context(), crashKey(i), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
+		if err := s.Delete(t.Context(), crashKey(i), store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"gone", "hook"}}); err != nil {
+	s.Subscribe(to("gone", "hook"))
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	due, _, err := s.Deliveries(t.Context(), "gone", n)
@@ -69,7 +71,8 @@ func TestDiscardingWhileABackupIsRestored(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	create(t, s, keyOf(1), "x")
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"gone"}}); err != nil {
+	s.Subscribe(to("gone"))
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	s.restoring.Store(true)

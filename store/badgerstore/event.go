@@ -130,9 +130,9 @@ func (a *deliveryState) read(f *decoder) error {
 // listener's name.
 const deliveryCost = 512
 
-// eventCost is at most what an event takes of a transaction.
-func eventCost(r *store.Record, n store.Event) int {
-	if len(n.Listeners) == 0 {
+// eventCost is at most what an event for those listeners takes of a transaction.
+func eventCost(r *store.Record, n store.Event, listeners []string) int {
+	if len(listeners) == 0 {
 		return 0
 	}
 	cost := 512 + len(r.Principal)
@@ -142,7 +142,7 @@ func eventCost(r *store.Record, n store.Event) int {
 	for _, k := range n.Keys {
 		cost += len(k) + 4
 	}
-	for _, l := range n.Listeners {
+	for _, l := range listeners {
 		cost += deliveryCost + len(l)
 	}
 	return cost

@@ -30,7 +30,7 @@ func TestTheNextLogCannotBeMade(t *testing.T) {
 			t.Fatalf("writing to an engine that has failed: %v", err)
 		}
 	}
-	if err := f.Delete(t.Context(), keyOf(200), store.End{Reason: store.Destroyed}); !errors.Is(err, store.ErrUnavailable) {
+	if err := f.Delete(t.Context(), keyOf(200), store.Destroyed); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("ending a session: %v", err)
 	}
 	if got, err := f.Load(t.Context(), keyOf(200)); err != nil || got.Version != hot.Version {
@@ -166,7 +166,7 @@ func TestPanicsOfTheEngine(t *testing.T) {
 		"writing": func(f *faulty) error { return f.writable() },
 		"upkeep":  func(f *faulty) error { return f.whileOpen(func() error { return f.flushTouches(true) }) },
 		"sweep": func(f *faulty) error {
-			_, _, err := f.Sweep(context.Background(), f.opts.Now(), 10, func(string) []string { return nil })
+			_, _, err := f.Sweep(context.Background(), f.opts.Now(), 10)
 			return err
 		},
 		"listing": func(f *faulty) (err error) {
@@ -182,7 +182,8 @@ func TestPanicsOfTheEngine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := openFaulty(t, t.TempDir(), nil)
 			defer shut(t, f.Store)
-			w := store.Write{Record: record("x"), Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
+			f.Subscribe(to("hook"))
+			w := store.Write{Record: record("x"), Events: []store.Event{{Kind: store.EventCreated}}}
 			if err := f.Save(t.Context(), keyOf(1), w, store.Create()); err != nil {
 				t.Fatal(err)
 			}

@@ -127,6 +127,7 @@ const formatsDir = "SESSIONPROXY_FORMATS_DIR"
 // writeAll writes what holdsWhatWasWritten checks.
 func writeAll(t *testing.T, s *Store) {
 	t.Helper()
+	s.Subscribe(to("hook"))
 	for i := range byte(5) {
 		key := store.Key{Manager: "shop", ID: store.ID{i + 1}}
 		rec := store.Record{
@@ -140,7 +141,7 @@ func writeAll(t *testing.T, s *Store) {
 		if i%2 == 1 {
 			rec.Principal = "alice"
 		}
-		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
 		if err := s.Save(t.Context(), key, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
@@ -148,8 +149,8 @@ func writeAll(t *testing.T, s *Store) {
 	if err := s.Touch(t.Context(), store.Touch{Key: store.Key{Manager: "shop", ID: store.ID{1}}, Incarnation: 100, Accessed: at.Add(10 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	end := store.End{Reason: store.Destroyed, Listeners: []string{"audit", "hook"}}
-	if err := s.Delete(t.Context(), store.Key{Manager: "shop", ID: store.ID{5}}, end); err != nil {
+	s.Subscribe(to("audit", "hook"))
+	if err := s.Delete(t.Context(), store.Key{Manager: "shop", ID: store.ID{5}}, store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	due, _, err := s.Deliveries(t.Context(), "hook", 1)

@@ -14,6 +14,22 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
+// Subscribe implements store.Outbox.
+func (s *Store) Subscribe(listeners func(manager string, kind store.EventKind) []string) {
+	s.subscribe = listeners
+}
+
+// Filed implements store.Outbox.
+func (s *Store) Filed(listener string) <-chan struct{} { return s.wakeups.Filed(listener) }
+
+// subscribersOf returns the listeners of a kind of events of a manager's sessions.
+func (s *Store) subscribersOf(manager string, kind store.EventKind) []string {
+	if s.subscribe == nil {
+		return nil
+	}
+	return s.subscribe(manager, kind)
+}
+
 // Deliveries implements store.Outbox. Deliveries that are damaged are given up.
 func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
 	if err := s.enter(ctx); err != nil {

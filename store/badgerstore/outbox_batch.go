@@ -25,6 +25,7 @@ type outboxDelta struct {
 type listenerDelta struct {
 	waiting, dead, overflowed int
 	fresh, retry, oldest      uint64
+	wakes                     bool // something may be due that no Settle knows of
 }
 
 // queueRef names the deliveries of one session to one listener.
@@ -58,9 +59,9 @@ func (b *batch) listenerDelta(n number) *listenerDelta {
 	return c
 }
 
-// file stages an event and its deliveries.
-func (b *batch) file(key store.Key, n store.Event, reason store.Reason, rec *store.Record) error {
-	if len(n.Listeners) == 0 {
+// file stages an event and its deliveries to those listeners.
+func (b *batch) file(key store.Key, n store.Event, listeners []string, reason store.Reason, rec *store.Record) error {
+	if len(listeners) == 0 {
 		return nil
 	}
 	manager, err := b.number(key.Manager)
@@ -77,7 +78,7 @@ func (b *batch) file(key store.Key, n store.Event, reason store.Reason, rec *sto
 		body.rec.Data = nil
 	}
 	var recipients []byte
-	for _, name := range once(n.Listeners) {
+	for _, name := range once(listeners) {
 		listener, err := b.listener(name)
 		if err != nil {
 			return err
@@ -85,6 +86,7 @@ func (b *batch) file(key store.Key, n store.Event, reason store.Reason, rec *sto
 		recipients = append(recipients, listener[:]...)
 		state := deliveryState{tag: randomUint64(), session: session, at: now}
 		c := b.listenerDelta(listener)
+		c.wakes = true
 		if c.waiting >= b.s.outbox.room(name, listener) {
 			state.dead, state.failure = true, store.ErrorOverflow
 			c.overflowed++

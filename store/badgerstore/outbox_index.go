@@ -113,15 +113,15 @@ func (o *outboxIndex) room(name string, n number) int {
 	return limit
 }
 
-// wrote follows a committed batch. It returns the listeners for which as many
-// deliveries have begun to wait as may.
-func (o *outboxIndex) wrote(d *outboxDelta, names *interner) (full []string) {
+// wrote follows a committed batch. It returns the listeners that are to be
+// woken, and those for which as many deliveries have begun to wait as may.
+func (o *outboxIndex) wrote(d *outboxDelta, names *interner) (woken, full []string) {
 	names.add(d.listeners)
 	if d.reserved > 0 {
 		o.reserved = d.reserved
 	}
 	if len(d.of) == 0 {
-		return nil
+		return nil, nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -134,6 +134,9 @@ func (o *outboxIndex) wrote(d *outboxDelta, names *interner) (full []string) {
 		l.retries.added(c.retry)
 		l.oldest.added(c.oldest)
 		name := names.name(n)
+		if c.wakes {
+			woken = append(woken, name)
+		}
 		switch {
 		case c.overflowed > 0 && !l.isFull:
 			l.isFull = true
@@ -145,11 +148,13 @@ func (o *outboxIndex) wrote(d *outboxDelta, names *interner) (full []string) {
 	for q, n := range d.queued {
 		o.add(q.listener).queues[bucketOf(q.session)] += uint32(n) // it wraps where n is negative
 	}
-	return full
+	return woken, full
 }
 
-// loadOutbox counts what waits and what is dead.
+// loadOutbox counts what waits and what is dead. It wakes all listeners: a
+// write whose outcome was not known may have been for them.
 func (s *Store) loadOutbox() error {
+	defer s.wakeups.WakeAll()
 	o := &s.outbox
 	o.mu.Lock()
 	defer o.mu.Unlock()

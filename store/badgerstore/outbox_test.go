@@ -16,11 +16,12 @@ import (
 func TestSettlingManyAtOnce(t *testing.T) {
 	s := open(t, t.TempDir(), func(o *Options) { o.Durability = Async })
 	defer shut(t, s)
+	s.Subscribe(to("hook"))
 	const n = 3 * settleStep
 	for i := range n {
 		key := crashKey(i)
 		create(t, s, key, "x")
-		if err := s.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+		if err := s.Delete(t.Context(), key, store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -50,7 +51,8 @@ func TestAnEventGoesWithItsLastDelivery(t *testing.T) {
 	defer shut(t, s)
 	create(t, s, keyOf(1), "x")
 	listeners := []string{"a", "b", "c", "a"} // one is named twice, and told once
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed, Listeners: listeners}); err != nil {
+	s.Subscribe(to(listeners...))
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	var done []store.Settlement
@@ -83,9 +85,10 @@ func TestDamagedDeliveriesAreGivenUp(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			s := open(t, t.TempDir(), func(o *Options) { o.Logger = zap.NewNop() })
 			defer shut(t, s)
+			s.Subscribe(to("hook"))
 			for i := range byte(2) {
 				create(t, s, keyOf(i), fmt.Sprint(i))
-				if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+				if err := s.Delete(t.Context(), keyOf(i), store.Destroyed); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -119,10 +122,10 @@ func TestAFailedCommitLeavesNothingBehind(t *testing.T) {
 	rec := create(t, s, keyOf(1), "x")
 	var ended []store.Ended
 	s.Observe(func(e store.Ended) { ended = append(ended, e) })
-	end := store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}
+	s.Subscribe(to("hook"))
 	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
 		defer b.txn.Discard() // so that the commit fails
-		return b.delete(keyOf(1), end)
+		return b.delete(keyOf(1), store.Destroyed)
 	}})
 	if !errors.Is(err, store.ErrUnknown) || len(ended) > 0 {
 		t.Fatalf("%v, told of %v", err, ended)
@@ -130,7 +133,7 @@ func TestAFailedCommitLeavesNothingBehind(t *testing.T) {
 	if got, err := s.Load(t.Context(), keyOf(1)); err != nil || got.Version != rec.Version {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if err := s.Delete(t.Context(), keyOf(1), end); err != nil || len(ended) != 1 {
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil || len(ended) != 1 {
 		t.Fatalf("%v, told of %v", err, ended)
 	}
 	consistent(t, s)
@@ -144,14 +147,22 @@ func TestACommitThatOnlySeemedToFail(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	create(t, s, keyOf(1), "x")
+	s.Subscribe(to("hook"))
+	filed := s.Filed("hook")
 	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
-		return errors.Join(b.delete(keyOf(1), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}),
+		return errors.Join(b.delete(keyOf(1), store.Destroyed),
 			b.writeCounts(), b.txn.Commit())
 	}})
 	if !errors.Is(err, store.ErrUnknown) {
 		t.Fatalf("got %v", err)
 	}
+	if len(filed) > 0 {
+		t.Fatal("woken by a write of which nothing is known yet")
+	}
 	create(t, s, keyOf(2), "y")
+	if len(filed) == 0 {
+		t.Fatal("the listener does not learn that the write did happen")
+	}
 	consistent(t, s)
 	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) != 1 {
 		t.Fatalf("%d deliveries, %v", len(due), err)
@@ -199,7 +210,7 @@ func TestADamagedRecordIsNotCountedForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(time.Hour)
-	swept(t, s, 10, nobody, 1, false)
+	swept(t, s, 10, 1, false)
 	if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != 0 {
 		t.Fatalf("%v, %v", all, err)
 	}
@@ -211,8 +222,9 @@ func TestDeliveriesAndAClockThatIsSetBack(t *testing.T) {
 	for _, reopened := range []bool{false, true} {
 		dir := t.TempDir()
 		s, clock := onClock(t, dir, 3, nil)
+		s.Subscribe(to("hook"))
 		for i := range byte(3) {
-			if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+			if err := s.Delete(t.Context(), keyOf(i), store.Destroyed); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -262,9 +274,10 @@ func TestAnEventThatIsStoredBesideAReader(t *testing.T) {
 		}
 	})
 	defer shut(t, s)
+	s.Subscribe(to("hook"))
 	end := func(n byte) {
 		create(t, s, keyOf(n), "x")
-		if err := s.Delete(t.Context(), keyOf(n), store.End{Reason: store.Destroyed, Listeners: []string{"hook"}}); err != nil {
+		if err := s.Delete(t.Context(), keyOf(n), store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,11 +308,12 @@ func TestAnEventThatIsStoredBesideAReader(t *testing.T) {
 func TestARetryBeforeADamagedDelivery(t *testing.T) {
 	s := open(t, t.TempDir(), func(o *Options) { o.Logger = zap.NewNop() })
 	defer shut(t, s)
+	s.Subscribe(to("hook"))
 	rec := create(t, s, keyOf(1), "x")
 	for range 2 {
 		next := rec
 		next.Version = rec.Version.Next()
-		w := store.Write{Record: next, Events: []store.Event{{Kind: store.EventSaved, Listeners: []string{"hook"}}}}
+		w := store.Write{Record: next, Events: []store.Event{{Kind: store.EventSaved}}}
 		if err := s.Save(t.Context(), keyOf(1), w, store.IfVersion(rec.Version)); err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,10 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 	if err == nil {
 		err = s.writer.do(ctx, &op{run: func(b *batch) error {
 			b.staged++
-			b.committed = func() { s.restoring.Store(false) }
+			b.committed = func() {
+				s.restoring.Store(false)
+				s.wakeups.WakeAll()
+			}
 			return b.remove([]byte{keyRestoring})
 		}})
 	}

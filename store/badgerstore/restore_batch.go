@@ -35,7 +35,7 @@ func (l *restoreBatch) add(f *archived) error {
 		l.sessions++
 		l.cost += recordCost(&f.rec)
 	case frameEvent:
-		l.cost += eventCost(&f.event.rec, store.Event{Kind: f.event.kind, Keys: f.event.keys, Listeners: []string{""}})
+		l.cost += eventCost(&f.event.rec, store.Event{Kind: f.event.kind, Keys: f.event.keys}, []string{""})
 	case frameDelivery:
 		l.cost += deliveryCost + len(f.listener)
 	}

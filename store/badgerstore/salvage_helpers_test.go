@@ -65,19 +65,30 @@ func openFast(t *testing.T, dir string, change func(*Options)) *Store {
 	})
 }
 
+// created names the listener of the begin of sessions.
+func created(listener string) func(string, store.EventKind) []string {
+	return func(_ string, kind store.EventKind) []string {
+		if kind == store.EventCreated {
+			return []string{listener}
+		}
+		return nil
+	}
+}
+
 const salvageSessions = 300
 
 // saved is a store for salvaging: sessions of which some were written twice,
 // some signed in, every tenth ended; one listener is to be told.
 func saved(t *testing.T, s *Store, from, to int) {
 	t.Helper()
+	s.Subscribe(created("shop/webhook/1"))
 	for i := from; i < to; i++ {
 		key := salvageKeyOf(i)
 		rec := record(fmt.Sprintf(`{"n":%d,"fill":%q}`, i, strings.Repeat("x", 200)))
 		if i%3 == 0 {
 			rec.Principal = fmt.Sprintf("user%d", i)
 		}
-		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
 		if err := s.Save(t.Context(), key, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +100,7 @@ func saved(t *testing.T, s *Store, from, to int) {
 			}
 		}
 		if i%10 == 9 {
-			if err := s.Delete(t.Context(), key, store.End{Reason: store.Destroyed}); err != nil {
+			if err := s.Delete(t.Context(), key, store.Destroyed); err != nil {
 				t.Fatal(err)
 			}
 		}

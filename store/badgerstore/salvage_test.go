@@ -181,7 +181,7 @@ func TestSalvageLeavesOutWhatHasEnded(t *testing.T) {
 	shut(t, s)
 	s = openFast(t, dir, nil)
 	for i := range salvageSessions {
-		if err := s.Delete(t.Context(), salvageKeyOf(i), store.End{Reason: store.Destroyed}); err != nil {
+		if err := s.Delete(t.Context(), salvageKeyOf(i), store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -58,12 +58,18 @@ func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write)
 		w.Accessed = current.rec.Accessed
 	}
 	need := recordCost(&w.Record)
+	var few [2][]string // there are no more events as a rule
+	listeners := few[:0]
 	for _, n := range w.Events {
-		need += eventCost(&w.Record, n)
+		names := b.s.subscribersOf(key.Manager, n.Kind)
+		listeners = append(listeners, names)
+		need += eventCost(&w.Record, n, names)
 	}
 	replaced := current != nil && current.rec.Incarnation != w.Incarnation
+	var ending []string
 	if replaced {
-		need += endCost(&current.rec, w.EndListeners)
+		ending = b.s.subscribersOf(key.Manager, store.EventEnded)
+		need += endCost(&current.rec, ending)
 	}
 	if w.Principal != "" && (!alive || current.rec.Principal != w.Principal) {
 		if err := b.limit(key, w, need); err != nil {
@@ -73,7 +79,7 @@ func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write)
 		return err
 	}
 	if replaced {
-		if err := b.end(key, current, store.End{Reason: store.Replaced, Listeners: w.EndListeners}); err != nil {
+		if err := b.end(key, current, store.Replaced, ending); err != nil {
 			return err
 		}
 		current = nil
@@ -81,8 +87,8 @@ func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write)
 	if err := b.stageRecord(key, current, &w.Record); err != nil {
 		return err
 	}
-	for _, n := range w.Events {
-		if err := b.file(key, n, "", &w.Record); err != nil {
+	for i, n := range w.Events {
+		if err := b.file(key, n, listeners[i], "", &w.Record); err != nil {
 			return err
 		}
 	}
@@ -252,19 +258,19 @@ func (s *Store) Update(ctx context.Context, key store.Key, change func(store.Rec
 // users want to log out, and the reserve has room for it. What the
 // listeners are to be told holds the data once more, and may be a lot if many
 // sessions end: it is left half of the reserve.
-func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err error) {
+func (s *Store) Delete(ctx context.Context, key store.Key, reason store.Reason) (err error) {
 	defer s.awaitRepair(ctx, &err)
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
-	if len(end.Listeners) > 0 {
+	if len(s.subscribersOf(key.Manager, store.EventEnded)) > 0 {
 		if err := s.space.checkHalfReserve(); err != nil {
 			return fmt.Errorf("ending session %s: %w", key.ID, err)
 		}
 	}
 	return s.writer.do(ctx, &op{key: key, run: func(b *batch) error {
-		return b.delete(key, end)
+		return b.delete(key, reason)
 	}})
 }
 
@@ -272,7 +278,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) (err e
 func (s *Store) writable(key store.Key, w *store.Write) error {
 	rec, events := &w.Record, 0
 	for _, n := range w.Events {
-		events += eventCost(rec, n)
+		events += eventCost(rec, n, s.subscribersOf(key.Manager, n.Kind))
 	}
 	switch {
 	case events > maxEvents:

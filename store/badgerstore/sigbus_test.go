@@ -57,7 +57,7 @@ func TestFullDiskChild(t *testing.T) {
 	if n < 100 {
 		t.Fatalf("%d saves fill the log", n)
 	}
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(hog); err != nil {

@@ -43,7 +43,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	if got, err := s.Load(t.Context(), keyOf(1)); err != nil || got.Version != rec.Version {
 		t.Fatalf("reading: %+v, %v", got, err)
 	}
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatalf("logging out: %v", err)
 	}
 	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(2), Incarnation: kept.Incarnation, Accessed: kept.Accessed.Add(10 * time.Minute)}); err != nil {
@@ -95,26 +95,33 @@ func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
 	for i := range byte(4) {
 		create(t, s, keyOf(i), "x")
 	}
-	told := store.End{Reason: store.Purged, Listeners: []string{"hook"}}
+	s.Subscribe(func(manager string, _ store.EventKind) []string {
+		if manager == "quiet" {
+			return nil
+		}
+		return []string{"hook"}
+	})
+	quiet := store.Key{Manager: "quiet", ID: store.ID{3}}
+	create(t, s, quiet, "x")
 	free.Store(1<<30 - 1)
 	s.space.refresh()
-	if err := s.Delete(t.Context(), keyOf(1), told); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.Purged); err != nil {
 		t.Fatal(err)
 	}
 	free.Store(1<<29 - 1)
 	s.space.refresh()
-	if err := s.Delete(t.Context(), keyOf(2), told); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.Delete(t.Context(), keyOf(2), store.Purged); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := s.Load(t.Context(), keyOf(2)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(t.Context(), keyOf(3), store.End{Reason: store.Purged}); err != nil {
+	if err := s.Delete(t.Context(), quiet, store.Purged); err != nil {
 		t.Fatal(err)
 	}
 	free.Store(1 << 30)
 	s.space.refresh()
-	if err := s.Delete(t.Context(), keyOf(2), told); err != nil {
+	if err := s.Delete(t.Context(), keyOf(2), store.Purged); err != nil {
 		t.Fatal(err)
 	}
 }

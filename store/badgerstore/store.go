@@ -32,6 +32,8 @@ type Store struct {
 	sweep     watermarks
 	outbox    outboxIndex
 	observe   func(store.Ended)
+	subscribe func(manager string, kind store.EventKind) []string // nil before Subscribe
+	wakeups   store.Wakeups
 	sweeping  sync.Mutex  // held by the sweep that is under way
 	restoring atomic.Bool // set while a backup is loaded
 

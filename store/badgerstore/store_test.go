@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
@@ -27,6 +28,11 @@ func TestConforms(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// to names the listeners of every event: see Store.Subscribe.
+func to(listeners ...string) func(string, store.EventKind) []string {
+	return func(string, store.EventKind) []string { return listeners }
 }
 
 // open opens a store that the test closes itself.

@@ -34,7 +34,7 @@ type due struct {
 // since their data would be written once more; the others go, which frees
 // space; and what lives on is not filed anew: the next call goes on behind it,
 // and one that has come to the end is followed by one from the beginning.
-func (s *Store) Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
+func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (ended int, more bool, err error) {
 	if err := s.enter(ctx); err != nil {
 		return 0, false, err
 	}
@@ -44,7 +44,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int, listeners func(
 	if s.restoring.Load() {
 		return 0, false, nil
 	}
-	w := newSweep(s, now, listeners)
+	w := newSweep(s, now)
 	for n > 0 && err == nil {
 		var part []due
 		if part, err = w.next(min(n, sweepStep)); err != nil || len(part) == 0 {
@@ -85,10 +85,10 @@ type managerScan struct {
 	stuck   int64 // the first place of something that was left where it is; MaxInt64 if nothing was
 }
 
-func newSweep(s *Store, now time.Time, listeners func(manager string) []string) *sweep {
+func newSweep(s *Store, now time.Time) *sweep {
 	w := &sweep{s: s, at: now, now: now.UnixMilli(), low: s.space.isLow.Load(), listeners: make(map[string][]string)}
 	for _, manager := range s.managers.all() {
-		w.listeners[manager] = listeners(manager)
+		w.listeners[manager] = s.subscribersOf(manager, store.EventEnded)
 		if w.low && len(w.listeners[manager]) > 0 {
 			continue
 		}

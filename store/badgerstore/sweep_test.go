@@ -41,11 +41,9 @@ func begin(t *testing.T, s *Store, clock *storetest.Clock, key store.Key) store.
 	return rec
 }
 
-func nobody(string) []string { return nil }
-
-func swept(t *testing.T, s *Store, n int, listeners func(string) []string, want int, more bool) {
+func swept(t *testing.T, s *Store, n int, want int, more bool) {
 	t.Helper()
-	if ended, again, err := s.Sweep(t.Context(), s.opts.Now(), n, listeners); ended != want || again != more || err != nil {
+	if ended, again, err := s.Sweep(t.Context(), s.opts.Now(), n); ended != want || again != more || err != nil {
 		t.Fatalf("%d ended, more: %v, %v; want %d, %v", ended, again, err, want, more)
 	}
 }
@@ -56,7 +54,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	dir := t.TempDir()
 	s, clock := onClock(t, dir, 5, nil)
 	clock.Advance(time.Hour)
-	swept(t, s, 100, nobody, 5, false)
+	swept(t, s, 100, 5, false)
 	if err := s.writeCursors(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +68,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	consistent(t, s)
 	// What is filed in the very batch that writes the cursor.
 	clock.Advance(45 * time.Minute)
-	swept(t, s, 100, nobody, 1, false)
+	swept(t, s, 100, 1, false)
 	clock.Advance(-45 * time.Minute)
 	rec := truncated(record("x"))
 	rec.Accessed, rec.Absolute = clock.Now(), clock.Now().Add(time.Hour)
@@ -86,7 +84,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	defer shut(t, s)
 	consistent(t, s)
 	clock.Advance(40 * time.Minute)
-	swept(t, s, 100, nobody, 1, false)
+	swept(t, s, 100, 1, false)
 	if at, _ := s.sweep.lowWater(); at != clock.Now().UnixMilli()+1 || s.Stats().SweptThrough.UnixMilli() != at || s.Stats().Swept != 1 {
 		t.Fatalf("swept through %d, %+v", at, s.Stats())
 	}
@@ -114,10 +112,10 @@ func TestSweepMendsTheIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	swept(t, s, 100, nobody, 0, false)
+	swept(t, s, 100, 0, false)
 	consistent(t, s)
 	clock.Advance(time.Hour)
-	swept(t, s, 100, nobody, 2, false)
+	swept(t, s, 100, 2, false)
 	consistent(t, s)
 }
 
@@ -147,7 +145,7 @@ func TestRefilingWritesNoData(t *testing.T) {
 		return v
 	}
 	before := version()
-	swept(t, s, 10, nobody, 0, false)
+	swept(t, s, 10, 0, false)
 	if version() != before {
 		t.Fatal("the record was written")
 	}
@@ -166,7 +164,7 @@ func TestRefilingWritesNoData(t *testing.T) {
 	s.cache.shard(keyOf(1)).forget(keyOf(1))
 	consistent(t, s)
 	clock.Advance(2 * time.Second)
-	swept(t, s, 10, nobody, 1, false)
+	swept(t, s, 10, 1, false)
 }
 
 // A touch that was taken to be written, and comes after the sweep has written
@@ -181,7 +179,7 @@ func TestALateTouchDoesNotUndoTheSweeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(10 * time.Minute)
-	swept(t, s, 10, nobody, 0, false)
+	swept(t, s, 10, 0, false)
 	if err := s.writer.flush(late); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +187,7 @@ func TestALateTouchDoesNotUndoTheSweeps(t *testing.T) {
 	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
 		t.Fatal(err)
 	}
-	swept(t, s, 10, nobody, 0, false)
+	swept(t, s, 10, 0, false)
 }
 
 func TestASaveOfDataWritesOneKey(t *testing.T) {
@@ -241,31 +239,31 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	clock.Advance(20 * time.Minute)
 	free.Store(1)
 	s.space.refresh()
-	cart := func(manager string) []string {
+	s.Subscribe(func(manager string, _ store.EventKind) []string {
 		if manager == "cart" {
 			return []string{"hook"}
 		}
 		return nil
-	}
+	})
 	n, _ := s.managers.number("shop")
 	before := s.sweep.first(n)
 	filed, err := s.read(keyOf(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	swept(t, s, 3, cart, 2, false) // one of the three is in use, and stays where it is
+	swept(t, s, 3, 2, false) // one of the three is in use, and stays where it is
 	if now, err := s.read(keyOf(0)); s.sweep.first(n) < before || err != nil || now.due != filed.due {
 		t.Fatalf("the cursor is at %d, it was at %d; filed at %d, it was at %d, %v", s.sweep.first(n), before, now.due, filed.due, err)
 	}
-	swept(t, s, 100, cart, 7, false)
-	swept(t, s, 100, cart, 0, false)
+	swept(t, s, 100, 7, false)
+	swept(t, s, 100, 0, false)
 	if all, err := s.Counts(t.Context()); err != nil || all[0].Sessions != 5 || all[1].Sessions != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
 	consistent(t, s)
 	free.Store(1 << 40)
 	s.space.refresh()
-	swept(t, s, 100, cart, 5, false)
+	swept(t, s, 100, 5, false)
 	if due, _, err := s.Deliveries(t.Context(), "hook", 100); err != nil || len(due) != 5 {
 		t.Fatalf("%d deliveries, %v", len(due), err)
 	}
@@ -295,7 +293,7 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 	limit.Store(1 << 40)
 	s.space.refresh()
 	for i := range byte(10) {
-		if err := s.Delete(t.Context(), keyOf(i), store.End{Reason: store.Purged}); err != nil {
+		if err := s.Delete(t.Context(), keyOf(i), store.Purged); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -351,7 +349,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	// The first five live on, behind them ten have ended.
 	ended := 0
 	for range 10 {
-		n, _, err := s.Sweep(t.Context(), s.opts.Now(), 3, nobody)
+		n, _, err := s.Sweep(t.Context(), s.opts.Now(), 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,6 +361,6 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	consistent(t, s)
 	free.Store(1 << 40)
 	s.space.refresh()
-	swept(t, s, 100, nobody, 0, false)
+	swept(t, s, 100, 0, false)
 	consistent(t, s)
 }

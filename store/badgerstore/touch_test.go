@@ -213,7 +213,7 @@ func TestExpiryIndex(t *testing.T) {
 			t.Fatalf("%s: the engine drops it at %d, not %d", step.name, until, want)
 		}
 	}
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	if got := filed(); len(got) != 0 {
@@ -230,7 +230,7 @@ func TestATouchOfWhatIsGoneIsNotWritten(t *testing.T) {
 	defer shut(t, s)
 	rec := create(t, s, keyOf(1), "x")
 	late := map[store.Key]touched{keyOf(1): {access: access{rec.Incarnation, rec.Accessed.Add(time.Hour)}, absolute: rec.Absolute}}
-	if err := s.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
+	if err := s.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.writer.flush(late); err != nil {

@@ -28,7 +28,7 @@ func TestTheDirectoryIsTheOneThatWasOpened(t *testing.T) {
 		if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: got %v", what, err)
 		}
-		if err := f.Delete(t.Context(), keyOf(2), store.End{Reason: store.Destroyed}); !errors.Is(err, store.ErrUnavailable) {
+		if err := f.Delete(t.Context(), keyOf(2), store.Destroyed); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: ending a session: %v", what, err)
 		}
 		if h := f.Stats().Health; h.Writable || !strings.Contains(h.Reason, what) {
@@ -103,7 +103,7 @@ func TestInodesAreSpace(t *testing.T) {
 	if h := f.Stats().Health; h.Writable || h.FreeInodes != leastInodes-1 || h.ReserveInodes != leastInodes {
 		t.Fatalf("%+v", h)
 	}
-	if err := f.Delete(t.Context(), keyOf(1), store.End{Reason: store.Destroyed}); err != nil {
+	if err := f.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatalf("ending a session: %v", err)
 	}
 	f.inodes.Store(leastInodes)
@@ -128,7 +128,7 @@ func TestNoLogEndsOnAFullDisk(t *testing.T) {
 	}
 	free.Store(0)
 	f.space.refresh()
-	end := store.End{Reason: store.Destroyed}
+	end := store.Destroyed
 	err := f.Delete(t.Context(), keyOf(1), end)
 	if runtime.GOOS == "linux" && err != nil {
 		t.Fatalf("logging out: %v", err)

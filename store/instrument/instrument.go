@@ -95,9 +95,9 @@ func (s *measured) Save(ctx context.Context, key store.Key, w store.Write, cond 
 }
 
 // Delete implements store.Store.
-func (s *measured) Delete(ctx context.Context, key store.Key, end store.End) error {
+func (s *measured) Delete(ctx context.Context, key store.Key, reason store.Reason) error {
 	began := time.Now()
-	err := s.Store.Delete(ctx, key, end)
+	err := s.Store.Delete(ctx, key, reason)
 	s.remove.took(began, err)
 	return err
 }

@@ -68,5 +68,6 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 	if s.records == nil {
 		s.records = make(map[store.Key]store.Record)
 	}
+	s.wakeups.WakeAll()
 	return int64(len(s.records)), nil
 }

@@ -12,10 +12,26 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// file adds one delivery for each listener of an event. Callers hold mu.
+// Subscribe implements store.Outbox.
+func (s *Store) Subscribe(listeners func(manager string, kind store.EventKind) []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = listeners
+}
+
+// Filed implements store.Outbox.
+func (s *Store) Filed(listener string) <-chan struct{} { return s.wakeups.Filed(listener) }
+
+// file adds one delivery for each listener that subscribes to an event, and
+// wakes it. Callers hold mu.
 func (s *Store) file(key store.Key, n store.Event, reason store.Reason, rec store.Record) {
-	for i, listener := range n.Listeners {
-		if slices.Contains(n.Listeners[:i], listener) {
+	if s.listeners == nil {
+		return
+	}
+	listeners := s.listeners(key.Manager, n.Kind)
+	defer s.wakeups.Wake(listeners...)
+	for i, listener := range listeners {
+		if slices.Contains(listeners[:i], listener) {
 			continue
 		}
 		s.filed++
@@ -130,6 +146,7 @@ func (s *Store) RetryDeadLetter(ctx context.Context, id string) error {
 	for _, d := range s.deliveries {
 		if d.Dead && d.ID == id {
 			d.Dead, d.Next = false, time.Time{}
+			s.wakeups.Wake(d.Listener)
 			return nil
 		}
 	}

@@ -52,11 +52,11 @@ func (s *Store) put(key store.Key, w store.Write, current store.Record) (ended [
 			return nil, err
 		}
 		for _, k := range evicted {
-			ended = append(ended, s.end(k, store.End{Reason: store.Evicted, Listeners: w.EndListeners}))
+			ended = append(ended, s.end(k, store.Evicted))
 		}
 	}
 	if dead, ok := s.records[key]; ok && dead.Incarnation != w.Incarnation {
-		ended = append(ended, s.end(key, store.End{Reason: store.Replaced, Listeners: w.EndListeners}))
+		ended = append(ended, s.end(key, store.Replaced))
 	}
 	rec := w.Record
 	rec.Data = bytes.Clone(rec.Data)

@@ -23,12 +23,14 @@ type Store struct {
 
 	now     func() time.Time
 	observe func(store.Ended)
+	wakeups store.Wakeups
 
 	mu                 sync.Mutex // protects what follows
 	records            map[store.Key]store.Record
 	deliveries         []*store.Delivery // in the order in which they were filed
-	limits, overflowed map[string]int    // by listener
-	filed              int64             // deliveries ever
+	listeners          func(manager string, kind store.EventKind) []string
+	limits, overflowed map[string]int // by listener
+	filed              int64          // deliveries ever
 	calls              map[string]int
 	closed             bool
 }
@@ -107,11 +109,11 @@ func (s *Store) Load(ctx context.Context, key store.Key) (store.Record, error) {
 
 // end removes a record and files what its listeners are told. Callers hold
 // mu, and call tell with the result after they have released it.
-func (s *Store) end(key store.Key, end store.End) store.Ended {
+func (s *Store) end(key store.Key, reason store.Reason) store.Ended {
 	rec := s.records[key]
 	delete(s.records, key)
-	s.file(key, store.Event{Kind: store.EventEnded, Listeners: end.Listeners}, end.Reason, rec)
-	return store.Ended{Key: key, Reason: end.Reason, Principal: rec.Principal}
+	s.file(key, store.Event{Kind: store.EventEnded}, reason, rec)
+	return store.Ended{Key: key, Reason: reason, Principal: rec.Principal}
 }
 
 // Observe implements store.Observable.
@@ -126,14 +128,14 @@ func (s *Store) tell(ended []store.Ended) {
 }
 
 // Delete implements store.Store.
-func (s *Store) Delete(ctx context.Context, key store.Key, end store.End) error {
+func (s *Store) Delete(ctx context.Context, key store.Key, reason store.Reason) error {
 	leave, err := s.enter(ctx, "delete", key)
 	if err != nil {
 		return err
 	}
 	var ended []store.Ended
 	if _, err := s.live(key); err == nil {
-		ended = append(ended, s.end(key, end))
+		ended = append(ended, s.end(key, reason))
 	}
 	leave()
 	s.tell(ended)

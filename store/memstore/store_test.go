@@ -15,13 +15,14 @@ func TestNumberFrom(t *testing.T) {
 	s := memstore.New(time.Now)
 	first := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC).UnixMicro()
 	s.NumberFrom(first)
+	s.Subscribe(func(string, store.EventKind) []string { return []string{"hook"} })
 	now := time.Now()
 	for id := range byte(12) {
 		rec := store.Record{
 			Data: []byte("{}"), Created: now, Written: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour),
 			Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 		}
-		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"hook"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
 		if err := s.Save(t.Context(), store.Key{Manager: "shop", ID: store.ID{id}}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // Sweep implements store.Sweeper.
-func (s *Store) Sweep(ctx context.Context, now time.Time, n int, listeners func(manager string) []string) (ended int, more bool, err error) {
+func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (ended int, more bool, err error) {
 	leave, err := s.enter(ctx, "sweep", store.Key{})
 	if err != nil {
 		return 0, false, err
@@ -30,7 +30,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int, listeners func(
 	var told []store.Ended
 	for _, key := range dead[:min(n, len(dead))] {
 		rec := s.records[key]
-		told = append(told, s.end(key, store.End{Reason: rec.EndsBy(), Listeners: listeners(key.Manager)}))
+		told = append(told, s.end(key, rec.EndsBy()))
 	}
 	leave()
 	s.tell(told)

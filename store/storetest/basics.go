@@ -97,12 +97,12 @@ func testSave(t *testing.T, r *rig) {
 
 func testDelete(t *testing.T, r *rig) {
 	key := keyOf("shop", 1)
-	if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed}); err != nil {
+	if err := r.store.Delete(t.Context(), key, store.Destroyed); err != nil {
 		t.Fatalf("deleting what is absent: %v", err)
 	}
 	rec := r.create(key, "x")
 	r.create(keyOf("cart", 1), "y")
-	if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed}); err != nil {
+	if err := r.store.Delete(t.Context(), key, store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	r.gone(key)

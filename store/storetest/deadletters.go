@@ -11,11 +11,12 @@ import (
 
 func testDeadLetters(t *testing.T, r *rig) {
 	o := ability[store.Outbox](t, r)
+	r.subscribe("hook")
 	key := keyOf("shop", 1)
 	rec := r.create(key, "x")
 	begun := r.clock.Now()
 	for _, k := range []string{"k1", "k2", "k3"} {
-		rec = r.save(key, rec, event([]string{"hook"}, k))
+		rec = r.save(key, rec, event(k))
 	}
 	for range 2 {
 		r.settle(store.Settlement{ID: r.due("hook", 1)[0].ID, Dead: true, Error: "refused"})
@@ -73,13 +74,13 @@ func testOutboxReopened(t *testing.T, r *rig) {
 	if r.engine.Volatile {
 		t.Skip("this store keeps nothing, as it says itself")
 	}
-	hook := []string{"hook", "files"}
+	r.subscribe("hook", "files")
 	var ids []string
 	for i := range byte(3) {
 		key := keyOf("shop", i+1)
 		rec := r.create(key, "x")
-		r.save(key, rec, event(hook, "k"))
-		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: hook}); err != nil {
+		r.save(key, rec, event("k"))
+		if err := r.store.Delete(t.Context(), key, store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -105,7 +106,7 @@ func testOutboxReopened(t *testing.T, r *rig) {
 		t.Fatalf("next at %v, want %v", at, later)
 	}
 	r.create(keyOf("shop", 4), "x")
-	if err := r.store.Delete(t.Context(), keyOf("shop", 4), store.End{Reason: store.Destroyed, Listeners: hook}); err != nil {
+	if err := r.store.Delete(t.Context(), keyOf("shop", 4), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	if id := r.due("files", 1)[0].ID; slices.Contains(ids, id) {

@@ -18,13 +18,13 @@ func (r *rig) discard(listener string, want int) {
 // testDiscarded drops what waits for one listener, and nothing of another's.
 func testDiscarded(t *testing.T, r *rig) {
 	o := ability[store.Outbox](t, r)
-	both := []string{"gone", "hook"}
+	r.subscribe("gone", "hook")
 	r.discard("gone", 0)
 	begun := r.clock.Now()
 	for i := range byte(3) {
 		key := keyOf("shop", i+1)
-		r.save(key, r.create(key, "x"), event(both, "k"))
-		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Destroyed, Listeners: both}); err != nil {
+		r.save(key, r.create(key, "x"), event("k"))
+		if err := r.store.Delete(t.Context(), key, store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -59,7 +59,7 @@ func testDiscarded(t *testing.T, r *rig) {
 		t.Fatalf("the last data is %q", due[0].Data)
 	}
 	r.create(keyOf("shop", 9), "y")
-	if err := r.store.Delete(t.Context(), keyOf("shop", 9), store.End{Reason: store.Destroyed, Listeners: both}); err != nil {
+	if err := r.store.Delete(t.Context(), keyOf("shop", 9), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	saying(t, r.due("gone", 10), "shop 9 delete destroyed") // the name can come back
@@ -72,7 +72,7 @@ func testDiscarded(t *testing.T, r *rig) {
 func testDiscardBesideDeliveries(t *testing.T, r *rig) {
 	o := ability[store.Outbox](t, r)
 	const n = 50
-	end := store.End{Reason: store.Destroyed, Listeners: []string{"gone", "hook"}}
+	r.subscribe("gone", "hook")
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	told, discarded := 0, 0
@@ -92,7 +92,7 @@ func testDiscardBesideDeliveries(t *testing.T, r *rig) {
 		if err := r.store.Save(t.Context(), key, store.Write{Record: r.record("x")}, store.Create()); err != nil {
 			return err
 		}
-		return r.store.Delete(t.Context(), key, end)
+		return r.store.Delete(t.Context(), key, store.Destroyed)
 	})
 	repeat(func(i byte) error {
 		due, _, err := o.Deliveries(t.Context(), "hook", 10)

@@ -84,7 +84,7 @@ func (s *smallStore) Save(ctx context.Context, key store.Key, w store.Write, con
 	})
 }
 
-func (s *smallStore) Delete(ctx context.Context, key store.Key, _ store.End) error {
+func (s *smallStore) Delete(ctx context.Context, key store.Key, _ store.Reason) error {
 	return s.do(ctx, func() error {
 		if _, ok := s.live(key); ok {
 			delete(s.records, key) // what has expired ended for another reason

@@ -132,7 +132,7 @@ func (r *rig) make(t *testing.T, key store.Key, c *call, seen *store.Record) (ou
 			*seen = rec
 		}
 	case callDelete:
-		out.err = r.store.Delete(ctx, key, store.End{Reason: store.Destroyed})
+		out.err = r.store.Delete(ctx, key, store.Destroyed)
 	}
 	return out
 }

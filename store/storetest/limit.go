@@ -15,7 +15,8 @@ import (
 func (r *rig) signIn(key store.Key, principal string, limit store.Limit) (store.Record, error) {
 	rec := r.record("x")
 	rec.Principal = principal
-	w := store.Write{Record: rec, Limit: limit, EndListeners: tellable(r)}
+	r.subscribe("hook")
+	w := store.Write{Record: rec, Limit: limit}
 	return rec, r.store.Save(r.t.Context(), key, w, store.Create())
 }
 

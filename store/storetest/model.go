@@ -27,6 +27,7 @@ func testModel(t *testing.T, e Engine) {
 			known:    make(map[store.Key][]store.Record),
 		}
 		m.model.Observe(func(e store.Ended) { m.ended = append(m.ended, e) })
+		m.model.Subscribe(m.subscribersOf)
 		m.watch()
 		defer func() { real = m.real }()
 		actions := map[string]func(*rapid.T){
@@ -48,6 +49,12 @@ func testModel(t *testing.T, e Engine) {
 	}
 }
 
+// subject is what a listener subscribes to.
+type subject struct {
+	manager string
+	kind    store.EventKind
+}
+
 type machine struct {
 	t        *testing.T
 	engine   Engine
@@ -58,9 +65,10 @@ type machine struct {
 	managers []string
 	known    map[store.Key][]store.Record // every record ever saved or tried
 
-	listeners []string      // none if the store has no outbox
-	ended     []store.Ended // what the model told of, and was not compared yet
-	realEnded []store.Ended // what the store told of; protected by mu
+	listeners []string             // none if the store has no outbox
+	told      map[subject][]string // which of them subscribe now; protected by mu
+	ended     []store.Ended        // what the model told of, and was not compared yet
+	realEnded []store.Ended        // what the store told of; protected by mu
 	mu        sync.Mutex
 }
 
@@ -125,8 +133,8 @@ func (m *machine) save(rt *rapid.T) {
 
 func (m *machine) delete(rt *rapid.T) {
 	key := m.key(rt)
-	end := store.End{Reason: store.Destroyed, Listeners: m.told(rt)}
-	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key, end) })
+	m.subscribe(rt)
+	m.both(rt, func(s store.Store) error { return s.Delete(m.t.Context(), key, store.Destroyed) })
 }
 
 func (m *machine) touch(rt *rapid.T) {

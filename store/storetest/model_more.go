@@ -24,22 +24,40 @@ func (m *machine) watch() {
 			}
 		})
 	}
+	if o, ok := store.As[store.Outbox](m.real); ok {
+		o.Subscribe(m.subscribersOf)
+	}
 }
 
 func (m *machine) principal(rt *rapid.T) string {
 	return rapid.SampledFrom([]string{"", "alice", "bob"}).Draw(rt, "principal")
 }
 
-// told is some of the listeners.
-func (m *machine) told(rt *rapid.T) []string {
-	return m.listeners[:rapid.IntRange(0, len(m.listeners)).Draw(rt, "listeners")]
+// subscribe has some of the listeners subscribe to saves and ends from now on.
+func (m *machine) subscribe(rt *rapid.T) {
+	told := make(map[subject][]string)
+	for _, manager := range m.managers {
+		for _, kind := range []store.EventKind{store.EventSaved, store.EventEnded} {
+			told[subject{manager, kind}] = m.listeners[:rapid.IntRange(0, len(m.listeners)).Draw(rt, "listeners")]
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = told
+}
+
+func (m *machine) subscribersOf(manager string, kind store.EventKind) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.told[subject{manager, kind}]
 }
 
 // write adds to a record what may be saved with it.
 func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
-	w := store.Write{Record: rec, EndListeners: m.told(rt)}
-	if told := m.told(rt); len(told) > 0 {
-		w.Events = []store.Event{{Kind: store.EventSaved, Listeners: told, Keys: []string{rec.Version.String()}}}
+	m.subscribe(rt)
+	w := store.Write{Record: rec}
+	if len(m.listeners) > 0 {
+		w.Events = []store.Event{{Kind: store.EventSaved, Keys: []string{rec.Version.String()}}}
 	}
 	if _, ok := store.As[store.Pager](m.real); ok && rapid.Bool().Draw(rt, "limited") {
 		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
@@ -49,12 +67,12 @@ func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
 
 // sweep sweeps both to the end. Sessions of other runs may go, too.
 func (m *machine) sweep(rt *rapid.T) {
-	told := map[string][]string{m.managers[0]: m.told(rt), m.managers[1]: m.told(rt)}
+	m.subscribe(rt)
 	n := rapid.IntRange(1, 10).Draw(rt, "at once")
 	for _, s := range []store.Sweeper{m.model, as[store.Sweeper](m.real)} {
 		for more := true; more; {
 			var err error
-			if _, more, err = s.Sweep(m.t.Context(), m.clock.Now(), n, func(manager string) []string { return told[manager] }); err != nil {
+			if _, more, err = s.Sweep(m.t.Context(), m.clock.Now(), n); err != nil {
 				rt.Fatal(err)
 			}
 		}

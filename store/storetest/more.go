@@ -69,7 +69,7 @@ func testList(t *testing.T, r *rig) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.store.Delete(t.Context(), store.Key{Manager: "shop", ID: info.ID}, store.End{Reason: store.Destroyed}); err != nil {
+			if err := r.store.Delete(t.Context(), store.Key{Manager: "shop", ID: info.ID}, store.Destroyed); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -118,7 +118,7 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 		"save": func(ctx context.Context) error {
 			return s.Save(ctx, key, store.Write{Record: next(rec, "new")}, store.IfVersion(rec.Version))
 		},
-		"delete": func(ctx context.Context) error { return s.Delete(ctx, key, store.End{Reason: store.Destroyed}) },
+		"delete": func(ctx context.Context) error { return s.Delete(ctx, key, store.Destroyed) },
 		"touch": func(ctx context.Context) error {
 			return s.Touch(ctx, store.Touch{Key: key, Incarnation: rec.Incarnation, Accessed: rec.Accessed.Add(time.Minute)})
 		},
@@ -136,7 +136,7 @@ func calls(s store.Store, key store.Key, rec store.Record) map[string]func(conte
 		}
 	}
 	if w, ok := store.As[store.Sweeper](s); ok {
-		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, time.Now(), 10, nobody); return err }
+		all["sweep"] = func(ctx context.Context) error { _, _, err := w.Sweep(ctx, time.Now(), 10); return err }
 	}
 	if p, ok := store.As[store.Pager](s); ok {
 		all["page"] = func(ctx context.Context) error {
@@ -203,7 +203,7 @@ func testReopen(t *testing.T, r *rig) {
 	key := keyOf("shop", 1)
 	rec := r.create(key, "x")
 	gone := r.create(keyOf("shop", 2), "gone")
-	if err := r.store.Delete(t.Context(), keyOf("shop", 2), store.End{Reason: store.Destroyed}); err != nil {
+	if err := r.store.Delete(t.Context(), keyOf("shop", 2), store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	rec.Accessed = rec.Accessed.Add(time.Second)

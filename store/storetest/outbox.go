@@ -59,10 +59,10 @@ func (r *rig) backlog(want ...store.Backlog) {
 	}
 }
 
-// event has a save tell listeners that keys were written.
-func event(listeners []string, keys ...string) func(*store.Write) {
+// event has a save make an event, with the keys that were written.
+func event(keys ...string) func(*store.Write) {
 	return func(w *store.Write) {
-		w.Events = append(w.Events, store.Event{Kind: store.EventSaved, Listeners: listeners, Keys: keys})
+		w.Events = append(w.Events, store.Event{Kind: store.EventSaved, Keys: keys})
 	}
 }
 
@@ -84,13 +84,14 @@ func saying(t *testing.T, all []store.Delivery, want ...string) {
 func testOutbox(t *testing.T, r *rig) {
 	ability[store.Outbox](t, r)
 	both := []string{"files", "hook"}
+	r.subscribe(both...)
 	key := keyOf("shop", 1)
 	if at := r.next("nobody"); !at.IsZero() {
 		t.Fatalf("something waits for nobody, at %v", at)
 	}
 	r.backlog()
 	rec := r.record("first")
-	w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: both}}}
+	w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
 	if err := r.store.Save(t.Context(), key, w, store.Create()); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func testOutbox(t *testing.T, r *rig) {
 	})
 	t.Run("a save that fails files nothing", func(t *testing.T) {
 		n := store.Write{Record: next(rec, "new")}
-		event(both, "a")(&n)
+		event("a")(&n)
 		if err := r.store.Save(t.Context(), key, n, store.Create()); !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("got %v", err)
 		}
@@ -130,12 +131,14 @@ func testOutbox(t *testing.T, r *rig) {
 		r.backlog()
 	})
 	t.Run("the last data of a session that has ended", func(t *testing.T) {
+		r.subscribe("hook")
 		rec = r.save(key, rec, func(w *store.Write) {
 			w.Data, w.Principal = []byte("last"), "alice"
-			event([]string{"hook"}, "a", "b")(w)
+			event("a", "b")(w)
 		})
+		r.subscribe(both...)
 		r.clock.Advance(time.Second)
-		if err := r.store.Delete(t.Context(), key, store.End{Reason: store.Revoked, Listeners: both}); err != nil {
+		if err := r.store.Delete(t.Context(), key, store.Revoked); err != nil {
 			t.Fatal(err)
 		}
 		r.gone(key)
@@ -158,7 +161,8 @@ func testOutbox(t *testing.T, r *rig) {
 		r.create(key, "expired")
 		r.clock.Advance(time.Hour)
 		rec := r.record("new")
-		err := r.store.Save(t.Context(), key, store.Write{Record: rec, EndListeners: []string{"hook"}}, store.Create())
+		r.subscribe("hook")
+		err := r.store.Save(t.Context(), key, store.Write{Record: rec}, store.Create())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,13 +178,13 @@ func testOutbox(t *testing.T, r *rig) {
 		ability[store.Sweeper](t, r)
 		r.create(keyOf("cart", 2), "quiet")
 		r.clock.Advance(time.Hour)
-		told := func(manager string) []string {
-			if manager == "shop" {
+		r.subscribeTo(func(manager string, kind store.EventKind) []string {
+			if manager == "shop" && kind == store.EventEnded {
 				return both
 			}
 			return nil
-		}
-		if n := r.sweep(10, told); n != 2 {
+		})
+		if n := r.sweep(10); n != 2 {
 			t.Fatalf("%d ended", n)
 		}
 		for _, listener := range both {
@@ -192,10 +196,11 @@ func testOutbox(t *testing.T, r *rig) {
 	})
 	t.Run("an update files, too", func(t *testing.T) {
 		u := ability[store.Updater](t, r)
+		r.subscribe(both...)
 		r.create(key, "x")
 		_, err := u.Update(t.Context(), key, func(rec store.Record) (store.Write, error) {
 			w := store.Write{Record: next(rec, "y")}
-			event(both, "k")(&w)
+			event("k")(&w)
 			return w, nil
 		})
 		if err != nil {
@@ -207,12 +212,12 @@ func testOutbox(t *testing.T, r *rig) {
 
 func testOutboxOrder(t *testing.T, r *rig) {
 	ability[store.Outbox](t, r)
-	hook := []string{"hook"}
+	r.subscribe("hook")
 	one, two := keyOf("shop", 1), keyOf("shop", 2)
 	a, b := r.create(one, "x"), r.create(two, "y")
 	for _, k := range []string{"k1", "k2", "k3"} {
-		a = r.save(one, a, event(hook, k))
-		b = r.save(two, b, event(hook, k))
+		a = r.save(one, a, event(k))
+		b = r.save(two, b, event(k))
 		r.clock.Advance(time.Second)
 	}
 	due := r.due("hook", 10)
@@ -230,7 +235,7 @@ func testOutboxOrder(t *testing.T, r *rig) {
 	if at := r.next("hook"); !at.Equal(later) {
 		t.Fatalf("next at %v, want %v", at, later)
 	}
-	a = r.save(one, a, event(hook, "k4"))
+	a = r.save(one, a, event("k4"))
 	r.clock.Advance(time.Minute - time.Millisecond)
 	if at := r.next("hook"); !at.Equal(later) {
 		t.Fatalf("next at %v, want %v", at, later)
@@ -241,7 +246,7 @@ func testOutboxOrder(t *testing.T, r *rig) {
 	if d := again[0]; d.ID != due[0].ID || d.Attempts != 1 || d.Error != long[1:] {
 		t.Fatalf("got %+v", d)
 	}
-	if err := r.store.Delete(t.Context(), one, store.End{Reason: store.Destroyed, Listeners: hook}); err != nil {
+	if err := r.store.Delete(t.Context(), one, store.Destroyed); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"shop 1 save  k1", "shop 1 save  k2", "shop 1 save  k3", "shop 1 save  k4", "shop 1 delete destroyed"} {

@@ -8,11 +8,11 @@ import (
 
 func testLimitPending(t *testing.T, r *rig) {
 	o := ability[store.Outbox](t, r)
-	hook := []string{"hook", "files"}
+	r.subscribe("hook", "files")
 	ends := func(n byte) {
 		t.Helper()
 		r.create(keyOf("shop", n), "x")
-		if err := r.store.Delete(t.Context(), keyOf("shop", n), store.End{Reason: store.Destroyed, Listeners: hook}); err != nil {
+		if err := r.store.Delete(t.Context(), keyOf("shop", n), store.Destroyed); err != nil {
 			t.Fatal(err)
 		}
 	}

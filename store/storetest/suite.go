@@ -47,6 +47,9 @@ func Run(t *testing.T, e Engine) {
 		{"sweep beside writes", testSweepBesideWrites},
 		{"observe", testObserve},
 		{"outbox", testOutbox},
+		{"subscribe", testSubscribe},
+		{"filed", testFiled},
+		{"filed by a restore", testFiledByRestore},
 		{"outbox order", testOutboxOrder},
 		{"dead letters", testDeadLetters},
 		{"limit of what is pending", testLimitPending},
@@ -85,6 +88,8 @@ type rig struct {
 
 	mu    sync.Mutex
 	ended []store.Ended // what the store told of; protected by mu
+
+	listeners func(manager string, kind store.EventKind) []string // of events; protected by mu
 }
 
 func newRig(t *testing.T, e Engine) *rig {
@@ -102,6 +107,34 @@ func (r *rig) open() {
 			defer r.mu.Unlock()
 			r.ended = append(r.ended, e)
 		})
+	}
+	if o, ok := store.As[store.Outbox](r.store); ok {
+		o.Subscribe(func(manager string, kind store.EventKind) []string {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.listeners == nil {
+				return nil
+			}
+			return r.listeners(manager, kind)
+		})
+	}
+}
+
+// subscribe has the listeners get all events from now on, and no other one any.
+func (r *rig) subscribe(listeners ...string) {
+	r.subscribeTo(func(string, store.EventKind) []string { return listeners })
+}
+
+func (r *rig) subscribeTo(listeners func(manager string, kind store.EventKind) []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listeners = listeners
+}
+
+func (r *rig) delete(key store.Key, reason store.Reason) {
+	r.t.Helper()
+	if err := r.store.Delete(r.t.Context(), key, reason); err != nil {
+		r.t.Fatalf("deleting: %v", err)
 	}
 }
 

@@ -10,14 +10,11 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// no listener gets an event of any end.
-func nobody(string) []string { return nil }
-
 // sweep sweeps all that there is, n at a time, and returns how many ended.
-func (r *rig) sweep(n int, listeners func(string) []string) (total int) {
+func (r *rig) sweep(n int) (total int) {
 	r.t.Helper()
 	for {
-		ended, more, err := as[store.Sweeper](r.store).Sweep(r.t.Context(), r.clock.Now(), n, listeners)
+		ended, more, err := as[store.Sweeper](r.store).Sweep(r.t.Context(), r.clock.Now(), n)
 		if err != nil {
 			r.t.Fatalf("sweeping: %v", err)
 		}
@@ -32,7 +29,7 @@ func (r *rig) sweep(n int, listeners func(string) []string) (total int) {
 
 func (r *rig) sweeps(want int) {
 	r.t.Helper()
-	if got := r.sweep(100, nobody); got != want {
+	if got := r.sweep(100); got != want {
 		r.t.Fatalf("%d sessions ended, want %d", got, want)
 	}
 }
@@ -133,10 +130,10 @@ func testSweep(t *testing.T, r *rig) {
 			r.clock.Advance(time.Second)
 		}
 		r.clock.Advance(time.Hour)
-		if ended, more, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 3, nobody); ended != 3 || !more || err != nil {
+		if ended, more, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 3); ended != 3 || !more || err != nil {
 			t.Fatalf("%d ended, more: %v, %v", ended, more, err)
 		}
-		if got := r.sweep(3, nobody); got != 7 {
+		if got := r.sweep(3); got != 7 {
 			t.Fatalf("%d ended, want 7", got)
 		}
 		if _, ok := store.As[store.Observable](r.store); !ok {
@@ -158,7 +155,7 @@ func testSweep(t *testing.T, r *rig) {
 		rec = r.create(keyOf("shop", 8), "x")
 		believed := r.clock.Now()
 		r.clock.Advance(24 * time.Hour) // set, after the caller looked
-		if ended, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), believed, 10, nobody); ended != 0 || err != nil {
+		if ended, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), believed, 10); ended != 0 || err != nil {
 			t.Fatalf("%d ended by a clock that was set, %v", ended, err)
 		}
 		r.clock.Advance(-24 * time.Hour)
@@ -174,7 +171,7 @@ func testSweep(t *testing.T, r *rig) {
 		r.clock.Advance(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if ended, _, err := as[store.Sweeper](r.store).Sweep(ctx, r.clock.Now(), 10, nobody); ended != 0 || !errors.Is(err, context.Canceled) {
+		if ended, _, err := as[store.Sweeper](r.store).Sweep(ctx, r.clock.Now(), 10); ended != 0 || !errors.Is(err, context.Canceled) {
 			t.Fatalf("%d ended, %v", ended, err)
 		}
 		r.sweeps(1)

@@ -34,14 +34,14 @@ func testSweepBesideWrites(t *testing.T, r *rig) {
 		for i := range recs[n/2:] {
 			if i%2 == 0 {
 				wg.Go(func() {
-					if err := r.store.Delete(t.Context(), keyOf("shop", byte(n/2+i)), store.End{Reason: store.Destroyed}); err != nil {
+					if err := r.store.Delete(t.Context(), keyOf("shop", byte(n/2+i)), store.Destroyed); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 		}
 		wg.Go(func() {
-			if _, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 100, nobody); err != nil {
+			if _, _, err := as[store.Sweeper](r.store).Sweep(t.Context(), r.clock.Now(), 100); err != nil {
 				t.Error(err)
 			}
 		})
@@ -50,7 +50,7 @@ func testSweepBesideWrites(t *testing.T, r *rig) {
 			return
 		}
 	}
-	r.sweep(100, nobody)
+	r.sweep(100)
 	for i := range recs {
 		if i < n/2 {
 			r.load(keyOf("shop", byte(i)))
@@ -84,7 +84,7 @@ func testObserve(t *testing.T, r *rig) {
 	key := keyOf("shop", 1)
 	remove := func(reason store.Reason) {
 		t.Helper()
-		if err := r.store.Delete(t.Context(), key, store.End{Reason: reason}); err != nil {
+		if err := r.store.Delete(t.Context(), key, reason); err != nil {
 			t.Fatal(err)
 		}
 	}

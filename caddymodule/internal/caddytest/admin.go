@@ -38,6 +38,12 @@ func Fill(t *testing.T, st store.Store, manager string, n byte, principal string
 	return id
 }
 
+// Subscribe has the listeners get all events of the store, whatever its
+// configurations say.
+func Subscribe(st store.Outbox, listeners ...string) {
+	st.Subscribe(func(string, store.EventKind) []string { return listeners })
+}
+
 // AdminMux routes as Caddy's admin endpoint does.
 func AdminMux() http.Handler {
 	mux := http.NewServeMux()

@@ -91,8 +91,8 @@ func (s *AbleStore) Close() error { return nil }
 func (s *AbleStore) Stats() store.Stats { return s.Reported }
 
 // Sweep judges by the test's clock, and not by that of the process.
-func (s *AbleStore) Sweep(ctx context.Context, _ time.Time, n int, listeners func(string) []string) (int, bool, error) {
-	return s.Store.Sweep(ctx, s.now(), n, listeners)
+func (s *AbleStore) Sweep(ctx context.Context, _ time.Time, n int) (int, bool, error) {
+	return s.Store.Sweep(ctx, s.now(), n)
 }
 
 // Update changes one session.

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -14,21 +15,26 @@ import (
 // gone and its last request has released what it acquired. A request that an
 // old configuration begins to serve even later opens it once more for itself.
 type Backend struct {
-	provider StoreProvider
-	logger   *zap.Logger
+	provider  StoreProvider
+	listeners func() map[string][]event.Subscription
+	logger    *zap.Logger
 
 	// mu protects what follows. It is held while the store opens, so that
 	// all first users wait for one opening, and never while it closes.
 	mu       sync.Mutex
 	db       *PooledStore // nil while no reference is held
 	users    int          // requests between Acquire and Release
+	declared func()       // ends the declaration of its listeners to db; nil without one
 	released bool         // the configuration is gone
 	failed   error        // why the store could not be opened; not tried again
 }
 
-// NewBackend returns that of one configuration. It opens nothing.
-func NewBackend(p StoreProvider, logger *zap.Logger) *Backend {
-	return &Backend{provider: p, logger: logger}
+// NewBackend returns that of one configuration. It opens nothing. listeners
+// returns the subscriptions of its managers once it is provisioned, and is nil if there are none: the store
+// keeps events for them as long as the backend holds it and was used, also of
+// requests that come before the configuration has started.
+func NewBackend(p StoreProvider, listeners func() map[string][]event.Subscription, logger *zap.Logger) *Backend {
+	return &Backend{provider: p, listeners: listeners, logger: logger}
 }
 
 // Adopt takes a reference if this process has the store open, and opens nothing.
@@ -45,8 +51,19 @@ func (b *Backend) Adopt() error {
 func (b *Backend) Open() (*PooledStore, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.use(); err != nil {
+		return nil, err
+	}
+	return b.db, nil
+}
+
+// use makes sure that db is set and knows the listeners. Called with mu held.
+func (b *Backend) use() error {
 	err := b.acquire()
-	return b.db, err
+	if err == nil && b.declared == nil && b.listeners != nil {
+		b.declared = b.db.Node.Subscriptions.Declare(b.listeners())
+	}
+	return err
 }
 
 // acquire makes sure that db is set. Called with mu held.
@@ -62,7 +79,7 @@ func (b *Backend) acquire() error {
 func (b *Backend) Acquire() (store.Store, *session.Node, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.acquire(); err != nil {
+	if err := b.use(); err != nil {
 		return nil, nil, err
 	}
 	b.users++
@@ -104,6 +121,9 @@ func (b *Backend) drop() bool {
 	if !b.released || b.users > 0 || b.db == nil {
 		return false
 	}
-	b.db = nil
+	if b.db = nil; b.declared != nil {
+		b.declared()
+		b.declared = nil
+	}
 	return true
 }

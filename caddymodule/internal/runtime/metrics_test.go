@@ -179,10 +179,11 @@ func TestGauges(t *testing.T) {
 	m.Reported = store.Stats{DiskBytes: 11, FreeBytes: 12, CacheBytes: 13, Swept: 14, Damaged: 15, Health: &store.Health{ReserveBytes: 16}}
 	s.Load(s.Config(line, "", metricsRoutes+caddytest.App(t, caddytest.Counter)+"\n}"))
 	m.LimitPending("shop/webhook/1", 3)
+	caddytest.Subscribe(m, "shop/webhook/1")
 	for i := range 4 {
 		now := time.Now().Add(-ago)
 		rec := store.Record{Data: []byte("{}"), Created: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
-		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
 		if err := m.Save(t.Context(), store.Key{Manager: "shop", ID: store.ID{byte(i)}}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +228,8 @@ func TestGaugesOfSeveralStores(t *testing.T) {
 		at := now.Add(time.Duration(-i) * time.Hour) // the second one is behind
 		m := &caddytest.AbleStore{Store: memstore.New(func() time.Time { return at }), Reported: store.Stats{DiskBytes: 10, FreeBytes: int64(5 - i), Swept: 3, Health: health[i]}}
 		rec := store.Record{Data: []byte("{}"), Created: at, Accessed: at, Idle: time.Hour, Absolute: at.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
-		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated, Listeners: []string{"shop/webhook/1"}}}}
+		w := store.Write{Record: rec, Events: []store.Event{{Kind: store.EventCreated}}}
+		caddytest.Subscribe(m, "shop/webhook/1")
 		if err := m.Save(t.Context(), store.Key{Manager: "shop"}, w, store.Create()); err != nil {
 			t.Fatal(err)
 		}
