@@ -109,6 +109,8 @@ func (s *Session) rereadJar() {
 // counts as gone.
 func (s *Session) keptIn(rec *store.Record) keptJar {
 	switch {
+	case !s.exists() && s.jar.given == nil:
+		return keptJar{}
 	case !s.exists():
 		return keptJar{jar: s.jar.given.WithPast(nil, time.Time{})}
 	case rec.Version == s.rec.Version:

@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -16,6 +17,14 @@ import (
 //	          sign-out or regenerate, which is                           begins a fresh session; destroy clears the
 //	          at most lateWindow ago                                     presented ticket and ends nothing
 //	expired   any other nonce                        "expired" and {}    begin a fresh session under a fresh number
+//
+// With a cookie jar, a login that shows in the app's cookies replaces the ticket
+// like a sign-in: see jar.Merge. What the late ticket sees and may do then:
+//
+//	the very ticket that was replaced    the jar as it was before   cookies are dropped, but a form that was sent
+//	                                                                 twice begins a session of its own from that jar
+//	an older one, or the ticket from     the empty jar              cookies are dropped
+//	before a Cookies.Login
 //
 // The only copy of a new ticket is in one response, and responses get lost.
 // Therefore the previous ticket stays good until the current one was presented,
@@ -34,7 +43,7 @@ const (
 
 // lateWindow is how long the tickets from before a sign-in, a sign-out or
 // regenerate belong to late tabs: requests that were on their way.
-const lateWindow = 10 * time.Second
+const lateWindow = jar.PastFor
 
 // stateIn returns the state of the credential's ticket against the record of
 // its session.
