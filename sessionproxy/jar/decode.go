@@ -43,8 +43,7 @@ func decode(index, secret string) (Jar, error) {
 	if r.byte(1) == 1 {
 		r.past(&j)
 	}
-	empty := len(j.cookies)+len(j.notes) == 0 && j.past == nil
-	if r.failed || r.rest != "" || empty {
+	if r.failed || r.rest != "" || j.isEmpty() {
 		return Jar{}, fmt.Errorf("reading the values: %w", ErrFormat)
 	}
 	return j, nil
@@ -82,7 +81,7 @@ func decodeIndex(index string) (j Jar, lengths [maxCookies]uint32, err error) {
 		c.created, c.expires = r.number(math.MaxInt64), r.number(math.MaxInt64)
 		lengths[i] = uint32(r.number(math.MaxInt32))
 	}
-	if n := r.number(maxNotes); n > 0 && !r.failed {
+	if n := r.number(maxCookies); n > 0 && !r.failed {
 		j.notes = make([]note, n)
 	}
 	for i := range j.notes {

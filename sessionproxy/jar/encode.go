@@ -19,7 +19,7 @@ const format = 1
 // follow their length; values, and the secret of the past, which is the last,
 // bear none.
 func (j *Jar) Encode() (index, secret []byte) {
-	if j == nil || len(j.cookies)+len(j.notes) == 0 && j.past == nil {
+	if j.isEmpty() {
 		return nil, nil
 	}
 	indexLen, secretLen := j.lengths()

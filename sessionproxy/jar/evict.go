@@ -2,6 +2,14 @@ package jar
 
 import "slices"
 
+// The bounds of what a jar keeps beside names and values: paths and domains of
+// its cookies, and the notes. With its past a jar is never encoded in more
+// than 300 KiB.
+const (
+	maxRest  = 32 << 10
+	maxNotes = 16 << 10
+)
+
 // evict takes out the oldest cookies until the jar is within its bounds, those
 // that this response has set last. Names and values count, and apart from them
 // what else a cookie is kept with.
@@ -15,7 +23,7 @@ func (m *merger) evict() {
 	if m.wishes.rules != nil {
 		limit = m.wishes.rules.maxSize
 	}
-	isOver := func() bool { return len(m.next.cookies) > maxCookies || size > limit || rest > LargestMaxSize }
+	isOver := func() bool { return len(m.next.cookies) > maxCookies || size > limit || rest > maxRest }
 	for isOver() {
 		i := max(0, slices.IndexFunc(m.next.cookies, func(c cookie) bool {
 			return indexOf(m.wishes.cookies, c.name, c.path) < 0
@@ -34,7 +42,7 @@ func (m *merger) evictNotes() {
 	for i := len(m.next.notes) - 1; i >= 0; i-- {
 		n := &m.next.notes[i]
 		size += len(n.name) + len(n.path) + len(n.domain)
-		if len(m.next.notes)-i > maxNotes || size > DefaultMaxSize {
+		if len(m.next.notes)-i > maxCookies || size > maxNotes {
 			m.merged.Counts[Evicted] += i + 1
 			m.next.notes = m.next.notes[i+1:]
 			return

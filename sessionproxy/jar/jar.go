@@ -11,7 +11,6 @@ const (
 	LargestMaxSize = 64 << 10
 	maxCookies     = 128
 	maxCookieSize  = 8 << 10
-	maxNotes       = 128
 )
 
 // PastFor is how long a jar is shown to the ticket that a login has replaced.
@@ -66,6 +65,10 @@ const (
 func (c *cookie) expired(unix int64) bool { return c.expires != 0 && c.expires <= unix }
 
 func (c *cookie) size() int { return len(c.name) + len(c.value) }
+
+func (j *Jar) isEmpty() bool {
+	return j == nil || len(j.cookies)+len(j.notes) == 0 && j.past == nil
+}
 
 // indexOf returns the number of the cookie of that key, or -1.
 func (j *Jar) indexOf(name, path string) int {
@@ -131,6 +134,9 @@ func (j *Jar) WithPast(past *Jar, at time.Time) *Jar {
 	if past != nil && len(past.cookies)+len(past.notes) > 0 {
 		next.past = &Jar{cookies: past.cookies, notes: past.notes}
 		next.until = at.Add(PastFor).UnixMilli()
+	}
+	if next.isEmpty() {
+		return nil
 	}
 	return &next
 }

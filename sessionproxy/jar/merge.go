@@ -78,8 +78,10 @@ func (m *merger) run(now *Jar) {
 		m.next.past, m.next.until = nil, 0
 	}
 	m.merged.Emptied = len(m.next.cookies) == 0 && now.Len(m.moment.At) > 0
-	result := m.next
-	m.merged.Jar = &result
+	m.merged.Jar = nil
+	if result := m.next; !result.isEmpty() {
+		m.merged.Jar = &result
+	}
 }
 
 // own makes the cookies a copy, before they are changed.

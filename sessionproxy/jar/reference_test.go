@@ -185,7 +185,7 @@ var seeds = []string{
 	"a=b", "a=b==; Path=/x; HttpOnly", "=b", "lonely", "brk[a]=1; Max-Age=10", "größe=ß; Domain=.example.org",
 	`p={"a":1}; SameSite=Strict; Secure; Partitioned`, `q="a b"; Expires=Sun, 06 Nov 1994 08:49:37 GMT`,
 	"a=1; Expires=Sunday, 06-Nov-94 08:49:37 GMT; Max-Age=-1", "a=1; expires=Sun Nov  6 08:49:37 2026; path=x",
-	"a=\x00", "a = b ; ; = ; Max-Age = 00007", "a=1; Max-Age=99999999999", "a=1; Expires=29 feb 2027 0:0:0", "a=1; ſecure",
+	"a=\x00", "a = b ; ; = ; Max-Age = 00007", "a=1; Max-Age=99999999999", "a=1; Expires=29 feb 2027 0:0:0", "a=1; ſecure", "a= b",
 	"a=1; Expires=001 1 jan 0099 1:2:3x 70", "a=1; Max-Age=-0; SameSite=lax; SAMESITE=odd",
 }
 
@@ -221,7 +221,8 @@ func compareWithNetHTTP(t *testing.T, line string) {
 	if theirs.Quoted {
 		value = strings.TrimSuffix(strings.TrimPrefix(value, `"`), `"`)
 	}
-	if ours.name != theirs.Name || value != theirs.Value ||
+	if ours.name != theirs.Name || trim(value) != trim(theirs.Value) || // which net/http does not trim
+
 		ours.flags&secure != 0 != theirs.Secure || ours.flags&httpOnly != 0 != theirs.HttpOnly || ours.flags&partitioned != 0 != theirs.Partitioned {
 		t.Fatalf("%q: %+v, net/http: %+v", line, ours, theirs)
 	}
