@@ -167,6 +167,10 @@ func TestAttemptsAddUp(t *testing.T) {
 	if got := r.Line(m.Jar, page("/"), nil).Value; got != "a=2" || m.Counts != (Counts{}) {
 		t.Errorf("the sum is %q, %v", got, m.Counts)
 	}
+	now := given.With(r.Sort(given, page("/"), []string{"n=theirs; HttpOnly"}).Wishes, noon)
+	if m = Merge(now, sum, Moment{At: noon}); m.Jar.find("n", "/", noon) < 0 || m.Counts[DroppedStale] != 1 {
+		t.Errorf("deleted what another response has set: %v", m.Counts)
+	}
 	if got := wishesString(Wishes{}.Then(first.Wishes).Then(Wishes{})); got != wishesString(first.Wishes) {
 		t.Errorf("nothing added: %s", got)
 	}
