@@ -141,14 +141,14 @@ func (b *batch) commit() error {
 	}
 	err := b.writeCounts()
 	if err == nil {
-		err = b.s.space.admit(b.bytes, b.keys)
+		err = b.s.space.Admit(b.bytes, b.keys)
 	}
 	if err == nil {
 		for key := range b.overlay {
 			b.s.cache.shard(key).writes(key)
 		}
 		err = b.s.engage(b.txn.Commit)
-		b.s.space.wrote(b.bytes, b.keys)
+		b.s.space.Wrote(b.bytes, b.keys)
 	}
 	if err != nil {
 		for key := range b.overlay {

@@ -50,7 +50,7 @@ func TestDiscardingMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Store(1 << 20)
-	s.space.refresh()
+	s.space.Refresh()
 	if err := s.DeleteDeadLetter(t.Context(), dead[0].ID); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
@@ -101,7 +102,7 @@ func (s *Store) refusal() error {
 	if err := s.broken(); err != nil {
 		return err
 	}
-	return s.space.refusal()
+	return s.space.Refusal()
 }
 
 // isFatal reports whether the engine may be unusable after the error of a write.
@@ -158,10 +159,10 @@ var errStopping = errors.New("the store is being closed")
 
 // reopen opens the engine and lets calls in. Called when no call uses it.
 func (s *Store) reopen(f *fault) error {
-	if err := s.space.ready(); err != nil {
+	if err := s.space.Ready(); err != nil {
 		return err
 	}
-	db, id, err := openDatabase(&s.opts, &s.space)
+	db, id, err := openDatabase(&s.opts, s.space)
 	if err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func (s *Store) reopen(f *fault) error {
 		err = fmt.Errorf("another session store is in %s", s.opts.Dir)
 	}
 	if err == nil {
-		err = errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.next.markInUse())
+		err = errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.MarkInUse())
 	}
 	s.life.Lock()
 	switch now := s.fault.Load(); {
@@ -200,8 +201,8 @@ func (s *Store) closeEngine() error {
 	}
 	db := s.db
 	s.db = nil
-	s.space.closing()
-	return errors.Join(unmarkAround(s.opts.Dir, db.Close), s.space.closed())
+	s.space.Closing()
+	return errors.Join(disk.UnmarkAround(s.opts.Dir, db.Close), s.space.Closed())
 }
 
 // awaitRepair comes before the answer that the outcome of a write is unknown,

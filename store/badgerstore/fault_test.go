@@ -18,7 +18,7 @@ func TestTheNextLogCannotBeMade(t *testing.T) {
 	f := openFaulty(t, t.TempDir(), nil)
 	defer shut(t, f.Store)
 	hot := create(t, f.Store, keyOf(200), "hot")
-	next := filepath.Base(f.space.next.path())
+	next := filepath.Base(f.space.NextLog())
 	remove(t, f.dir, next)
 	free := f.block(next)
 	saved, err := f.fill()
@@ -105,7 +105,7 @@ func TestACallerLearnsTheOutcomeAfterTheRepair(t *testing.T) {
 		}
 	})
 	defer shut(t, f.Store)
-	next := filepath.Base(f.space.next.path())
+	next := filepath.Base(f.space.NextLog())
 	remove(t, f.dir, next)
 	free := f.block(next)
 	go func() {
@@ -128,7 +128,7 @@ func TestACallerLearnsTheOutcomeAfterTheRepair(t *testing.T) {
 func TestASyncBesideACommitThatFails(t *testing.T) {
 	for range 5 {
 		f := openFaulty(t, t.TempDir(), func(o *Options) { o.Durability = Async })
-		next := filepath.Base(f.space.next.path())
+		next := filepath.Base(f.space.NextLog())
 		remove(t, f.dir, next)
 		free := f.block(next)
 		var syncs sync.WaitGroup
@@ -198,8 +198,8 @@ func TestPanicsOfTheEngine(t *testing.T) {
 			if f.broken() == nil {
 				t.Error("the engine is used on")
 			}
-			f.space.closing()
-			if err := errors.Join(db.Close(), f.space.closed()); err != nil {
+			f.space.Closing()
+			if err := errors.Join(db.Close(), f.space.Closed()); err != nil {
 				t.Fatal(err)
 			}
 			f.retry <- time.Time{}

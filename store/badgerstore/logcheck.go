@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -40,7 +41,7 @@ func damagedLogs(dir string, key []byte) (faults []string, err error) {
 // missingLogs returns which logs are not there that should be: one line for
 // each. key is that of the encryption.
 func missingLogs(dir string, key []byte) (faults []string, err error) {
-	listed, inUse, err := readInUse(dir)
+	listed, inUse, err := disk.ReadInUse(dir)
 	if err != nil || !inUse {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -165,10 +166,10 @@ func TestADirectoryThatIsBackBeforeTheCloseEndsIsNoLoss(t *testing.T) {
 	create(t, s, keyOf(1), "x")
 	shut(t, s)
 	away := dir + ".away"
-	if err := errors.Join(writeInUse(dir, nil), os.Rename(dir, away)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, disk.InUseFile), nil, 0o600), os.Rename(dir, away)); err != nil {
 		t.Fatal(err)
 	}
-	if err := unmarkAround(dir, func() error { return os.Rename(away, dir) }); err != nil {
+	if err := disk.UnmarkAround(dir, func() error { return os.Rename(away, dir) }); err != nil {
 		t.Fatal(err)
 	}
 	if faults, err := damagedLogs(dir, nil); err != nil || len(faults) > 0 {

@@ -14,13 +14,14 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
 
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // openDatabase opens the engine behind the guards that keep it from losing
 // data silently, or taking the process down. id is that of what is in it.
-func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error) {
+func openDatabase(o *Options, s *disk.Guard) (db *badger.DB, id string, err error) {
 	wrap := func(err error) error { return fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)) }
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, "", wrap(err)
@@ -28,7 +29,7 @@ func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error
 	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		o.Logger.Warn("the directory of the session store can be read by others: chmod 700", zap.String("dir", o.Dir))
 	}
-	if err := s.ready(); err != nil {
+	if err := s.Ready(); err != nil {
 		return nil, "", wrap(err)
 	}
 	mark, err := readMarker(o.Dir)
@@ -38,14 +39,14 @@ func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error
 	if err := checkFiles(o.Dir, mark != nil); err != nil {
 		return nil, "", wrap(err)
 	}
-	if err := removeEmptyLogs(o.Dir); err != nil {
+	if err := disk.RemoveEmptyLogs(o.Dir); err != nil {
 		return nil, "", wrap(err)
 	}
 	db, err = openEngine(o, s)
 	if err != nil {
 		return nil, "", wrap(err)
 	}
-	if err = s.opened(); err == nil {
+	if err = s.Opened(); err == nil {
 		err = panics.Catch(func() (err error) { id, err = identify(db, o, mark); return err })
 	}
 	if err != nil {
@@ -55,21 +56,21 @@ func openDatabase(o *Options, s *diskGuard) (db *badger.DB, id string, err error
 }
 
 // openEngine turns a panic of the engine into an error.
-func openEngine(o *Options, s *diskGuard) (db *badger.DB, err error) {
+func openEngine(o *Options, s *disk.Guard) (db *badger.DB, err error) {
 	err = panics.Catch(func() (err error) { db, err = badger.Open(o.badger(s)); return err })
 	return db, err
 }
 
 // abandon closes an engine that was opened in vain, for as long as a close may take.
-func (o *Options) abandon(db *badger.DB, s *diskGuard) error {
+func (o *Options) abandon(db *badger.DB, s *disk.Guard) error {
 	done := make(chan error, 1)
 	go func() {
-		s.closing()
+		s.Closing()
 		err := panics.Catch(db.Close)
 		if err == nil { // its logs are tables now, and no opening is to miss them
-			err = markClosed(o.Dir)
+			err = disk.MarkClosed(o.Dir)
 		}
-		done <- errors.Join(err, s.closed())
+		done <- errors.Join(err, s.Closed())
 	}()
 	select {
 	case err := <-done:

@@ -4,15 +4,15 @@
 package badgerstore
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 )
 
 // Durability says what survives a power cut. A crash of the process, kill -9
@@ -62,6 +62,8 @@ type Options struct {
 	// free tells the free space of the directory's file system in bytes, and
 	// inodes how many files can be made, or less than 0 if it does not count.
 	free, inodes func(dir string) (int64, error)
+	// clock is the one by which the disk is looked at.
+	clock func() time.Duration
 	// after is the clock of pauses.
 	after func(time.Duration) <-chan time.Time
 	// backstop is how long after the absolute end the engine drops a record.
@@ -104,12 +106,6 @@ func (o *Options) fill() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.free == nil {
-		o.free = freeSpace
-	}
-	if o.inodes == nil {
-		o.inodes = freeInodes
-	}
 	if o.backstop == 0 {
 		o.backstop = backstop
 	}
@@ -122,8 +118,16 @@ func (o *Options) fill() error {
 	return nil
 }
 
+// guard returns the guard of the directory's disk.
+func (o *Options) guard() *disk.Guard {
+	return disk.New(disk.Config{
+		Dir: o.Dir, Reserve: o.Reserve, MemTableSize: memTableSize, Logger: o.Logger,
+		Explain: explain, Free: o.free, Inodes: o.inodes, Clock: o.clock,
+	})
+}
+
 // badger returns the engine's options; each differs from the default for a reason.
-func (o *Options) badger(s *diskGuard) badger.Options {
+func (o *Options) badger(s *disk.Guard) badger.Options {
 	b := badger.DefaultOptions(o.Dir).
 		WithSyncWrites(o.Durability == Sync).
 		WithLogger(engineLogger{o.Logger.Named("badger").Sugar(), s}).
@@ -165,12 +169,12 @@ const (
 // engineLogger passes Badger's log on. Its informational chatter is debugging to us.
 type engineLogger struct {
 	log   *zap.SugaredLogger
-	space *diskGuard
+	space *disk.Guard
 }
 
 func (l engineLogger) Errorf(format string, args ...any) {
 	if strings.HasPrefix(format, flushFailed) {
-		l.space.flushFailed.Store(since())
+		l.space.TableFailed()
 	}
 	l.log.Errorf(format, args...)
 }
@@ -181,70 +185,6 @@ func (l engineLogger) Infof(format string, args ...any)    { l.log.Debugf(format
 func (l engineLogger) Debugf(format string, args ...any) {
 	l.log.Debugf(format, args...)
 	if strings.HasPrefix(format, beforeTable) {
-		l.space.awaitTable()
+		l.space.AwaitTable()
 	}
-}
-
-// errFalling holds compactions while another process takes the disk.
-var errFalling = errors.New("free disk space is below the reserve and goes down")
-
-// awaitTable holds a compaction until it can make its table. Meanwhile writes
-// are refused, since the tables that they become would pile up.
-func (s *diskGuard) awaitTable() {
-	last := int64(math.MaxInt64) // free space before
-	for isHeld := false; ; isHeld = true {
-		err := s.tableReady()
-		free := s.free.Load()
-		if err == nil && s.isLow.Load() && free < last {
-			err = errFalling
-		}
-		last = free
-		if err == nil {
-			if isHeld {
-				s.held.Store(nil)
-				s.opts.Logger.Info("compaction of the session store goes on", zap.String("dir", s.opts.Dir))
-			}
-			return
-		}
-		err = fmt.Errorf("a compaction waits until it can write: %w", explain(err))
-		s.held.Store(&err)
-		if !isHeld {
-			s.opts.Logger.Warn("compaction of the session store is held until it can write", zap.String("dir", s.opts.Dir), zap.Error(err))
-		}
-		time.Sleep(heldPause)
-	}
-}
-
-// tableReady returns why a compaction could not write its tables.
-func (s *diskGuard) tableReady() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.sameDir(); err != nil {
-		return err
-	}
-	if err := enoughFiles(tableFiles); err != nil {
-		return err
-	}
-	if err := s.count(); err != nil {
-		return err
-	}
-	switch inodes := s.inodes.Load(); {
-	case s.isBlind:
-		return nil
-	case s.free.Load() < min(tableSpace, s.opts.Reserve/2):
-		return s.opts.lowSpace(s.free.Load())
-	case inodes >= 0 && inodes < tableInodes:
-		return s.opts.lowInodes(inodes)
-	}
-	return nil
-}
-
-// ready returns why the engine should not be opened now.
-func (s *diskGuard) ready() error {
-	if err := s.tableReady(); err != nil {
-		return explain(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.low()
 }

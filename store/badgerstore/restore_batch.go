@@ -49,7 +49,7 @@ func (l *restoreBatch) flush() error {
 	if len(frames) == 0 {
 		return nil
 	}
-	if err := l.s.space.checkReserve(); err != nil {
+	if err := l.s.space.CheckReserve(); err != nil {
 		return err
 	}
 	return l.s.writer.do(l.ctx, &op{run: func(b *batch) error {
@@ -130,8 +130,8 @@ func (s *Store) newSpool(ctx context.Context, r io.Reader) (p *spool, err error)
 	w := cipher.StreamWriter{S: p.stream(), W: f}
 	for {
 		if err = s.interrupted(ctx); err == nil {
-			s.space.refresh()
-			err = s.space.checkReserve()
+			s.space.Refresh()
+			err = s.space.CheckReserve()
 		}
 		if err == nil {
 			_, err = io.CopyN(w, r, spoolStep)

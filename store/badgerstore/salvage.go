@@ -15,6 +15,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
@@ -82,7 +83,7 @@ func Salvage(ctx context.Context, o SalvageOptions, w io.Writer) (out *Salvaged,
 	if err := (&Options{Dir: o.Dir, EncryptionKey: o.EncryptionKey}).fill(); err != nil {
 		return nil, err
 	}
-	unlock, err := tryLock(o.Dir)
+	unlock, err := disk.TryLock(o.Dir)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -143,7 +144,7 @@ func (o *SalvageOptions) read(to *rebuild, out *Salvaged) error {
 		Entry: to.add, Lost: to.lost, Fault: func(text string) { out.Faults = append(out.Faults, text) },
 		IsSealed: func(e *rawfiles.Entry) bool { _, err := unseal(e.Key, e.Value); return err == nil },
 	}
-	_, noMark := os.Stat(filepath.Join(o.Dir, inUseFile))
+	_, noMark := os.Stat(filepath.Join(o.Dir, disk.InUseFile))
 	if err := files.ReadTables(o.ctx, noMark == nil, v); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ type rebuild struct {
 }
 
 func newRebuild(o *Options) (*rebuild, error) {
-	db, err := badger.OpenManaged(o.badger(new(diskGuard)).WithSyncWrites(false).WithLogger(nil))
+	db, err := badger.OpenManaged(o.badger(nil).WithSyncWrites(false).WithLogger(nil))
 	if err != nil {
 		return nil, fmt.Errorf("making a temporary database: %w", explain(err))
 	}

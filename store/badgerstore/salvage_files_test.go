@@ -9,6 +9,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -34,7 +35,7 @@ func TestSalvageOfATableThatWasReplaced(t *testing.T) {
 	}
 	// Without the list of tables nothing tells which one was replaced.
 	remove(t, dir, badger.ManifestFilename)
-	write(t, dir, inUseFile, "")
+	write(t, dir, disk.InUseFile, "")
 	out, _, err = salvage(t, dir, func(o *SalvageOptions) { o.Certain = true })
 	if err != nil || out.Sessions != 0 || out.Complete() || out.Doubtful+out.LostSessions == 0 {
 		t.Fatalf("without a manifest: %+v, %v", out, err)

@@ -47,7 +47,7 @@ func (b *batch) update(key store.Key, change func(store.Record) (store.Write, er
 // stage does all that a decided save brings, or nothing: the sessions that have to go, what was
 // there and has expired, the record, and the events of it.
 func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write) error {
-	if err := b.s.space.checkReserve(); err != nil { // since the save was accepted
+	if err := b.s.space.CheckReserve(); err != nil { // since the save was accepted
 		return fmt.Errorf("saving session %s: %w", key.ID, err)
 	}
 	if b.s.restoring.Load() {
@@ -265,7 +265,7 @@ func (s *Store) Delete(ctx context.Context, key store.Key, reason store.Reason) 
 	}
 	defer s.leave()
 	if len(s.subscribersOf(key.Manager, store.EventEnded)) > 0 {
-		if err := s.space.checkHalfReserve(); err != nil {
+		if err := s.space.CheckHalfReserve(); err != nil {
 			return fmt.Errorf("ending session %s: %w", key.ID, err)
 		}
 	}
@@ -290,5 +290,5 @@ func (s *Store) writable(key store.Key, w *store.Write) error {
 	case len(key.Manager) > maxManager:
 		return fmt.Errorf("saving session %s: the manager's name has %d bytes, at most %d can be stored", key.ID, len(key.Manager), maxManager)
 	}
-	return s.space.checkReserve()
+	return s.space.CheckReserve()
 }

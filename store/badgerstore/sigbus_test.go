@@ -50,7 +50,7 @@ func TestFullDiskChild(t *testing.T) {
 	}
 	data := strings.Repeat("x", 100<<10)
 	n := 0
-	for !s.space.next.mayEnd(len(data)+1024, 8) { // no table is made meanwhile, which would need space
+	for !s.space.MayEnd(len(data)+1024, 8) { // no table is made meanwhile, which would need space
 		create(t, s, store.Key{Manager: "shop", ID: store.ID{2, byte(n)}}, data)
 		n++
 	}

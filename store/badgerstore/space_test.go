@@ -25,7 +25,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	rec := create(t, s, keyOf(1), "x")
 	kept := create(t, s, keyOf(2), "y")
 	free.Store(1 << 20)
-	s.space.refresh()
+	s.space.Refresh()
 	n := rec
 	n.Version = rec.Version.Next()
 	for name, err := range map[string]error{
@@ -53,7 +53,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 		t.Fatalf("an access time was written to the full disk (%v)", err)
 	}
 	free.Store(1 << 40)
-	s.space.refresh()
+	s.space.Refresh()
 	// Those that the upkeep is writing are pending still, and due no more.
 	if err := s.flushTouches(true); err != nil || !written(t, s, keyOf(2)).After(kept.Accessed) {
 		t.Fatalf("the access time was not written later (%v)", err)
@@ -69,13 +69,15 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 func TestSpaceIsLookedAtWhileWriting(t *testing.T) {
 	var free atomic.Int64
 	free.Store(1 << 40)
+	var clock atomic.Int64
 	s := open(t, t.TempDir(), func(o *Options) {
 		o.free = func(string) (int64, error) { return free.Load(), nil }
+		o.clock = func() time.Duration { return time.Duration(clock.Load()) }
 		o.Reserve = 1 << 30
 	})
 	defer shut(t, s)
 	free.Store(1 << 20)
-	s.space.lookedAt.Store(-int64(time.Hour))
+	clock.Store(int64(time.Hour))
 	rec := record("x")
 	if err := s.Save(t.Context(), keyOf(1), store.Write{Record: rec}, store.Create()); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
@@ -104,12 +106,12 @@ func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
 	quiet := store.Key{Manager: "quiet", ID: store.ID{3}}
 	create(t, s, quiet, "x")
 	free.Store(1<<30 - 1)
-	s.space.refresh()
+	s.space.Refresh()
 	if err := s.Delete(t.Context(), keyOf(1), store.Purged); err != nil {
 		t.Fatal(err)
 	}
 	free.Store(1<<29 - 1)
-	s.space.refresh()
+	s.space.Refresh()
 	if err := s.Delete(t.Context(), keyOf(2), store.Purged); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("got %v", err)
 	}
@@ -120,7 +122,7 @@ func TestEndsKeepOutOfTheLastOfTheReserve(t *testing.T) {
 		t.Fatal(err)
 	}
 	free.Store(1 << 30)
-	s.space.refresh()
+	s.space.Refresh()
 	if err := s.Delete(t.Context(), keyOf(2), store.Purged); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/panics"
 )
 
@@ -27,7 +28,7 @@ type Store struct {
 	listeners *interner
 	cache     *cache
 	writer    *writer
-	space     diskGuard
+	space     *disk.Guard
 	counts    counts
 	sweep     watermarks
 	outbox    outboxIndex
@@ -53,7 +54,7 @@ type Store struct {
 	ending               chan struct{} // closed at the begin of Close: what takes long gives up
 	damaged, damagedLogs atomic.Int64
 	swept                atomic.Int64
-	disk                 disk
+	usage                disk.Usage
 }
 
 var (
@@ -82,21 +83,21 @@ func Open(o Options) (*Store, error) {
 	}
 	s.closing = sync.OnceFunc(func() { close(s.ending) })
 	s.uses.Store(newUses())
-	s.space.begin(&s.opts)
+	s.space = o.guard()
 	faults, err := damagedLogs(o.Dir, o.EncryptionKey)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("opening session store %s: %w", o.Dir, explain(err))
 	}
-	if s.db, s.id, err = openDatabase(&s.opts, &s.space); err != nil {
+	if s.db, s.id, err = openDatabase(&s.opts, s.space); err != nil {
 		if !isHeld(err) { // else the logs are another process's, and change
 			s.reportLogs(faults)
 		}
 		return nil, err
 	}
 	s.reportLogs(faults)
-	s.space.refresh()
-	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.next.markInUse()); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, &s.space))
+	s.space.Refresh()
+	if err := errors.Join(s.endRestore(), s.convertOutbox(), s.begin(), s.space.MarkInUse()); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening session store %s: %w", o.Dir, explain(err)), s.opts.abandon(s.db, s.space))
 	}
 	s.writer = newWriter(s)
 	s.isServing = true

@@ -86,7 +86,7 @@ type managerScan struct {
 }
 
 func newSweep(s *Store, now time.Time) *sweep {
-	w := &sweep{s: s, at: now, now: now.UnixMilli(), low: s.space.isLow.Load(), listeners: make(map[string][]string)}
+	w := &sweep{s: s, at: now, now: now.UnixMilli(), low: s.space.IsLow(), listeners: make(map[string][]string)}
 	for _, manager := range s.managers.all() {
 		w.listeners[manager] = s.subscribersOf(manager, store.EventEnded)
 		if w.low && len(w.listeners[manager]) > 0 {

@@ -238,7 +238,7 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	}
 	clock.Advance(20 * time.Minute)
 	free.Store(1)
-	s.space.refresh()
+	s.space.Refresh()
 	s.Subscribe(func(manager string, _ store.EventKind) []string {
 		if manager == "cart" {
 			return []string{"hook"}
@@ -262,7 +262,7 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	}
 	consistent(t, s)
 	free.Store(1 << 40)
-	s.space.refresh()
+	s.space.Refresh()
 	swept(t, s, 100, 5, false)
 	if due, _, err := s.Deliveries(t.Context(), "hook", 100); err != nil || len(due) != 5 {
 		t.Fatalf("%d deliveries, %v", len(due), err)
@@ -285,13 +285,13 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 	})
 	defer shut(t, s)
 	limit.Store(0)
-	s.space.refresh()
+	s.space.Refresh()
 	b := backup(t, s) // reading goes on
 	if _, err := readArchive(b); err != nil {
 		t.Fatal(err)
 	}
 	limit.Store(1 << 40)
-	s.space.refresh()
+	s.space.Refresh()
 	for i := range byte(10) {
 		if err := s.Delete(t.Context(), keyOf(i), store.Purged); err != nil {
 			t.Fatal(err)
@@ -306,7 +306,7 @@ func TestArchiveOnAFullDisk(t *testing.T) {
 		t.Fatalf("left behind: %s", got)
 	}
 	limit.Store(1 << 40)
-	s.space.refresh()
+	s.space.Refresh()
 	if n, err := s.Restore(t.Context(), strings.NewReader(string(b)), nil); n != 10 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
@@ -345,7 +345,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	}
 	clock.Advance(32 * time.Minute)
 	free.Store(1)
-	s.space.refresh()
+	s.space.Refresh()
 	// The first five live on, behind them ten have ended.
 	ended := 0
 	for range 10 {
@@ -360,7 +360,7 @@ func TestSweepOnAFullDiskGetsPastWhatIsInUse(t *testing.T) {
 	}
 	consistent(t, s)
 	free.Store(1 << 40)
-	s.space.refresh()
+	s.space.Refresh()
 	swept(t, s, 100, 0, false)
 	consistent(t, s)
 }

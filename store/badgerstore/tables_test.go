@@ -63,8 +63,8 @@ func TestACompactionWaitsUntilItCanWrite(t *testing.T) {
 	free := f.block(tables(last + 1)...)
 	compacted := make(chan error, 1)
 	go func() { compacted <- f.db.Flatten(1) }()
-	until(t, "the gate", func() bool { return f.space.held.Load() != nil })
-	f.space.refresh()
+	until(t, "the gate", func() bool { return f.space.Held() != nil })
+	f.space.Refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("writing meanwhile: %v", err)
 	}

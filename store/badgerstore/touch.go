@@ -116,7 +116,7 @@ func (s *shard) touchWritten(key store.Key, t touched) {
 // space is short they wait: a loss of them is late, a full disk fatal. At the
 // close the reserve has room for them.
 func (s *Store) flushTouches(all bool) error {
-	if !all && s.space.isLow.Load() {
+	if !all && s.space.IsLow() {
 		return nil
 	}
 	due := make(map[store.Key]touched)

@@ -32,7 +32,7 @@ func (s *Store) maintain() {
 				err = s.whileOpen(s.sync)
 			}
 		case <-spaces.C:
-			err = panics.Catch(func() error { s.space.refresh(); return nil })
+			err = panics.Catch(func() error { s.space.Refresh(); return nil })
 		case <-gc.C:
 			err = s.whileOpen(s.collect)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -24,7 +25,7 @@ func TestTheDirectoryIsTheOneThatWasOpened(t *testing.T) {
 	create(t, f.Store, keyOf(1), "x")
 	refused := func(what string) {
 		t.Helper()
-		f.space.refresh()
+		f.space.Refresh()
 		if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: got %v", what, err)
 		}
@@ -40,7 +41,7 @@ func TestTheDirectoryIsTheOneThatWasOpened(t *testing.T) {
 	}
 	back := func() {
 		t.Helper()
-		f.space.refresh()
+		f.space.Refresh()
 		if err := f.writable(); err != nil {
 			t.Fatalf("it is back: %v", err)
 		}
@@ -80,12 +81,12 @@ func TestALookThatFailsRefusesWrites(t *testing.T) {
 	})
 	defer shut(t, f.Store)
 	fails.Store(true)
-	f.space.refresh()
+	f.space.Refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "its disk fails") {
 		t.Fatalf("got %v", err)
 	}
 	fails.Store(false)
-	f.space.refresh()
+	f.space.Refresh()
 	if err := f.writable(); err != nil {
 		t.Fatal(err)
 	}
@@ -95,19 +96,19 @@ func TestInodesAreSpace(t *testing.T) {
 	f := openFaulty(t, t.TempDir(), nil)
 	defer shut(t, f.Store)
 	create(t, f.Store, keyOf(1), "x")
-	f.inodes.Store(leastInodes - 1)
-	f.space.refresh()
+	f.inodes.Store(disk.LeastInodes - 1)
+	f.space.Refresh()
 	if err := f.writable(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "255 free inodes") {
 		t.Fatalf("got %v", err)
 	}
-	if h := f.Stats().Health; h.Writable || h.FreeInodes != leastInodes-1 || h.ReserveInodes != leastInodes {
+	if h := f.Stats().Health; h.Writable || h.FreeInodes != disk.LeastInodes-1 || h.ReserveInodes != disk.LeastInodes {
 		t.Fatalf("%+v", h)
 	}
 	if err := f.Delete(t.Context(), keyOf(1), store.Destroyed); err != nil {
 		t.Fatalf("ending a session: %v", err)
 	}
-	f.inodes.Store(leastInodes)
-	f.space.refresh()
+	f.inodes.Store(disk.LeastInodes)
+	f.space.Refresh()
 	if err := f.writable(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,18 +128,18 @@ func TestNoLogEndsOnAFullDisk(t *testing.T) {
 		create(t, f.Store, keyOf(n), "x")
 	}
 	free.Store(0)
-	f.space.refresh()
+	f.space.Refresh()
 	end := store.Destroyed
 	err := f.Delete(t.Context(), keyOf(1), end)
 	if runtime.GOOS == "linux" && err != nil {
 		t.Fatalf("logging out: %v", err)
 	}
-	f.space.next.wrote(memTableSize, 0)
+	f.space.Wrote(memTableSize, 0)
 	if err := f.Delete(t.Context(), keyOf(2), end); !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("a log may end: %v", err)
 	}
 	free.Store(1 << 40)
-	f.space.refresh()
+	f.space.Refresh()
 	if err := f.Delete(t.Context(), keyOf(2), end); err != nil {
 		t.Fatal(err)
 	}
@@ -154,19 +155,19 @@ func TestCompactionsWaitWhileTheDiskIsTaken(t *testing.T) {
 		o.Reserve = leastReserve
 	})
 	defer shut(t, f.Store)
-	f.space.awaitTable() // at once
+	f.space.AwaitTable() // at once
 	free.Store(leastReserve - 1)
 	went := make(chan struct{})
 	go func() {
 		defer close(went)
-		f.space.awaitTable()
+		f.space.AwaitTable()
 	}()
-	until(t, "the wait", func() bool { return f.space.held.Load() != nil })
-	if err := *f.space.held.Load(); !errors.Is(err, errFalling) {
+	until(t, "the wait", func() bool { return f.space.Held() != nil })
+	if err := f.space.Held(); !errors.Is(err, disk.ErrFalling) {
 		t.Fatal(err)
 	}
 	<-went // nothing more is taken
-	if f.space.held.Load() != nil {
+	if f.space.Held() != nil {
 		t.Fatal("the wait is not over")
 	}
 }
@@ -186,8 +187,8 @@ func TestLogsAreAllocatedAhead(t *testing.T) {
 		}
 		for i, id := range ids[len(ids)-2:] {
 			info, err := os.Stat(filepath.Join(dir, fmt.Sprintf("%05d.mem", id)))
-			if err != nil || allocated(info) < logSpace || (info.Size() == 0) != (i == 1) {
-				t.Errorf("log %d: %d bytes, %d allocated, %v", id, info.Size(), allocated(info), err)
+			if err != nil || disk.Allocated(info) <= memTableSize || (info.Size() == 0) != (i == 1) {
+				t.Errorf("log %d: %d bytes, %d allocated, %v", id, info.Size(), disk.Allocated(info), err)
 			}
 		}
 	}
@@ -204,14 +205,14 @@ func TestLogsAreAllocatedAhead(t *testing.T) {
 	}
 	create(t, again, keyOf(2), "x")
 	shut(t, again)
-	first := f.space.next.path()
+	first := f.space.NextLog()
 	data := strings.Repeat("x", 200<<10)
-	for n := 0; f.space.next.path() == first; n++ {
+	for n := 0; f.space.NextLog() == first; n++ {
 		if n == 200 {
 			t.Fatal("the log does not end")
 		}
 		create(t, f.Store, store.Key{Manager: "shop", ID: store.ID{2, byte(n)}}, data)
-		f.space.refresh()
+		f.space.Refresh()
 	}
 	check()
 	shut(t, f.Store)

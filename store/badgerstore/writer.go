@@ -120,7 +120,7 @@ func (w *writer) attempt(queue []*op) (n int) {
 // them after the commit: an answer may rest on what another one of the batch
 // staged. It returns how many that were.
 func (w *writer) commit(queue []*op) (n int) {
-	w.s.space.watch(lookInterval)
+	w.s.space.Watch()
 	if err := w.s.refusal(); err != nil {
 		for _, o := range queue {
 			o.done <- err

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package badgerstore
+package disk
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package badgerstore
+package disk
 
 import (
 	"errors"
@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// logSpace is what the engine writes of a log: it goes on to the next one
-	// behind memTableSize, and the last transaction may exceed that.
-	logSpace = memTableSize + 4<<20
+	// lastTransaction is what a log takes at most behind the size of a
+	// memtable, where the engine goes on to the next one.
+	lastTransaction = 4 << 20
 	// entryCost and commitCost are at least what the engine adds to an entry
 	// and to a transaction, in its log and in its memtable, on the average.
 	entryCost, commitCost = 48, 96
-	logSuffix             = ".mem"
 )
 
 // nextLog makes the engine's next log before the engine does. The file is
 // empty, so that the engine takes it for a new one, and its blocks are
-// allocated: a page of it that is written to cannot be missing, whatever else
+// Allocated: a page of it that is written to cannot be missing, whatever else
 // takes the disk. Neither inode nor space is needed when the log is begun.
 type nextLog struct {
-	dir string
+	dir          string
+	memTableSize int
 
 	mu      sync.Mutex
 	id      int   // of the next log; protected by mu
@@ -36,8 +36,8 @@ type nextLog struct {
 	written int   // at least what the log in use holds; protected by mu
 	failed  error // why the next log could not be made; protected by mu
 	sparse  bool  // the file system cannot allocate; protected by mu
-	begun   []int // as inUseFile has them; protected by mu
-	marked  bool  // the store is open, and inUseFile is there; protected by mu
+	begun   []int // as InUseFile has them; protected by mu
+	marked  bool  // the store is open, and InUseFile is there; protected by mu
 	warn    func(error)
 }
 
@@ -56,7 +56,7 @@ func (l *nextLog) opened() error {
 	for _, name := range []string{l.path(), filepath.Join(l.dir, badger.ManifestFilename), filepath.Join(l.dir, "DISCARD")} {
 		space := int64(1 << 20)
 		if name == l.path() {
-			space = logSpace
+			space = l.space()
 		}
 		if err := l.allocateFile(name, os.O_RDWR, space); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -66,6 +66,9 @@ func (l *nextLog) opened() error {
 	return l.make()
 }
 
+// space is what the engine writes of a log.
+func (l *nextLog) space() int64 { return int64(l.memTableSize) + lastTransaction }
+
 func (l *nextLog) path() string { return filepath.Join(l.dir, rawfiles.LogName(l.id)) }
 
 // make makes the next log, if there is none. Called with mu held.
@@ -73,7 +76,7 @@ func (l *nextLog) make() error {
 	if l.made {
 		return nil
 	}
-	l.failed = l.allocateFile(l.path(), os.O_RDWR|os.O_CREATE, logSpace)
+	l.failed = l.allocateFile(l.path(), os.O_RDWR|os.O_CREATE, l.space())
 	l.made = l.failed == nil
 	return l.failed
 }
@@ -128,7 +131,7 @@ func (l *nextLog) wrote(bytes, keys int) {
 func (l *nextLog) mayEnd(bytes, keys int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.written+bytes+keys*entryCost+commitCost >= memTableSize
+	return l.written+bytes+keys*entryCost+commitCost >= l.memTableSize
 }
 
 // isSparse reports whether pages of the log may be missing.
@@ -149,10 +152,10 @@ func (l *nextLog) discard() error {
 	return removeEmpty(l.path())
 }
 
-// removeEmptyLogs removes logs that were made and never begun, which the
+// RemoveEmptyLogs removes logs that were made and never begun, which the
 // engine does not open. Another process that has the store open keeps its own.
-func removeEmptyLogs(dir string) error {
-	unlock, err := tryLock(dir)
+func RemoveEmptyLogs(dir string) error {
+	unlock, err := TryLock(dir)
 	if err != nil || unlock == nil {
 		return err
 	}
@@ -178,61 +181,4 @@ func removeEmpty(name string) error {
 		return fmt.Errorf("removing an empty log: %w", err)
 	}
 	return nil
-}
-
-const (
-	// spareFiles is how many descriptors a store keeps for its engine: for
-	// the next log, and for the table that the log before becomes.
-	spareFiles = 8
-	// lentFiles of them are given back when the engine may make its next log.
-	lentFiles = 2
-	// tableFiles is how many descriptors must be free before a compaction
-	// makes a table: it makes several at once.
-	tableFiles = 32
-)
-
-// spares holds file descriptors, so that connections cannot take the last
-// ones: they are given back just before the engine needs them.
-type spares struct {
-	mu    sync.Mutex
-	files []int // protected by mu
-}
-
-// hold takes what is missing. It fails when the process has no more.
-func (s *spares) hold() error { return s.take(spareFiles) }
-
-func (s *spares) take(n int) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.files) < n {
-		fd, err := spareFile()
-		if err != nil {
-			return fmt.Errorf("keeping %d file descriptors in reserve: %w", n, err)
-		}
-		s.files = append(s.files, fd)
-	}
-	return nil
-}
-
-// lend gives some back, until the next hold.
-func (s *spares) lend() { s.leave(spareFiles - lentFiles) }
-
-// release gives all back.
-func (s *spares) release() { s.leave(0) }
-
-func (s *spares) leave(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.files) > n {
-		last := len(s.files) - 1
-		closeSpare(s.files[last])
-		s.files = s.files[:last]
-	}
-}
-
-// enoughFiles returns an error if fewer descriptors than that are free.
-func enoughFiles(n int) error {
-	var s spares
-	defer s.release()
-	return s.take(n)
 }

@@ -1,4 +1,4 @@
-package badgerstore
+package disk
 
 import (
 	"errors"
@@ -14,40 +14,40 @@ import (
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
-// inUseFile is there while the engine has the directory open, and says which
+// InUseFile is there while the engine has the directory open, and says which
 // logs were begun and are not in tables yet. After a crash it is still there,
 // and so are these logs.
-const inUseFile = "sessionproxy.open"
+const InUseFile = "sessionproxy.open"
 
 // writeInUse follows the opening of the engine, and each change of its logs.
 func writeInUse(dir string, begun []int) error {
-	return os.WriteFile(filepath.Join(dir, inUseFile), []byte(inUseText(begun)), 0o600)
+	return os.WriteFile(filepath.Join(dir, InUseFile), []byte(inUseText(begun)), 0o600)
 }
 
 func inUseText(begun []int) string { return strings.Trim(fmt.Sprint(begun), "[]") }
 
-// unmarkAround closes the engine. The mark goes before, since a close that is cut
+// UnmarkAround closes the engine. The mark goes before, since a close that is cut
 // off may have removed logs already, and once more after it: the directory may
 // have been away at first.
-func unmarkAround(dir string, closeEngine func() error) error {
-	err := markClosed(dir)
+func UnmarkAround(dir string, closeEngine func() error) error {
+	err := MarkClosed(dir)
 	if closed := panics.Catch(closeEngine); closed != nil {
 		return errors.Join(err, closed)
 	}
-	return errors.Join(err, markClosed(dir))
+	return errors.Join(err, MarkClosed(dir))
 }
 
-func markClosed(dir string) error {
-	if err := os.Remove(filepath.Join(dir, inUseFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func MarkClosed(dir string) error {
+	if err := os.Remove(filepath.Join(dir, InUseFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-// readInUse returns the logs that should be there, and whether the engine was
+// ReadInUse returns the logs that should be there, and whether the engine was
 // not closed. A former version names no logs.
-func readInUse(dir string) (begun []int, inUse bool, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, inUseFile))
+func ReadInUse(dir string) (begun []int, inUse bool, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, InUseFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd
 
-package badgerstore
+package disk
 
 import (
 	"errors"
@@ -23,9 +23,9 @@ func spareFile() (int, error) {
 
 func closeSpare(fd int) { _ = unix.Close(fd) }
 
-// tryLock takes the lock that the engine takes of an open directory, or
+// TryLock takes the lock that the engine takes of an open directory, or
 // returns nil if another process has it.
-func tryLock(dir string) (unlock func(), err error) {
+func TryLock(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func freeInodes(dir string) (int64, error) {
 	return int64(s.Ffree), nil
 }
 
-// allocated returns what a file takes on the disk, without its holes.
-func allocated(info fs.FileInfo) int64 {
+// Allocated returns what a file takes on the disk, without its holes.
+func Allocated(info fs.FileInfo) int64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return s.Blocks * 512
 	}

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !freebsd
 
-package badgerstore
+package disk
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ func spareFile() (int, error) { return 0, nil }
 
 func closeSpare(int) {}
 
-// tryLock takes no lock: a file that is open cannot be removed here.
-func tryLock(string) (unlock func(), err error) { return func() {}, nil }
+// TryLock takes no lock: a file that is open cannot be removed here.
+func TryLock(string) (unlock func(), err error) { return func() {}, nil }
 
 // freeSpace cannot tell on this system.
 func freeSpace(string) (int64, error) {
@@ -24,5 +24,5 @@ func freeSpace(string) (int64, error) {
 // freeInodes cannot tell on this system.
 func freeInodes(string) (int64, error) { return -1, nil }
 
-// allocated returns about what a file takes on the disk.
-func allocated(info fs.FileInfo) int64 { return info.Size() }
+// Allocated returns about what a file takes on the disk.
+func Allocated(info fs.FileInfo) int64 { return info.Size() }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -31,7 +32,7 @@ func severalLogs(t *testing.T, key []byte) (dir string, begun []int) {
 	if _, err := f.fill(); err == nil {
 		t.Fatal("nothing was refused")
 	}
-	f.space.refresh()
+	f.space.Refresh()
 	dir = t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
 		t.Fatal(err)
@@ -83,12 +84,12 @@ func TestEachMissingLogIsTold(t *testing.T) {
 // crash, and the mark still names it.
 func TestALogThatIsATableIsNotMissed(t *testing.T) {
 	dir, log := crashed(t, 10, nil)
-	b := readFile(t, filepath.Join(dir, inUseFile))
+	b := readFile(t, filepath.Join(dir, disk.InUseFile))
 	var last int
 	if _, err := fmt.Sscanf(filepath.Base(log), "%05d", &last); err != nil || string(b) != fmt.Sprint(last) {
 		t.Fatalf("%q is marked, %s is there, %v", b, log, err)
 	}
-	rewrite(t, filepath.Join(dir, inUseFile), []byte(inUseText([]int{last - 1, last})))
+	rewrite(t, filepath.Join(dir, disk.InUseFile), fmt.Append(nil, last-1, last))
 	if faults, err := missingLogs(dir, nil); err != nil || len(faults) > 0 {
 		t.Fatalf("%v, %v", faults, err)
 	}
@@ -109,8 +110,8 @@ func TestTheMarkFollowsTheLogs(t *testing.T) {
 	f := openFaulty(t, t.TempDir(), nil)
 	defer shut(t, f.Store)
 	marked := func() []int {
-		f.space.refresh()
-		begun, inUse, err := readInUse(f.dir)
+		f.space.Refresh()
+		begun, inUse, err := disk.ReadInUse(f.dir)
 		if err != nil || !inUse {
 			t.Fatal(inUse, err)
 		}
@@ -148,7 +149,7 @@ func TestFaultsOfLogsAreToldBeforeARefusal(t *testing.T) {
 		}
 		return logged.FilterMessageSnippet("acknowledged sessions are lost").Len()
 	}
-	unlock, err := tryLock(dir)
+	unlock, err := disk.TryLock(dir)
 	if err != nil || unlock == nil {
 		t.Fatal(err)
 	}
