@@ -175,31 +175,6 @@ func (b *batch) expiry(n number, id store.ID, due int64, ttl uint64) error {
 	return b.set(expiryKey(due, n, id), nil, ttl)
 }
 
-// touch stages access times of the records that are still there.
-func (b *batch) touch(touches map[store.Key]touched) error {
-	for key, t := range touches {
-		current, err := b.current(key)
-		if err != nil {
-			return err
-		}
-		if current == nil || current.rec.Incarnation != t.incarnation {
-			continue
-		}
-		n, err := b.number(key.Manager)
-		if err != nil {
-			return err
-		}
-		if current.rec.Accessed.After(t.at) {
-			t.at = current.rec.Accessed // the sweep may have written that, since t was taken
-		}
-		if err := b.set(accessKey(n, key.ID), t.encode(current.due), b.s.ttlOf(current.rec.Absolute)); err != nil {
-			return err
-		}
-		b.staged++
-	}
-	return nil
-}
-
 // recordCost is at most what a record and its places take of a transaction.
 func recordCost(r *store.Record) int { return len(r.Data) + len(r.Principal) + 1024 }
 

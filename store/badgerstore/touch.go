@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -127,4 +128,57 @@ func (s *Store) flushTouches(all bool) error {
 		return nil
 	}
 	return s.writer.flush(due)
+}
+
+// flush writes access times, in batches of their own.
+func (w *writer) flush(due map[store.Key]touched) error {
+	part := make(map[store.Key]touched, maxBatchOps)
+	write := func() error {
+		if len(part) == 0 {
+			return nil
+		}
+		mine := part
+		part = make(map[store.Key]touched, maxBatchOps)
+		err := w.do(context.Background(), &op{run: func(b *batch) error { return b.touch(mine) }})
+		if err != nil {
+			return fmt.Errorf("writing access times: %w", err)
+		}
+		for key, t := range mine {
+			w.s.cache.shard(key).touchWritten(key, t)
+		}
+		return nil
+	}
+	for key, t := range due {
+		if part[key] = t; len(part) == maxBatchOps {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
+}
+
+// touch stages access times of the records that are still there.
+func (b *batch) touch(touches map[store.Key]touched) error {
+	for key, t := range touches {
+		current, err := b.current(key)
+		if err != nil {
+			return err
+		}
+		if current == nil || current.rec.Incarnation != t.incarnation {
+			continue
+		}
+		n, err := b.number(key.Manager)
+		if err != nil {
+			return err
+		}
+		if current.rec.Accessed.After(t.at) {
+			t.at = current.rec.Accessed // the sweep may have written that, since t was taken
+		}
+		if err := b.set(accessKey(n, key.ID), t.encode(current.due), b.s.ttlOf(current.rec.Absolute)); err != nil {
+			return err
+		}
+		b.staged++
+	}
+	return nil
 }
