@@ -9,7 +9,7 @@ type Record struct {
 	Data []byte
 
 	// Cookies is the session's cookie jar, sealed; nil if it has none. A store
-	// does not look inside.
+	// does not look inside. With the session it is gone: no event has it.
 	Cookies []byte
 
 	// Created is when the session began; Written when its data was last

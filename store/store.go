@@ -92,6 +92,9 @@ type Updater interface {
 // MaxData is the largest Data that every store takes, in bytes.
 const MaxData = 256 << 10
 
+// MaxCookies is the largest cookie jar that every store takes, in bytes.
+const MaxCookies = 384 << 10
+
 // Outcomes of a store call; test with errors.Is.
 var (
 	// ErrGone says that there is no live record of that key and incarnation.

@@ -48,6 +48,8 @@ func CheckRecord(key store.Key, rec *store.Record) error {
 		return fmt.Errorf("its data: %w", err)
 	case !bytes.Equal(compact, rec.Data):
 		return errors.New("its data is not in compact ASCII form")
+	case len(rec.Cookies) > store.MaxCookies:
+		return fmt.Errorf("its cookies take %d bytes, and at most %d are stored", len(rec.Cookies), store.MaxCookies)
 	case rec.Version.IsZero():
 		return errors.New("it has no version")
 	case rec.Idle <= 0 || rec.Idle > century:

@@ -207,7 +207,7 @@ func (f *archived) decode(payload []byte) (err error) {
 	case frameSession:
 		f.key = store.Key{Manager: p.text(), ID: store.ID(p.take(16))}
 		f.rec, err = decodeRecord(p.rest())
-		if len(f.rec.Data) > maxData {
+		if len(f.rec.Data) > maxData || len(f.rec.Cookies) > store.MaxCookies {
 			return errDamaged
 		}
 	case frameEvent:

@@ -72,7 +72,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 		if err != nil {
 			return err
 		}
-		part, bytes = append(part, listed{key: key, n: n, entry: e}), bytes+len(e.rec.Data)
+		part, bytes = append(part, listed{key: key, n: n, entry: e}), bytes+len(e.rec.Data)+len(e.rec.Cookies)
 		if len(part) == backupStep || bytes > maxFrame {
 			if err := flush(); err != nil {
 				return err

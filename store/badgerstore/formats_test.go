@@ -138,6 +138,9 @@ func writeAll(t *testing.T, s *Store) {
 		if i == 1 {
 			rec.Since, rec.OwnIdle, rec.OwnAbsolute = at.Add(-time.Hour), true, true
 		}
+		if i%2 == 0 {
+			rec.Cookies = []byte{0xff, i}
+		}
 		if i%2 == 1 {
 			rec.Principal = "alice"
 		}
@@ -179,6 +182,9 @@ func holdsWhatWasWritten(t *testing.T, s *Store, format int) {
 			rec.Idle != time.Hour || !rec.Absolute.Equal(at.Add(12*time.Hour)) || !rec.Accessed.Equal(accessed) || rec.Incarnation != uint64(i)+100 ||
 			rec.Version != (store.Version{Counter: 3, Nonce: uint64(i) + 7}) || (rec.Principal == "alice") != (i%2 == 1) {
 			t.Fatalf("session %d is %+v", i, rec)
+		}
+		if jar := i%2 == 0 && format >= 4; jar != bytes.Equal(rec.Cookies, []byte{0xff, i}) || !jar && rec.Cookies != nil {
+			t.Fatalf("session %d has the cookies %q", i, rec.Cookies)
 		}
 	}
 	if rec, err := s.Load(t.Context(), store.Key{Manager: "shop", ID: store.ID{2}}); err != nil || format >= 3 &&

@@ -32,7 +32,8 @@ const (
 	//
 	//	2  records tell when their absolute timeout began, and which timeouts the app asked for
 	//	3  dead deliveries stand apart from those that wait, which have an index of what is due
-	markerFormat = 3
+	//	4  records may have a cookie jar
+	markerFormat = 4
 )
 
 var errMarker = errors.New("its file " + markerFile + " is damaged")

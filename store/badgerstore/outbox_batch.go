@@ -74,6 +74,7 @@ func (b *batch) file(key store.Key, n store.Event, listeners []string, reason st
 		return err
 	}
 	body := event{kind: n.Kind, reason: reason, session: session, at: now, keys: n.Keys, size: len(rec.Data), rec: *rec}
+	body.rec.Cookies = nil // nothing is told of cookies
 	if n.Kind != store.EventEnded {
 		body.rec.Data = nil
 	}

@@ -48,7 +48,7 @@ func checksum(key, b []byte) uint32 {
 
 // encode writes a record, and where it is filed.
 func (e *entry) encode(key []byte) []byte {
-	b := make([]byte, sealLen, sealLen+8+recordLen+extensionLen+len(e.rec.Principal)+len(e.rec.Data))
+	b := make([]byte, sealLen, sealLen+8+recordLen+extensionLen+len(e.rec.Principal)+cookiesLen(&e.rec)+len(e.rec.Data))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.due))
 	return seal(key, appendRecord(b, &e.rec))
 }
@@ -75,14 +75,27 @@ const recordLen = 6*8 + 3*8 + 2*16 + 8 + 2
 const (
 	extensionLen = 8 + 1
 	hasExtension = 1 << 63
+	hasCookies   = 1 << 62 // before the data stands the cookie jar, and its length in four bytes
 )
+
+// cookiesLen returns how much room the cookie jar takes in a record.
+func cookiesLen(r *store.Record) int {
+	if len(r.Cookies) == 0 {
+		return 0
+	}
+	return 4 + len(r.Cookies)
+}
 
 // appendRecord writes a record: times in milliseconds, the rest in order.
 func appendRecord(b []byte, r *store.Record) []byte {
 	for _, t := range [...]time.Time{r.Created, r.Written, r.Accessed, r.Absolute, r.Rotated} {
 		b = binary.BigEndian.AppendUint64(b, uint64(millis(t)))
 	}
-	b = binary.BigEndian.AppendUint64(b, uint64(r.Idle.Milliseconds())|hasExtension)
+	idle := uint64(r.Idle.Milliseconds()) | hasExtension
+	if len(r.Cookies) > 0 {
+		idle |= hasCookies
+	}
+	b = binary.BigEndian.AppendUint64(b, idle)
 	for _, n := range [...]uint64{r.Version.Counter, r.Version.Nonce, r.Incarnation} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
@@ -100,6 +113,9 @@ func appendRecord(b []byte, r *store.Record) []byte {
 	b = append(b, own)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.Principal)))
 	b = append(b, r.Principal...)
+	if len(r.Cookies) > 0 {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(r.Cookies))), r.Cookies...)
+	}
 	return append(b, r.Data...)
 }
 
@@ -117,7 +133,7 @@ func decodeRecord(b []byte) (r store.Record, err error) {
 		*t = fromMillis(int64(next()))
 	}
 	idle := next()
-	r.Idle = time.Duration(idle&^hasExtension) * time.Millisecond
+	r.Idle = time.Duration(idle&^(hasExtension|hasCookies)) * time.Millisecond
 	r.Version = store.Version{Counter: next(), Nonce: next()}
 	r.Incarnation = next()
 	r.Nonce, r.PreviousNonce, b = [16]byte(b), [16]byte(b[16:]), b[32:]
@@ -134,12 +150,25 @@ func decodeRecord(b []byte) (r store.Record, err error) {
 		return store.Record{}, errDamaged
 	}
 	r.Principal = string(b[:n])
-	r.Data = append(make([]byte, 0, len(b)-n), b[n:]...)
+	data := append(make([]byte, 0, len(b)-n), b[n:]...)
+	if idle&hasCookies != 0 {
+		if len(data) < 4 {
+			return store.Record{}, errDamaged
+		}
+		n := uint64(binary.BigEndian.Uint32(data))
+		if data = data[4:]; n == 0 || uint64(len(data)) < n {
+			return store.Record{}, errDamaged
+		}
+		r.Cookies, data = data[:n:n], data[n:]
+	}
+	r.Data = data
 	return r, nil
 }
 
 // size is about how much memory an entry takes.
-func (e *entry) size() int64 { return int64(len(e.rec.Data)+len(e.rec.Principal)) + 512 }
+func (e *entry) size() int64 {
+	return int64(len(e.rec.Data)+len(e.rec.Cookies)+len(e.rec.Principal)) + 512
+}
 
 // millis and moment keep the zero time zero.
 func millis(t time.Time) int64 {

@@ -176,7 +176,7 @@ func (b *batch) expiry(n number, id store.ID, due int64, ttl uint64) error {
 }
 
 // recordCost is at most what a record and its places take of a transaction.
-func recordCost(r *store.Record) int { return len(r.Data) + len(r.Principal) + 1024 }
+func recordCost(r *store.Record) int { return len(r.Data) + len(r.Cookies) + len(r.Principal) + 1024 }
 
 // The largest records that are taken; a batch of one must fit a transaction.
 const (
@@ -260,6 +260,8 @@ func (s *Store) writable(key store.Key, w *store.Write) error {
 		return fmt.Errorf("saving session %s: its events take %d bytes, at most %d can be stored", key.ID, events, maxEvents)
 	case len(rec.Data) > maxData:
 		return fmt.Errorf("saving session %s: %d bytes of data, at most %d can be stored", key.ID, len(rec.Data), maxData)
+	case len(rec.Cookies) > store.MaxCookies:
+		return fmt.Errorf("saving session %s: %d bytes of cookies, at most %d can be stored", key.ID, len(rec.Cookies), store.MaxCookies)
 	case len(rec.Principal) > maxPrincipal:
 		return fmt.Errorf("saving session %s: the principal has %d bytes, at most %d can be stored", key.ID, len(rec.Principal), maxPrincipal)
 	case len(key.Manager) > maxManager:

@@ -52,6 +52,9 @@ func (r *rig) fill() map[store.Key]store.Record {
 		if i%4 < 2 {
 			rec.Principal = "alice"
 		}
+		if i%3 == 0 {
+			rec.Cookies = bytes.Repeat([]byte{i, 0xff}, 1+int(i)*100)
+		}
 		w := store.Write{Record: rec}
 		if hook && i%5 == 0 {
 			w.Events = []store.Event{{Kind: store.EventCreated}, {Kind: store.EventSaved, Keys: []string{"a", "b"}}}

@@ -42,6 +42,6 @@ func same(a, b store.Record) bool {
 			r.Absolute.UnixMilli(), r.PreviousUntil.UnixMilli(), r.Rotated.UnixMilli(), r.Since.UnixMilli(),
 		}
 	}
-	return string(a.Data) == string(b.Data) && times(a) == times(b) && a.Idle == b.Idle && a.OwnIdle == b.OwnIdle && a.OwnAbsolute == b.OwnAbsolute && a.Principal == b.Principal &&
+	return string(a.Data) == string(b.Data) && string(a.Cookies) == string(b.Cookies) && times(a) == times(b) && a.Idle == b.Idle && a.OwnIdle == b.OwnIdle && a.OwnAbsolute == b.OwnAbsolute && a.Principal == b.Principal &&
 		a.Nonce == b.Nonce && a.PreviousNonce == b.PreviousNonce && a.Incarnation == b.Incarnation && a.Version == b.Version
 }

@@ -102,8 +102,8 @@ func (m *machine) create(rt *rapid.T) {
 		Data: []byte(rapid.StringN(0, 40, -1).Draw(rt, "data")), Created: now, Written: now, Accessed: now,
 		Idle:      time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second,
 		Absolute:  now.Add(time.Duration(rapid.IntRange(1, 300).Draw(rt, "absolute")) * time.Second),
-		Principal: m.principal(rt),
-		Nonce:     [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
+		Principal: m.principal(rt), Cookies: rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(rt, "cookies"),
+		Nonce: [16]byte{byte(rapid.Int().Draw(rt, "nonce"))}, Incarnation: store.NewIncarnation(), Version: store.Version{}.Next(),
 	}
 	m.known[key] = append(m.known[key], rec)
 	w := m.write(rt, rec)
@@ -115,6 +115,9 @@ func (m *machine) save(rt *rapid.T) {
 	old := m.some(rt, key)
 	rec := next(old, rapid.StringN(0, 40, -1).Draw(rt, "data"))
 	rec.Accessed = m.clock.Now()
+	if rapid.Bool().Draw(rt, "other cookies") {
+		rec.Cookies = rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(rt, "cookies")
+	}
 	if rapid.Bool().Draw(rt, "other timeout") {
 		rec.Idle = time.Duration(rapid.IntRange(1, 100).Draw(rt, "idle")) * time.Second
 	}

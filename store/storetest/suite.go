@@ -37,6 +37,7 @@ func Run(t *testing.T, e Engine) {
 	}{
 		{"load", testLoad},
 		{"save", testSave},
+		{"cookies", testCookies},
 		{"delete", testDelete},
 		{"touch", testTouch},
 		{"expiry", testExpiry},
