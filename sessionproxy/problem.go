@@ -1,30 +1,11 @@
 package sessionproxy
 
 import (
-	"encoding/json"
-	"errors"
 	"math"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-)
-
-// Problem types, as in the problem document's "type" member (RFC 9457).
-const (
-	TypeBadWrite    = "urn:sessionproxy:bad-write"
-	TypeTooLarge    = "urn:sessionproxy:too-large"
-	TypeReadOnly    = "urn:sessionproxy:read-only"
-	TypeConflict    = "urn:sessionproxy:conflict"
-	TypeGone        = "urn:sessionproxy:gone"
-	TypeLocked      = "urn:sessionproxy:locked"
-	TypeUnavailable = "urn:sessionproxy:unavailable"
-	TypeLimit       = "urn:sessionproxy:principal-limit"
-	TypeMisplaced   = "about:blank"
 )
 
 // Problem is a response of the proxy's own, instead of the app's. The stored
@@ -76,26 +57,8 @@ func (p *Problem) SetHeaders(h http.Header) {
 
 // Write answers with the problem document.
 func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
-	body, err := json.Marshal(struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail,omitempty"`
-		Session string `json:"session,omitempty"`
-	}{p.Type, p.Title, p.Status, p.detailFor(r), p.SessionID})
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	p.SetHeaders(h)
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(p.Status)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	_, err = w.Write(body)
-	return err
+	p.SetHeaders(w.Header())
+	return ProblemDocument{Type: p.Type, Title: p.Title, Status: p.Status, Detail: p.detailFor(r), Session: p.SessionID}.Write(w, r)
 }
 
 // detailFor returns the detail for a client on this machine: a developer, and no
@@ -114,36 +77,4 @@ func (p *Problem) detailFor(r *http.Request) string {
 		return ""
 	}
 	return p.Detail()
-}
-
-// problems says how each of the session's errors is told to the client.
-var problems = []struct {
-	err    error
-	status int
-	typ    string
-	title  string
-	retry  time.Duration
-}{
-	{errBadWrite, http.StatusBadGateway, TypeBadWrite, "the app's session write is malformed", 0},
-	{change.ErrBadWrite, http.StatusBadGateway, TypeBadWrite, "the app's session write does not fit the data", 0},
-	{change.ErrTooLarge, http.StatusBadGateway, TypeTooLarge, "the app's session data is too large", 0},
-	{session.ErrReadOnly, http.StatusBadGateway, TypeReadOnly, "the app wrote to a session that is read-only here", 0},
-	{change.ErrConflict, http.StatusConflict, TypeConflict, "the session was changed by another request", 0},
-	{session.ErrGone, http.StatusConflict, TypeGone, "the session ended while the request ran", 0},
-	{session.ErrPrincipalLimit, http.StatusConflict, TypeLimit, "who signs in has too many sessions already", 0},
-	{lock.ErrLocked, http.StatusServiceUnavailable, TypeLocked, "the session is busy with other requests", time.Second},
-	{session.ErrUnavailable, http.StatusServiceUnavailable, TypeUnavailable, "the session store is unavailable", 5 * time.Second},
-}
-
-// newProblem finds the problem for an error of the session or of a write. An
-// error that it does not know is a store failure: fail closed.
-func newProblem(err error, id string) *Problem {
-	last := problems[len(problems)-1]
-	for _, p := range problems {
-		if errors.Is(err, p.err) {
-			last = p
-			break
-		}
-	}
-	return &Problem{Status: last.status, Type: last.typ, Title: last.title, RetryAfter: last.retry, SessionID: id, cause: err}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -261,7 +262,7 @@ func TestAdminFailsInTheMiddle(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusServiceUnavailable {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	if p.Ended != 2 || p.Type != typeUnavailable || !strings.Contains(p.Detail, "the disk is full") {
+	if p.Ended != 2 || p.Type != sessionproxy.TypeUnavailable || !strings.Contains(p.Detail, "the disk is full") {
 		t.Errorf("%+v", p)
 	}
 }
@@ -414,7 +415,7 @@ func TestAdminWithABareStore(t *testing.T) {
 	} {
 		var p adminProblem
 		w := caddytest.Ask(c.method, c.path, "")
-		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusNotImplemented || p.Type != typeUnsupported {
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != http.StatusNotImplemented || p.Type != sessionproxy.TypeUnsupported {
 			t.Errorf("%s %s: %d %s", c.method, c.path, w.Code, w.Body)
 		}
 	}

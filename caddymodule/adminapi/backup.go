@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -67,7 +68,7 @@ func restore(c *adminCall) error {
 		}
 		if in.failed != nil { // whatever the store makes of it
 			p := badRequest("the backup broke off while it was sent: %v", in.failed)
-			p.Type = typeBadBackup
+			p.Type = sessionproxy.TypeBadBackup
 			return p
 		}
 		return err

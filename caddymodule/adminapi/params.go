@@ -105,7 +105,7 @@ func (c *adminCall) selection(q url.Values) (s selection, err error) {
 	}
 	principal, ok := named["principal"]
 	if ok {
-		if err := session.CheckPrincipal(principal); err != nil {
+		if err := store.CheckPrincipal(principal); err != nil {
 			return s, badRequest("the principal %v", err)
 		}
 		s.principal = principal

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -145,7 +146,7 @@ func showSession(c *adminCall) error {
 	}
 	if data && !c.showData {
 		p := problemOf(http.StatusForbidden, "the data of sessions is not shown; the option `admin_data on` of `sessions` allows it")
-		p.Type = typeDataOff
+		p.Type = sessionproxy.TypeDataOff
 		return p
 	}
 	key, err := c.key()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -63,7 +64,7 @@ func servingApp() (*app.App, bool) {
 
 func unavailable(err error) *adminProblem {
 	p := problemOf(http.StatusServiceUnavailable, err.Error())
-	p.Type = typeUnavailable
+	p.Type = sessionproxy.TypeUnavailable
 	return p
 }
 
@@ -72,7 +73,7 @@ func require[Ability any](c *adminCall) (Ability, error) {
 	ability, ok := store.As[Ability](c.store)
 	if !ok {
 		p := problemOf(http.StatusNotImplemented, "this kind of session store cannot do that")
-		p.Type = typeUnsupported
+		p.Type = sessionproxy.TypeUnsupported
 		return ability, p
 	}
 	return ability, nil

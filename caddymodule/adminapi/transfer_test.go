@@ -24,6 +24,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/caddymodule/stores/badger"
+	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -94,7 +95,7 @@ func TestBackupIsRestored(t *testing.T) {
 		t.Errorf("HEAD makes a backup")
 	}
 	w = caddytest.Ask(http.MethodPost, "/sessions/restore", string(copied))
-	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), typeNotEmpty) || st.Len() != 4 {
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), sessionproxy.TypeNotEmpty) || st.Len() != 4 {
 		t.Errorf("into a store in use: %d %s", w.Code, w.Body)
 	}
 
@@ -103,7 +104,7 @@ func TestBackupIsRestored(t *testing.T) {
 	s.Load(s.Config(caddytest.Prepare(t, empty), "", "session shop\nrespond ok"))
 	for name, body := range map[string][]byte{"cut off": copied[:len(copied)/2], "nothing": nil, "foreign": []byte("PK\x03\x04")} {
 		w := caddytest.Ask(http.MethodPost, "/sessions/restore", string(body))
-		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), typeBadBackup) || empty.Len() != 0 {
+		if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), sessionproxy.TypeBadBackup) || empty.Len() != 0 {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}

@@ -3,6 +3,10 @@ package session
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // Errors of a session that cannot do as asked; test with errors.Is. The stored
@@ -23,3 +27,35 @@ var (
 	// ErrObsolete: the handle was committed or rolled back already.
 	ErrObsolete = errors.New("session handle is obsolete")
 )
+
+// failureWords name the errors of sessions in one word; those of the store's
+// calls come from store.FailureWord.
+var failureWords = []struct {
+	err  error
+	word string
+}{
+	{change.ErrConflict, "conflict"},
+	{ErrGone, "gone"},
+	{ErrPrincipalLimit, "principal_limit"},
+	{lock.ErrLocked, "locked"},
+	{ErrReadOnly, "read_only"},
+	{change.ErrTooLarge, "too_large"},
+	{change.ErrBadWrite, "bad_write"},
+	{change.ErrNoPath, "bad_write"},
+	{ErrUnavailable, "unavailable"},
+	{ErrObsolete, "obsolete"},
+}
+
+// FailureWord names an error in one word, for traces; "error" if it is of no
+// kind that is known.
+func FailureWord(err error) string {
+	for _, f := range failureWords {
+		if errors.Is(err, f.err) {
+			return f.word
+		}
+	}
+	if word := store.FailureWord(err); word != "" {
+		return word
+	}
+	return "error"
+}

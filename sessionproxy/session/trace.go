@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
-	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
@@ -63,7 +61,7 @@ func (t tracing) end(s *Session, did string, err error) {
 		traced.Session, traced.State = s.key.ID, s.state
 	}
 	if err != nil {
-		traced.Outcome, traced.Failed = failure(err), !errors.Is(err, store.ErrGone) && !errors.Is(err, ErrGone)
+		traced.Outcome, traced.Failed = FailureWord(err), !errors.Is(err, store.ErrGone) && !errors.Is(err, ErrGone)
 	}
 	t.done(traced)
 }
@@ -74,36 +72,6 @@ func (s *Session) traceCommit(ctx context.Context) (context.Context, tracing) {
 		return ctx, tracing{}
 	}
 	return s.m.trace(ctx, TraceCommit)
-}
-
-// failures name errors in one word.
-var failures = []struct {
-	err  error
-	word string
-}{
-	{change.ErrConflict, "conflict"},
-	{ErrGone, "gone"},
-	{store.ErrGone, "gone"},
-	{ErrPrincipalLimit, "principal_limit"},
-	{lock.ErrLocked, "locked"},
-	{ErrReadOnly, "read_only"},
-	{change.ErrTooLarge, "too_large"},
-	{change.ErrBadWrite, "bad_write"},
-	{change.ErrNoPath, "bad_write"},
-	{ErrUnavailable, "unavailable"},
-	{store.ErrUnavailable, "unavailable"},
-	{ErrObsolete, "obsolete"},
-	{context.Canceled, "cancelled"},
-	{context.DeadlineExceeded, "cancelled"},
-}
-
-func failure(err error) string {
-	for _, f := range failures {
-		if errors.Is(err, f.err) {
-			return f.word
-		}
-	}
-	return "error"
 }
 
 const traceOK = "ok"

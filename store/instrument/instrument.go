@@ -1,6 +1,7 @@
 package instrument
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -42,24 +43,13 @@ func (c *storeCall) took(since time.Time, err error) {
 	c.others.WithLabelValues(storeOutcome(err)).Observe(seconds)
 }
 
-// storeOutcome names in one word why a store's call did not do as asked.
+// storeOutcome names in one word why a store's call did not do as asked. An
+// error of the store's own kind is one of a store that does not work.
 func storeOutcome(err error) string {
-	var refused *changeError
-	switch {
-	case errors.As(err, &refused):
+	if refused := (*changeError)(nil); errors.As(err, &refused) {
 		return "refused"
-	case errors.Is(err, store.ErrGone):
-		return "gone"
-	case errors.Is(err, store.ErrConflict):
-		return "conflict"
-	case errors.Is(err, store.ErrLimit):
-		return "limit"
-	case errors.Is(err, store.ErrUnknown):
-		return "unknown"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return "cancelled"
 	}
-	return "unavailable"
+	return cmp.Or(store.FailureWord(err), "unavailable")
 }
 
 // measured measures the calls of a store. Listing is nothing that a request does.
