@@ -22,7 +22,7 @@ func (w *writer) finalize(status int) {
 	ours := mentionsUs(h)
 	writes := ours && hasWrites(h) || w.x.wrote()
 	var out session.Outcome
-	if w.h.commits(status) && (status != statusClientGone || w.r.Context().Err() == nil) {
+	if w.h.commits(status) && (status != StatusClientGone || w.r.Context().Err() == nil) {
 		var err error
 		if out, err = w.commit(h, writes); err != nil {
 			out = w.x.rollBack(w.r.Context(), staged) // a problem says what became of the writes

@@ -14,6 +14,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // errBadWrite says that a write header cannot be understood.
@@ -48,9 +49,6 @@ func errTimes(n int) error {
 	return fmt.Errorf("sent %d times; send it once", n)
 }
 
-// maxSteps is how many values a list may have: each is work for the store's writer.
-const maxSteps = 256
-
 // readWrites turns the write headers of a response into changes. maxSize
 // limits each document, in bytes of its compact form.
 func readWrites(h http.Header, maxSize int) (change.Changes, error) {
@@ -78,8 +76,8 @@ func readWrites(h http.Header, maxSize int) (change.Changes, error) {
 		switch n := len(values); {
 		case n == 0 || n > 1 && !read.list:
 			return change.Changes{}, &writeError{read.header, errTimes(n)}
-		case n > maxSteps:
-			return change.Changes{}, &writeError{read.header, fmt.Errorf("%d values, and at most %d are taken", n, maxSteps)}
+		case n > change.MaxSteps:
+			return change.Changes{}, &writeError{read.header, fmt.Errorf("%d values, and at most %d are taken", n, change.MaxSteps)}
 		}
 		switch err := read.into(&c, values, maxSize); {
 		case errors.Is(err, document.ErrTooLarge):
@@ -139,7 +137,7 @@ func readPrincipal(c *change.Changes, values [][]byte, _ int) error {
 		if name, err = document.ParseString(values[0]); err != nil {
 			return err
 		}
-		switch err := session.CheckPrincipal(name); {
+		switch err := store.CheckPrincipal(name); {
 		case name == "":
 			return errors.New("it is empty; null is the way to forget the principal")
 		case err != nil:
@@ -188,18 +186,18 @@ func readTimeout(c *change.Changes, values [][]byte, _ int) error {
 	return nil
 }
 
-// readSeconds reads a positive integer. Longer than a century is a century:
+// readSeconds reads a positive integer. Longer than any timeout is the longest one:
 // the policy caps it further, and nothing overflows.
 func readSeconds(raw []byte) (time.Duration, error) {
-	const century = 100 * 365 * 24 * 3600
+	const longest = uint64(session.MaxTimeout / time.Second)
 	n, err := strconv.ParseUint(string(raw), 10, 64)
 	if errors.Is(err, strconv.ErrRange) {
-		n, err = century, nil
+		n, err = longest, nil
 	}
 	if err != nil || n == 0 {
 		return 0, errors.New("not a positive integer of seconds")
 	}
-	return time.Duration(min(n, century)) * time.Second, nil
+	return time.Duration(min(n, longest)) * time.Second, nil
 }
 
 func readIfVersion(c *change.Changes, values [][]byte, _ int) error {

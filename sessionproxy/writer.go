@@ -29,10 +29,10 @@ const (
 	discardTime = time.Second
 )
 
-// statusClientGone is what proxies write for a client that left before the
+// StatusClientGone is what proxies write for a client that left before the
 // upstream answered: there is no response of the app then. An app may have
 // uses of its own for it.
-const statusClientGone = 499
+const StatusClientGone = 499
 
 // writer stands between the app's response and the client. Every way by which
 // a response can begin passes finalize, which commits first. It holds all that

@@ -26,4 +26,4 @@ type Leaser interface {
 var ErrLeased = errors.New("session is leased to another process")
 
 // NewHolder returns the random number of one use of a lease. It is never zero.
-func NewHolder() uint64 { return randomUint64() | 1 }
+func NewHolder() uint64 { return RandomUint64() | 1 }

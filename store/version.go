@@ -21,7 +21,7 @@ type Version struct {
 // Next returns the version of a save that follows v. Two calls never return
 // the same version.
 func (v Version) Next() Version {
-	return Version{Counter: v.Counter + 1, Nonce: randomUint64()}
+	return Version{Counter: v.Counter + 1, Nonce: RandomUint64()}
 }
 
 // NextMinor returns the version of a save that follows v and changes only what
@@ -80,9 +80,10 @@ func ParseVersion(s string) (Version, error) {
 
 // NewIncarnation returns the random number that tells one life of a key
 // from another. It is never zero.
-func NewIncarnation() uint64 { return randomUint64() | 1 }
+func NewIncarnation() uint64 { return RandomUint64() | 1 }
 
-func randomUint64() uint64 {
+// RandomUint64 returns a number of which all bits are random.
+func RandomUint64() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return binary.BigEndian.Uint64(b[:])

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -75,7 +76,7 @@ type App struct {
 	unhear   func() // ends the subscriptions; nil before Start
 }
 
-const defaultSweepInterval, leastSweepInterval = caddy.Duration(10 * time.Second), caddy.Duration(time.Second)
+const defaultSweepInterval, leastSweepInterval = caddy.Duration(delivery.DefaultSweepInterval), caddy.Duration(time.Second)
 
 func checkSweepInterval(d caddy.Duration) error {
 	if d < leastSweepInterval {

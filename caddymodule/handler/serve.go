@@ -19,9 +19,6 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 )
 
-// statusClientGone is what Caddy reports for a client that did not wait.
-const statusClientGone = 499
-
 // ServeHTTP opens the session, passes the request on, and commits before the
 // response headers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -59,7 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// like one that has left: net/http ends the context of both.
 		return bodyError(err)
 	case info.view == nil:
-		return caddyhttp.Error(statusClientGone, err) // it left before its session was open
+		return caddyhttp.Error(sessionproxy.StatusClientGone, err) // it left before its session was open
 	}
 	return err
 }

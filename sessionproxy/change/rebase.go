@@ -12,6 +12,10 @@ import (
 // for that writer. It takes some milliseconds.
 const MaxRework = 8 << 20
 
+// MaxSteps is how many changes a request may stage: each is work for the
+// store's writer.
+const MaxSteps = 256
+
 // Apply applies the ops to the data that they were made for. The result is
 // shown itself if nothing changes.
 func (c *Changes) Apply(shown []byte, maxSize int) ([]byte, error) {

@@ -4,32 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/store"
 )
-
-// MaxPrincipal is how long the name of a principal may be, in bytes.
-const MaxPrincipal = 256
-
-// CheckPrincipal returns an error if the name cannot be that of a principal.
-func CheckPrincipal(name string) error {
-	switch {
-	case name == "":
-		return errors.New("is empty")
-	case len(name) > MaxPrincipal:
-		return fmt.Errorf("is longer than %d bytes", MaxPrincipal)
-	case !utf8.ValidString(name):
-		return errors.New("is not UTF-8")
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return errors.New("holds a control character")
-	}
-	return nil
-}
 
 // CheckRecord tells why a record cannot be one that a manager has stored: it
 // is for records that come from elsewhere, a backup for instance.
@@ -38,7 +17,7 @@ func CheckRecord(key store.Key, rec *store.Record) error {
 		return err
 	}
 	if rec.Principal != "" {
-		if err := CheckPrincipal(rec.Principal); err != nil {
+		if err := store.CheckPrincipal(rec.Principal); err != nil {
 			return fmt.Errorf("its principal %w", err)
 		}
 	}
@@ -52,7 +31,7 @@ func CheckRecord(key store.Key, rec *store.Record) error {
 		return fmt.Errorf("its cookies take %d bytes, and at most %d are stored", len(rec.Cookies), store.MaxCookies)
 	case rec.Version.IsZero():
 		return errors.New("it has no version")
-	case rec.Idle <= 0 || rec.Idle > century:
+	case rec.Idle <= 0 || rec.Idle > MaxTimeout:
 		return fmt.Errorf("its idle timeout is %v", rec.Idle)
 	}
 	for _, t := range [...]struct {

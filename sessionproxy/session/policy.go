@@ -90,8 +90,8 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// century is the longest timeout: sums with it do not overflow.
-const century = 100 * 365 * 24 * time.Hour
+// MaxTimeout is the longest timeout, a century: sums with it do not overflow.
+const MaxTimeout = 100 * 365 * 24 * time.Hour
 
 func (p Policy) check() error {
 	switch {
@@ -101,7 +101,7 @@ func (p Policy) check() error {
 		return errors.New("wait must not be negative")
 	case p.Queue < 1:
 		return errors.New("queue must be at least 1")
-	case max(p.IdleTimeout, p.AbsoluteTimeout, p.MaxIdle, p.MaxAbsolute) > century:
+	case max(p.IdleTimeout, p.AbsoluteTimeout, p.MaxIdle, p.MaxAbsolute) > MaxTimeout:
 		return errors.New("timeouts must not be longer than a century")
 	case p.IdleTimeout < time.Second || p.AbsoluteTimeout < time.Second:
 		return errors.New("idle and absolute timeout must be at least one second")

@@ -31,7 +31,7 @@ func (s *Session) Stage(c change.Changes) error {
 	}
 	pending := s.pending.Then(c)
 	pending.CompactLast()
-	if len(pending.Ops) > maxSteps || pending.Rewrites() > maxRewrites {
+	if len(pending.Ops) > change.MaxSteps || pending.Rewrites() > maxRewrites {
 		if err := pending.Squash(s.rec.Data, s.m.policy.MaxSize); err != nil {
 			return err
 		}
@@ -44,10 +44,7 @@ func (s *Session) Stage(c change.Changes) error {
 
 // What a commit has to do again on newer data is bounded: the store's writer
 // does it, and all sessions wait for that one. A JSON Patch by itself stays below.
-const (
-	maxSteps    = 256
-	maxRewrites = 1024
-)
+const maxRewrites = 1024
 
 // refuses tells why a session takes no changes of that kind.
 func (s *Session) refuses(c *change.Changes) error {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/zap"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // marker is a file beside the database that says what the directory is. The
@@ -206,7 +208,7 @@ func (s *Store) convertDelivery(txn *badger.Txn, raw []byte, headed map[queueRef
 			s.reportCorrupt(raw)
 			return errors.Join(txn.Delete(raw), txn.Delete(eventKey(seq)))
 		}
-		state = deliveryState{tag: randomUint64(), session: e.session, at: e.at}
+		state = deliveryState{tag: store.RandomUint64(), session: e.session, at: e.at}
 		err = txn.Set(raw, state.encode(raw))
 	}
 	if err != nil {

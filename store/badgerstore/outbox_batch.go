@@ -1,8 +1,6 @@
 package badgerstore
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -85,7 +83,7 @@ func (b *batch) file(key store.Key, n store.Event, listeners []string, reason st
 			return err
 		}
 		recipients = append(recipients, listener[:]...)
-		state := deliveryState{tag: randomUint64(), session: session, at: now}
+		state := deliveryState{tag: store.RandomUint64(), session: session, at: now}
 		c := b.listenerDelta(listener)
 		c.wakes = true
 		if c.waiting >= b.s.outbox.room(name, listener) {
@@ -287,10 +285,4 @@ func (b *batch) listener(name string) (number, error) {
 	n := b.s.listeners.next()
 	setIn(&b.outbox.listeners, name, n)
 	return n, b.set(nameKey(keyListener, name), n[:], 0)
-}
-
-func randomUint64() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return binary.BigEndian.Uint64(b[:])
 }

@@ -181,7 +181,7 @@ func recordCost(r *store.Record) int { return len(r.Data) + len(r.Cookies) + len
 // The largest records that are taken; a batch of one must fit a transaction.
 const (
 	maxData      = store.MaxData
-	maxPrincipal = 1<<16 - 1
+	maxPrincipal = store.MaxPrincipal
 	maxManager   = 1 << 10
 	maxEvents    = store.MaxData + 64<<10 // what all events of a save take, but for the data
 )

@@ -1,8 +1,6 @@
 package badger
 
 import (
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
+	"github.com/sessionproxy/sessionproxy/internal/keytext"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore"
 )
 
@@ -157,26 +156,14 @@ func (b *Store) CompatibleWith(other runtime.StoreProvider) error {
 	return fmt.Errorf("changing %s of the session store in %s is impossible while it is open; restart the server instead of reloading", option, b.resolved.dir)
 }
 
-// DecodeKey reads 16, 24 or 32 bytes as hex, or as base64 of either alphabet,
-// with or without padding; empty is no key. What is both is hex. The error
-// never repeats the text.
+// DecodeKey reads an encryption key of 16, 24 or 32 bytes as hex or base64;
+// empty is no key. The error never repeats the text.
 func DecodeKey(text string) (string, error) {
-	text = strings.TrimSpace(text)
-	plain := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
-	for _, decode := range []func() ([]byte, error){
-		func() ([]byte, error) { return hex.DecodeString(text) },
-		func() ([]byte, error) { return base64.RawStdEncoding.DecodeString(plain) },
-	} {
-		key, err := decode()
-		if err != nil {
-			continue
-		}
-		switch len(key) {
-		case 0, 16, 24, 32:
-			return string(key), nil
-		}
+	if strings.TrimSpace(text) == "" {
+		return "", nil
 	}
-	return "", errors.New("it must be 16, 24 or 32 bytes as hex or base64; `openssl rand -hex 32` makes one")
+	key, err := keytext.Decode(text, 16, 24, 32)
+	return string(key), err
 }
 
 // CanonicalDir returns the absolute path of dir without symbolic links, also
