@@ -21,12 +21,17 @@ type passedSession struct {
 // way returns what requests have met that take a route. Where not all of them
 // do, the route and what only some have met may be meant for different ones.
 func (p *passed) way(all bool) *passed {
-	w := *p
-	w.sessions = slices.Clone(p.sessions)
+	w := p.clone()
 	for i := range w.sessions {
 		w.sessions[i].apart = w.sessions[i].apart || !all && !w.sessions[i].always
 	}
-	return &w
+	return w
+}
+
+func (p *passed) clone() *passed {
+	c := *p
+	c.sessions = slices.Clone(p.sessions)
+	return &c
 }
 
 // add takes over what one of several ways has met.

@@ -45,7 +45,7 @@ func (a *App) checkRoutes() error {
 	for _, name := range slices.Sorted(maps.Keys(app.Servers)) {
 		server := app.Servers[name]
 		a.warnOfSecure(name, server)
-		c := &routeCheck{server: server, place: "apps/http/servers/" + name, guarded: IsGuarded(server.Routes)}
+		c := &routeCheck{server: server, place: "apps/http/servers/" + name, guarded: IsGuarded(server.Routes), followed: make(followed), cut: new(bool)}
 		if err := c.routes(c.place+"/routes", server.Routes, new(passed)); err != nil {
 			return err
 		}
@@ -72,6 +72,8 @@ type routeCheck struct {
 	guarded    bool     // the placeholders are known to each request of the server
 	afterError bool     // these are error routes
 	invoked    []string // the named routes that are being followed
+	followed   followed
+	cut        *bool // set if a route was not followed because it is being followed
 }
 
 // ofErrors returns the check for routes that follow an error.
@@ -190,26 +192,6 @@ func (c *routeCheck) subroute(place string, h *caddyhttp.Subroute, p *passed) er
 	failed := p.way(false)
 	failed.answered, failed.sure = "", sure // it may have failed before the session
 	return c.ofErrors().routes(place+"/errors/routes", h.Errors.Routes, failed)
-}
-
-// invoke follows a named route. One that invokes itself meets nothing new.
-func (c *routeCheck) invoke(name string, p *passed) error {
-	route, ok := c.server.NamedRoutes[name]
-	if !ok || slices.Contains(c.invoked, name) {
-		return nil
-	}
-	inner := *c
-	inner.invoked = append(slices.Clip(c.invoked), name)
-	way, all, err := inner.route(c.place+"/named_routes/"+name, *route, p)
-	switch {
-	case err != nil:
-		return err
-	case all:
-		*p = *way
-	default:
-		p.add(way)
-	}
-	return nil
 }
 
 // nested follows what a handler does in routes of its own, with responses for instance.

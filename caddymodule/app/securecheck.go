@@ -3,7 +3,6 @@ package app
 import (
 	"net"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -65,19 +64,25 @@ func isLocal(host string) bool {
 }
 
 // sessionHandlers returns those that requests of a route meet, at any depth.
-func sessionHandlers(server *caddyhttp.Server, route caddyhttp.Route, invoked ...string) (found []SessionHandler) {
+func sessionHandlers(server *caddyhttp.Server, route caddyhttp.Route) []SessionHandler {
+	return handlersBelow(server, route, make(map[string]bool))
+}
+
+// handlersBelow follows each named route once: seen are those that were.
+func handlersBelow(server *caddyhttp.Server, route caddyhttp.Route, seen map[string]bool) (found []SessionHandler) {
 	for _, handler := range route.Handlers {
 		switch h := handler.(type) {
 		case SessionHandler:
 			found = append(found, h)
 		case *caddyhttp.Invoke:
-			if named, ok := server.NamedRoutes[h.Name]; ok && !slices.Contains(invoked, h.Name) {
-				found = append(found, sessionHandlers(server, *named, append(slices.Clip(invoked), h.Name)...)...)
+			if named, ok := server.NamedRoutes[h.Name]; ok && !seen[h.Name] {
+				seen[h.Name] = true
+				found = append(found, handlersBelow(server, *named, seen)...)
 			}
 		default:
 			for _, nested := range RoutesIn(h) {
 				for _, inner := range nested.Routes {
-					found = append(found, sessionHandlers(server, inner, invoked...)...)
+					found = append(found, handlersBelow(server, inner, seen)...)
 				}
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -237,12 +236,12 @@ func hasErrorPage(r *http.Request, err caddyhttp.HandlerError) bool {
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		asked.Method, asked.URL, asked.RequestURI = original.Method, original.URL, original.RequestURI
 	}
-	return anyRoute(asked, server, server.Errors.Routes)
+	return anyRoute(asked, server, server.Errors.Routes, make(map[string]bool))
 }
 
-// anyRoute reports whether a request finds a handler in routes; invoked are the
-// named ones that it has come through.
-func anyRoute(r *http.Request, server *caddyhttp.Server, routes caddyhttp.RouteList, invoked ...string) bool {
+// anyRoute reports whether a request finds a handler in routes. Each named
+// route is followed once: seen are those that were, and had none.
+func anyRoute(r *http.Request, server *caddyhttp.Server, routes caddyhttp.RouteList, seen map[string]bool) bool {
 	for _, route := range routes {
 		if len(route.MatcherSets) > 0 {
 			if match, err := route.MatcherSets.AnyMatchWithError(r); err != nil || !match {
@@ -255,11 +254,13 @@ func anyRoute(r *http.Request, server *caddyhttp.Server, routes caddyhttp.RouteL
 			case errorGuard: // it answers nothing
 				found = false
 			case *caddyhttp.Subroute:
-				found = anyRoute(r, server, h.Routes, invoked...)
+				found = anyRoute(r, server, h.Routes, seen)
 			case *caddyhttp.Invoke:
 				named, ok := server.NamedRoutes[h.Name]
-				found = ok && !slices.Contains(invoked, h.Name) &&
-					anyRoute(r, server, caddyhttp.RouteList{*named}, append(slices.Clip(invoked), h.Name)...)
+				if found = ok && !seen[h.Name]; found {
+					seen[h.Name] = true
+					found = anyRoute(r, server, caddyhttp.RouteList{*named}, seen)
+				}
 			}
 			if found {
 				return true
