@@ -13,8 +13,8 @@ import (
 	"github.com/sessionproxy/sessionproxy/store"
 )
 
-// TestProblemsByAudience shows each error to those who may get it. A status of
-// zero is one that the audience cannot get.
+// TestProblemsByAudience finds each error for each audience. A status of zero
+// is one that the audience cannot get.
 func TestProblemsByAudience(t *testing.T) {
 	for _, c := range []struct {
 		err                    error
