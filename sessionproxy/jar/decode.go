@@ -18,35 +18,35 @@ func Decode(index, secret []byte) (*Jar, error) {
 	if len(index) == 0 && len(secret) == 0 {
 		return nil, nil
 	}
-	j, err := decode(string(index), string(secret))
-	if err != nil {
+	j := new(Jar)
+	if err := j.decode(string(index), string(secret)); err != nil {
 		return nil, err
 	}
-	return &j, nil
+	return j, nil
 }
 
-func decode(index, secret string) (Jar, error) {
-	j, lengths, err := decodeIndex(index)
-	if err != nil {
-		return Jar{}, err
+func (j *Jar) decode(index, secret string) error {
+	var lengths [maxCookies]uint32
+	if err := j.decodeIndex(index, &lengths); err != nil {
+		return err
 	}
 	r := reader{rest: secret}
 	for i := range j.cookies {
 		c := &j.cookies[i]
 		c.domain = r.domain(c.flags)
-		c.value = r.take(uint64(lengths[i]))
+		c.value = r.take(int(lengths[i]))
 	}
 	for i := range j.notes {
 		n := &j.notes[i]
 		n.domain = r.domain(n.flags)
 	}
 	if r.byte(1) == 1 {
-		r.past(&j)
+		r.past(j)
 	}
 	if r.failed || r.rest != "" || j.isEmpty() {
-		return Jar{}, fmt.Errorf("reading the values: %w", ErrFormat)
+		return fmt.Errorf("reading the values: %w", ErrFormat)
 	}
-	return j, nil
+	return nil
 }
 
 // past reads the rest as the past of a jar, which has none itself.
@@ -56,20 +56,20 @@ func (r *reader) past(j *Jar) {
 	if r.failed {
 		return
 	}
-	past, err := decode(index, r.rest)
-	if err != nil || past.past != nil {
+	past := new(Jar)
+	if err := past.decode(index, r.rest); err != nil || past.past != nil {
 		r.failed = true
 		return
 	}
-	j.past, r.rest = &past, ""
+	j.past, r.rest = past, ""
 }
 
 // decodeIndex reads everything but domains, values and the past. The lengths
 // are those of the values.
-func decodeIndex(index string) (j Jar, lengths [maxCookies]uint32, err error) {
+func (j *Jar) decodeIndex(index string, lengths *[maxCookies]uint32) error {
 	r := reader{rest: index}
 	if r.byte(math.MaxUint8) != format {
-		return Jar{}, lengths, fmt.Errorf("reading the index: %w", ErrFormat)
+		return fmt.Errorf("reading the index: %w", ErrFormat)
 	}
 	if n := r.number(maxCookies); n > 0 && !r.failed {
 		j.cookies = make([]cookie, n)
@@ -90,9 +90,9 @@ func decodeIndex(index string) (j Jar, lengths [maxCookies]uint32, err error) {
 		n.name, n.path = r.string(), r.string()
 	}
 	if r.failed || r.rest != "" {
-		return Jar{}, lengths, fmt.Errorf("reading the index: %w", ErrFormat)
+		return fmt.Errorf("reading the index: %w", ErrFormat)
 	}
-	return j, lengths, nil
+	return nil
 }
 
 // reader takes apart what Encode has written. After a failure all it returns
@@ -103,39 +103,44 @@ type reader struct {
 }
 
 func (r *reader) byte(most uint8) uint8 {
-	s := r.take(1)
-	if s == "" || s[0] > most {
-		r.failed = true
+	if r.rest == "" || r.rest[0] > most {
+		r.failed, r.rest = true, ""
 		return 0
 	}
-	return s[0]
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
 }
 
 // number reads an unsigned varint of the shortest form.
 func (r *reader) number(most int64) int64 {
+	if r.rest != "" && r.rest[0] < 0x80 && int64(r.rest[0]) <= most {
+		return int64(r.byte(0x7f))
+	}
+	return r.longNumber(most)
+}
+
+func (r *reader) longNumber(most int64) int64 {
 	var n uint64
-	for i := 0; i < len(r.rest) && i < binary.MaxVarintLen64; i++ {
+	for i := 0; i < len(r.rest) && i < binary.MaxVarintLen64-1; i++ { // nine bytes hold any int64
 		b := r.rest[i]
+		n |= uint64(b&0x7f) << (7 * i)
 		if b < 0x80 {
-			if b == 0 && i > 0 || i == binary.MaxVarintLen64-1 && b > 1 {
-				break
-			}
-			if n |= uint64(b) << (7 * i); n > uint64(most) {
+			if b == 0 || n > uint64(most) {
 				break
 			}
 			r.rest = r.rest[i+1:]
 			return int64(n)
 		}
-		n |= uint64(b&0x7f) << (7 * i)
 	}
 	r.failed, r.rest = true, ""
 	return 0
 }
 
-func (r *reader) string() string { return r.take(uint64(r.number(math.MaxInt32))) }
+func (r *reader) string() string { return r.take(int(r.number(math.MaxInt32))) }
 
-func (r *reader) take(n uint64) string {
-	if n > uint64(len(r.rest)) {
+func (r *reader) take(n int) string {
+	if n > len(r.rest) {
 		r.failed, r.rest = true, ""
 		return ""
 	}

@@ -17,8 +17,9 @@ func Describe(index []byte) ([]Info, error) {
 	if len(index) == 0 {
 		return nil, nil
 	}
-	j, lengths, err := decodeIndex(string(index))
-	if err != nil {
+	var j Jar
+	var lengths [maxCookies]uint32
+	if err := j.decodeIndex(string(index), &lengths); err != nil {
 		return nil, err
 	}
 	infos := make([]Info, 0, len(j.cookies)+len(j.notes))

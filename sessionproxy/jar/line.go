@@ -24,7 +24,9 @@ func (r *Rules) Line(given *Jar, req *Request, browser []string) Line {
 	var order [maxCookies]uint8
 	value := make([]byte, 0, 256)
 	for _, i := range given.matching(req, order[:0]) {
-		value = appendPair(value, given.cookies[i].name, given.cookies[i].value)
+		if c := &given.cookies[i]; !r.drop.names(c.name) { // it may have been taken before it was named
+			value = appendPair(value, c.name, c.value)
+		}
 	}
 	var room [16]string
 	sent := room[:0]

@@ -59,6 +59,7 @@ func TestLineIsOfJarAndBrowser(t *testing.T) {
 		{name: "all in the jar", options: Options{Jar: []string{"*"}, Pass: []string{"p"}}, browser: []string{"a=1; p=2; b=3"}, want: "p=2", removed: "removed_jar 2"},
 		{name: "a session name that passes", options: Options{Pass: []string{"sid"}}, browser: []string{"sid=1"}, want: "sid=1"},
 		{name: "dropped", options: Options{Drop: []string{"_ga*"}, Pass: []string{"*"}}, browser: []string{"_ga_x=1; b=2"}, want: "b=2", removed: "removed_rule 1"},
+		{name: "dropped since it is in the jar", options: Options{Drop: []string{"a"}}, set: []string{"a=1; HttpOnly", "b=2; HttpOnly"}, want: "b=2"},
 		{name: "two lines, first of a name", options: Options{Pass: []string{"*"}}, browser: []string{"a=1; b=2;", "  a=3;c=4 "}, want: "a=1; b=2; c=4", removed: "removed_excess 1"},
 		{name: "odd pairs", options: Options{Pass: []string{"*"}}, browser: []string{`;; = ;lonely; ß="q r"; a=b==; [x]={"y":1}`}, want: `lonely; ß="q r"; a=b==; [x]={"y":1}`},
 		{name: "a control character", options: Options{Pass: []string{"*"}}, browser: []string{"a=\x01; b=2"}, want: "b=2", removed: "removed_excess 1"},
