@@ -40,8 +40,10 @@ func pathMatches(url, path string) bool {
 		path == "/" // of an empty URL path
 }
 
-// defaultPath is the path of a cookie that bears none, section 5.1.4.
+// defaultPath is the path of a cookie that bears none, section 5.1.4; cut
+// before a semicolon, which would end the attribute where a line bears it.
 func defaultPath(url string) string {
+	url, _, _ = strings.Cut(url, ";")
 	if i := strings.LastIndexByte(url, '/'); i > 0 && url[0] == '/' {
 		return url[:i]
 	}

@@ -166,8 +166,8 @@ func (r *Rules) mountOf(req *Request) string {
 	}
 	app := strings.TrimPrefix(req.AppPath, "/")
 	mount, ok := strings.CutSuffix(req.BrowserPath, app)
-	if mount = strings.TrimRight(mount, "/"); !ok || mount == "" || app != "" && len(mount)+len(app) == len(req.BrowserPath) {
-		return "/"
+	if mount = strings.TrimRight(mount, "/"); !ok || mount == "" || app != "" && len(mount)+len(app) == len(req.BrowserPath) || strings.Contains(mount, ";") {
+		return "/" // also if no Path attribute could bear it
 	}
 	return mount
 }

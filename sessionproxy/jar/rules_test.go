@@ -106,6 +106,7 @@ func TestMountIsFound(t *testing.T) {
 		{"", "/blog", "/", "/blog"},
 		{"", "/x/blog/a", "/a", "/x/blog"},
 		{"", "/fox", "/x", "/"},
+		{"", "/blog;Domain=x/a", "/a", "/"},
 		{"", "/a/b", "/index.php", "/"},
 		{"", "/blog/a", "a", "/blog"},
 		{"/blog", "/blog/a", "/a", "/blog"},
@@ -131,7 +132,7 @@ func TestPathsMatch(t *testing.T) {
 			t.Errorf("%s for %s: %v", c.path, c.url, got)
 		}
 	}
-	for url, want := range map[string]string{"": "/", "/": "/", "/a": "/", "/a/": "/a", "/a/b": "/a", "a/b": "/"} {
+	for url, want := range map[string]string{"": "/", "/": "/", "/a": "/", "/a/": "/a", "/a/b": "/a", "a/b": "/", "/a/b;Domain=x/c": "/a"} {
 		if got := defaultPath(url); got != want {
 			t.Errorf("the default path of %q is %s", url, got)
 		}
