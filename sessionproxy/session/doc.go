@@ -7,7 +7,7 @@
 // With Policy.CookieJar a session keeps the cookies of its app. A request takes
 // this way:
 //
-//	s, _ := manager.Open(ctx, session.Request{…, Form: unsafe && navigation})
+//	s, _ := manager.Open(ctx, session.Request{…, Form: "POST /login"})
 //	given, ok := s.Jar()                       // for jar.Rules.Line; not ok: no jar, cookies are dropped
 //	sorted := rules.Sort(given, &request, lines)
 //	out, err := s.Commit(ctx, change.Changes{…, Cookies: &change.Cookies{

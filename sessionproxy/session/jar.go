@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -15,8 +17,8 @@ import (
 type cookieJar struct {
 	given *jar.Jar // what the app is shown
 	kept  keptJar  // what the record holds, as it was loaded
-	past  bool     // given is the past of a session whose ticket was replaced
-	form  bool     // the request is a form that was sent: an unsafe navigation
+	form  formID   // that was sent; zero if none
+	twice bool     // given is the past, and the same form has replaced the ticket
 	lost  error    // why the jar that was stored cannot be read
 }
 
@@ -26,9 +28,22 @@ type keptJar struct {
 	// login is the first half of the nonce before the ticket was replaced: only
 	// that ticket is shown the past. An older one could be a stranger's.
 	login [loginPart]byte
+	// form is the one by whose answer the ticket was replaced; zero if it was another request.
+	form formID
 	// remember is until when cookies of the kind "remember me" make the
 	// session last; zero if there are none.
 	remember time.Time
+}
+
+// formID tells forms apart. Zero is none.
+type formID [8]byte
+
+func newFormID(form string) (id formID) {
+	if form != "" {
+		sum := sha256.Sum256([]byte(form))
+		id = formID(sum[:])
+	}
+	return id
 }
 
 // Jar returns the cookie jar as the app of this request is to see it: that of
@@ -84,7 +99,7 @@ func (s *Session) openPast(rec *store.Record, now time.Time) {
 		return
 	}
 	s.jar.given = kept.jar.Past(now)
-	s.jar.past = s.jar.given != nil
+	s.jar.twice = s.jar.given != nil && s.jar.form != formID{} && s.jar.form == kept.form
 }
 
 // derived returns the jar of a handle that follows: the app goes on seeing the
@@ -128,18 +143,21 @@ func (s *Session) unseal(rec *store.Record) (k keptJar, err error) {
 	if err != nil {
 		return keptJar{}, err
 	}
-	if len(secret) < loginPart+8 {
+	if len(secret) < keptHead {
 		return keptJar{}, errBrokenSeal
 	}
-	k.login = [loginPart]byte(secret)
-	if ms := int64(binary.BigEndian.Uint64(secret[loginPart:])); ms != 0 {
+	k.login, k.form = [loginPart]byte(secret), formID(secret[loginPart:])
+	if ms := int64(binary.BigEndian.Uint64(secret[keptHead-8:])); ms != 0 {
 		k.remember = time.UnixMilli(ms)
 	}
-	if k.jar, err = jar.Decode(index, secret[loginPart+8:]); err != nil {
+	if k.jar, err = jar.Decode(index, secret[keptHead:]); err != nil {
 		return keptJar{}, err
 	}
 	return k, nil
 }
+
+// keptHead is how much of the secret part stands before that of the jar, in bytes.
+const keptHead = loginPart + len(formID{}) + 8
 
 // keepIn seals the jar into the record.
 func (s *Session) keepIn(rec *store.Record, k keptJar) {
@@ -147,8 +165,9 @@ func (s *Session) keepIn(rec *store.Record, k keptJar) {
 	if rec.Cookies = nil; index == nil {
 		return
 	}
-	secret := make([]byte, 0, loginPart+8+len(values))
+	secret := make([]byte, 0, keptHead+len(values))
 	secret = append(secret, k.login[:]...)
+	secret = append(secret, k.form[:]...)
 	var ms int64
 	if !k.remember.IsZero() {
 		ms = k.remember.UnixMilli()
@@ -158,9 +177,24 @@ func (s *Session) keepIn(rec *store.Record, k keptJar) {
 	rec.Cookies = newSeal(s.key, s.cred.Number).close(rec.Incarnation, index, secret)
 }
 
-// mayBeginFromPast reports whether a late tab begins a session of its own, with
+// beginsFromPast reports whether a late tab begins a session of its own, with
 // the past jar: a form that was sent twice. The browser has thrown away the
-// first answer, and the new ticket with it.
-func (s *Session) mayBeginFromPast(c *change.Changes) bool {
-	return s.jar != nil && s.jar.past && s.jar.form && c.Cookies != nil && c.Cookies.Begin
+// first answer, and the new ticket with it. Any other form is late: after a
+// sign-out it would sign in again.
+func (s *Session) beginsFromPast(c *change.Changes) bool {
+	return s.jar != nil && s.jar.twice && c.Cookies != nil && c.Cookies.Begin
+}
+
+// sentTwice reports whether the ticket was replaced, while the request ran, by
+// the same form that it is: both were on their way at once.
+func (s *Session) sentTwice(ctx context.Context, c *change.Changes) bool {
+	if s.jar == nil || s.jar.form == (formID{}) || !c.Cookies.Begin {
+		return false
+	}
+	rec, err := s.store.Load(ctx, s.key)
+	if err != nil || rec.Incarnation != s.rec.Incarnation || !inLateWindow(&rec, s.m.now()) {
+		return false
+	}
+	kept, err := s.unseal(&rec)
+	return err == nil && kept.form == s.jar.form && kept.login == [loginPart]byte(s.cred.Nonce[:])
 }

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -104,8 +105,11 @@ func (s *jarSite) open(req jar.Request, cred *session.Credential) *visit {
 
 func (s *jarSite) openAs(req jar.Request, r session.Request, cred *session.Credential) *visit {
 	s.t.Helper()
-	req.BrowserPath, req.AppPath, req.At = "/", "/", s.clock.Now()
-	r.Form = req.Unsafe && req.Navigation
+	req.AppPath = cmp.Or(req.AppPath, "/")
+	req.BrowserPath, req.At = req.AppPath, s.clock.Now()
+	if req.Unsafe && req.Navigation {
+		r.Form = "POST " + req.AppPath
+	}
 	if cred != nil {
 		r.Credentials = []session.Credential{*cred}
 	}

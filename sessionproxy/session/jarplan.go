@@ -49,11 +49,12 @@ func (s *Session) planJar(c *change.Changes, current *store.Record, at time.Time
 	case !s.exists():
 		p.changed = p.changed || now != nil
 	case p.login || c.Rotates():
-		past := now.WithPast(nil, at)
+		past, form := now.WithPast(nil, at), s.jar.form
 		if !shown {
-			past = nil
+			past, form = nil, formID{}
 		}
-		p.kept.jar, p.kept.login = p.kept.jar.WithPast(past, at), [loginPart]byte(current.Nonce[:])
+		p.kept.jar = p.kept.jar.WithPast(past, at)
+		p.kept.login, p.kept.form = [loginPart]byte(current.Nonce[:]), form
 		p.changed = p.changed || now != nil
 	}
 	return p
@@ -116,16 +117,19 @@ func (s *Session) remembers(p *commitPlan) bool {
 }
 
 // commitCookies commits the cookies of a response whose other writes were
-// refused. It returns the error of these, or none if there were none: cookies
-// for a session that has ended, or of a request whose ticket was replaced, are dropped.
-func (s *Session) commitCookies(ctx context.Context, c change.Changes, refused error) (Outcome, error) {
+// refused. It returns the error of these, or none if there were none: cookies for
+// a session that has ended, or of a request whose ticket was replaced, are dropped.
+func (s *Session) commitCookies(ctx context.Context, c change.Changes, refused error) (out Outcome, err error) {
 	handed := c.Cookies.Handed && errors.Is(refused, change.ErrConflict) && !errors.Is(refused, change.ErrIfVersion)
 	if handed || errors.Is(refused, ErrUnavailable) {
 		return Outcome{}, refused
 	}
-	out, err := Outcome{}, refused
+	alone, err := change.Changes{Rollback: true, Cookies: c.Cookies}, refused
 	if c.Writes() {
-		out, err = s.carryOut(ctx, change.Changes{Rollback: true, Cookies: c.Cookies})
+		out, err = s.carryOut(ctx, alone)
+	}
+	if errors.Is(err, ErrReplaced) && s.sentTwice(ctx, &c) {
+		out, err = s.beginAnew(ctx, alone)
 	}
 	if errors.Is(err, ErrGone) {
 		out, err = Outcome{}, nil

@@ -114,9 +114,10 @@ type Request struct {
 	// that writes takes the lock then, and what others have committed in
 	// between is never overwritten.
 	LockLate bool
-	// Form says that the request is a form that was sent: an unsafe
-	// navigation. For a cookie jar.
-	Form bool
+	// Form names the form that was sent, by method and URL, if the request is
+	// an unsafe navigation; else it is empty. For a cookie jar, which knows by it
+	// a form that was sent twice.
+	Form string
 	// Attempt counts the openings for one request; zero means the first.
 	Attempt int
 	// Holder is shown to operators while the request has the lock.
@@ -144,7 +145,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 		lockLate: r.LockLate && !r.Exclusive && m.policy.Locking == Serialized,
 	}
 	if m.policy.CookieJar {
-		s.jar = &cookieJar{form: r.Form}
+		s.jar = &cookieJar{form: newFormID(r.Form)}
 	}
 	if err := s.open(ctx, &r); err != nil {
 		s.end()
