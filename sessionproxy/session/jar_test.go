@@ -324,16 +324,32 @@ func TestJarEndsTheSession(t *testing.T) {
 			})
 		})
 	}
-	t.Run("though another has written meanwhile", func(t *testing.T) {
-		s := newJarSite(t, openMemory, nil)
-		cred := s.begin("sid=1")
-		slow := s.open(page, &cred)
-		s.open(script, &cred).answer("sid=1; Max-Age=5000")
-		if out := slow.answer(remove); !out.Destroyed {
-			t.Fatalf("got %+v", out)
-		}
-		s.isGone(cred)
-	})
+	for _, tc := range []struct {
+		name            string
+		before          []string
+		meanwhile, then string
+		ends            bool
+	}{
+		{"though another response has written", nil, "sid=1; Max-Age=5000", remove, true},
+		{"since another response has taken out the others", []string{"other=1"}, "other=; Max-Age=0", remove, true},
+		{"not after another response has set one", nil, "other=1", remove, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			onJarSites(t, nil, func(t *testing.T, s *jarSite) {
+				cred := s.begin(append(tc.before, "sid=1")...)
+				slow := s.open(page, &cred)
+				s.open(script, &cred).answer(tc.meanwhile)
+				if out := slow.answer(tc.then); out.Destroyed != tc.ends || out.ClearTicket != tc.ends {
+					t.Fatalf("got %+v", out)
+				}
+				if tc.ends {
+					s.isGone(cred)
+				} else {
+					s.shows(cred, "other=1")
+				}
+			})
+		})
+	}
 }
 
 // TestJarAfterTheEnd: cookies of a response whose session has ended meanwhile

@@ -24,6 +24,9 @@ func (s *Session) persist(ctx context.Context, c change.Changes, p commitPlan) (
 		// The old ticket stays, and the next request tries again.
 		return s.confirm(ctx, c, commitPlan{unconfirmed: true})
 	case stepEnd:
+		if !c.Destroy { // the last cookie goes, unless another has come meanwhile
+			return s.replan(ctx, c, p)
+		}
 		return p, s.destroy(ctx)
 	case stepSave:
 	}
