@@ -241,3 +241,22 @@ func TestSizesAreHeld(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestFeaturesAreResolvedOnce: outside of package store and what is below it,
+// what a store can do is asked of store.Features, which are found when it opens.
+func TestFeaturesAreResolvedOnce(t *testing.T) {
+	for pkg, files := range readHouse(t) {
+		if pkg == "store" || strings.HasPrefix(pkg, "store/") {
+			continue
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte("store.As[")) {
+				t.Errorf("%s asks a store what it can do: use store.Features", f.name)
+			}
+		}
+	}
+}

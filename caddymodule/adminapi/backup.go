@@ -12,7 +12,6 @@ import (
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/runtime"
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
-	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // stall is how long a transfer may stand still before it is given up: a copy
@@ -22,7 +21,7 @@ const stall = time.Minute
 // backup streams a copy of the store. When it fails in the middle the
 // connection is broken off, so that no client takes a part for the whole.
 func backup(c *adminCall) error {
-	archiver, err := require[store.Archiver](c)
+	archiver, err := require(c.node.Features.Archiver)
 	if err != nil {
 		return err
 	}
@@ -50,7 +49,7 @@ func backup(c *adminCall) error {
 
 // restore reads a copy of a store into the empty one.
 func restore(c *adminCall) error {
-	archiver, err := require[store.Archiver](c)
+	archiver, err := require(c.node.Features.Archiver)
 	if err != nil {
 		return err
 	}

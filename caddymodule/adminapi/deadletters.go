@@ -26,7 +26,7 @@ type LetterView struct {
 }
 
 func listDeadLetters(c *adminCall) error {
-	outbox, err := require[store.Outbox](c)
+	outbox, err := require(c.node.Features.Outbox)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func discardDeadLetter(c *adminCall) error {
 
 // withLetter does something with the dead letter of the path.
 func (c *adminCall) withLetter(do func(store.Outbox, context.Context, string) error) error {
-	outbox, err := require[store.Outbox](c)
+	outbox, err := require(c.node.Features.Outbox)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (c *adminCall) withLetter(do func(store.Outbox, context.Context, string) er
 // discardBacklog drops what waits for a listener that no configuration has any
 // more. One of a configuration that is going still counts as configured.
 func discardBacklog(c *adminCall) error {
-	outbox, err := require[store.Outbox](c)
+	outbox, err := require(c.node.Features.Outbox)
 	if err != nil {
 		return err
 	}

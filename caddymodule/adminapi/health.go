@@ -2,8 +2,6 @@ package adminapi
 
 import (
 	"net/http"
-
-	"github.com/sessionproxy/sessionproxy/store"
 )
 
 // HealthView says whether the store serves, for a probe that asks often.
@@ -19,7 +17,7 @@ func showHealth(c *adminCall) error {
 		return err
 	}
 	view := HealthView{Writable: true}
-	if reporter, ok := store.As[store.Reporter](c.store); ok {
+	if reporter := c.node.Features.Reporter; reporter != nil {
 		if h := reporter.Stats().Health; h != nil {
 			view = HealthView{h.Writable, h.Reason}
 		}

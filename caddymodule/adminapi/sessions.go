@@ -25,8 +25,8 @@ type ManagerView struct {
 
 // counts returns the managers that the store knows; none if it does not count.
 func (c *adminCall) counts() ([]store.Count, error) {
-	counter, ok := store.As[store.Counter](c.store)
-	if !ok {
+	counter := c.node.Features.Counter
+	if counter == nil {
 		return nil, nil
 	}
 	return counter.Counts(c.r.Context())
@@ -42,13 +42,12 @@ func (c *adminCall) managerViews() ([]ManagerView, error) {
 	for _, n := range counts {
 		views = append(views, ManagerView{ID: n.Manager, Sessions: &n.Sessions, Configured: c.managers.Has(n.Manager)})
 	}
-	_, counting := store.As[store.Counter](c.store)
 	for _, id := range c.managers.Ids() {
 		if slices.ContainsFunc(views, func(v ManagerView) bool { return v.ID == id }) {
 			continue
 		}
 		v := ManagerView{ID: id, Configured: true}
-		if counting {
+		if c.node.Features.Counter != nil {
 			v.Sessions = new(int64)
 		}
 		views = append(views, v)
@@ -58,7 +57,7 @@ func (c *adminCall) managerViews() ([]ManagerView, error) {
 }
 
 func listManagers(c *adminCall) error {
-	if _, err := require[store.Counter](c); err != nil {
+	if _, err := require(c.node.Features.Counter); err != nil {
 		return err
 	}
 	if _, err := c.query(); err != nil {
@@ -92,7 +91,7 @@ func viewOf(i store.Info) SessionView {
 }
 
 func listSessions(c *adminCall) error {
-	pager, err := require[store.Pager](c)
+	pager, err := require(c.node.Features.Pager)
 	if err != nil {
 		return err
 	}
@@ -196,7 +195,7 @@ func endSession(c *adminCall) error {
 
 // endSessions ends many: those of a principal, or all. It has to be said which.
 func endSessions(c *adminCall) error {
-	if _, err := require[store.Pager](c); err != nil {
+	if _, err := require(c.node.Features.Pager); err != nil {
 		return err
 	}
 	q, err := c.query("principal", "except", "all")

@@ -99,7 +99,7 @@ func showStats(c *adminCall) error {
 			ManagerView: m, Opened: n.Opened, Commits: n.Commits, Problems: n.Problems, Removed: n.Removed, Forged: n.Forged,
 		})
 	}
-	if reporter, ok := store.As[store.Reporter](c.store); ok {
+	if reporter := c.node.Features.Reporter; reporter != nil {
 		stats := reporter.Stats()
 		view.Store = &storeStats{Stats: stats, SweptThrough: unixSeconds(stats.SweptThrough)}
 	}
@@ -107,7 +107,7 @@ func showStats(c *adminCall) error {
 		view.Locks.Held++
 		view.Locks.Waiting += l.Waiting
 	}
-	if outbox, ok := store.As[store.Outbox](c.store); ok {
+	if outbox := c.node.Features.Outbox; outbox != nil {
 		backlog, err := outbox.Backlog(c.r.Context())
 		if err != nil {
 			return err

@@ -68,13 +68,12 @@ func unavailable(err error) *adminProblem {
 	return p
 }
 
-// require returns the store's ability, or the problem that it has none.
-func require[Ability any](c *adminCall) (Ability, error) {
-	ability, ok := store.As[Ability](c.store)
-	if !ok {
+// require returns a feature of the store, or the problem that it has it not.
+func require[Feature any](feature Feature) (Feature, error) {
+	if any(feature) == nil {
 		p := problemOf(http.StatusNotImplemented, "this kind of session store cannot do that")
 		p.Type = sessionproxy.TypeUnsupported
-		return ability, p
+		return feature, p
 	}
-	return ability, nil
+	return feature, nil
 }

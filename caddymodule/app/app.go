@@ -15,7 +15,6 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/delivery"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
-	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func init() {
@@ -186,8 +185,8 @@ func (a *App) warnOfVoidTickets(db *runtime.PooledStore) {
 	if !a.keys.made.Load() {
 		return
 	}
-	counter, ok := store.As[store.Counter](db.Store)
-	if !ok {
+	counter := db.Node.Features.Counter
+	if counter == nil {
 		return
 	}
 	counts, err := counter.Counts(a.ctx)

@@ -113,11 +113,11 @@ func (r *Registry) AddBuilt(m *session.Manager) {
 }
 
 // checkStore refuses a store that cannot do what a manager needs.
-func (r *Registry) checkStore(st store.Store) error {
+func (r *Registry) checkStore(f *store.Features) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(r.built)) {
-		if err := r.built[id].CheckStore(st); err != nil {
+		if err := r.built[id].CheckStore(f); err != nil {
 			return fmt.Errorf("%w, at %s; remove the option, or take another store", err, r.managers[id].Place)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // store from now on, and Caddy's events app too. What ends sessions by itself
 // must not begin before: sessions that end before it reach no listener.
 func (a *App) subscribe(db *runtime.PooledStore) error {
-	if err := a.managers.checkStore(db.Store); err != nil {
+	if err := a.managers.checkStore(db.Node.Features); err != nil {
 		return err
 	}
 	unsweep := db.Delivery.SweepEvery(time.Duration(a.SweepInterval))

@@ -42,7 +42,7 @@ func TestAPanicOfTheStoreEndsNoProcess(t *testing.T) {
 		k := newKept(t, nil)
 		st := outboxPanics{panicking: panicking{k.Store}, Outbox: k.Store}
 		defer k.use(sessiontest.Subscription("ear", new(ear), event.Delete))()
-		k.service = delivery.Start(st, k.node.Subscriptions, k.node.Events, delivery.Options{
+		k.service = delivery.Start(store.FeaturesOf(st), k.node.Subscriptions, k.node.Events, delivery.Options{
 			Now: k.now, Observer: delivery.Observer{Failed: func(doing string, err error) { k.note(doing + ": " + err.Error()) }},
 		})
 		time.Sleep(10 * time.Minute)

@@ -18,7 +18,7 @@ import (
 // before it closes. It does nothing before the first configuration has added
 // its subscriptions: see [event.Subscriptions.Add]. Safe for concurrent use.
 type Service struct {
-	store         store.Store
+	features      *store.Features
 	subscriptions *event.Subscriptions
 	events        *event.Feed
 	now           func() time.Time
@@ -58,11 +58,11 @@ const DefaultSweepInterval = 10 * time.Second
 // stopGrace is how long a listener may still take after its context has ended.
 const stopGrace = 5 * time.Second
 
-// Start starts the service of a store. A store that cannot sweep is not swept,
+// Start starts the service of a store that can do that. A store that cannot sweep is not swept,
 // and one without outbox has only rollbacks to deliver.
-func Start(st store.Store, subscriptions *event.Subscriptions, events *event.Feed, o Options) *Service {
+func Start(f *store.Features, subscriptions *event.Subscriptions, events *event.Feed, o Options) *Service {
 	s := &Service{
-		store: st, subscriptions: subscriptions, events: events, now: o.Now, observer: o.Observer,
+		features: f, subscriptions: subscriptions, events: events, now: o.Now, observer: o.Observer,
 		timeout: cmp.Or(o.HandleTimeout, 30*time.Second), parallel: 8,
 		faster: make(chan struct{}, 1), workers: make(map[string]*worker),
 	}
@@ -75,9 +75,9 @@ func Start(st store.Store, subscriptions *event.Subscriptions, events *event.Fee
 	s.interval = cmp.Or(o.SweepInterval, DefaultSweepInterval)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	if st, ok := store.As[store.Sweeper](st); ok {
+	if f.Sweeper != nil {
 		sw := &sweeper{
-			store: st, subscriptions: subscriptions, observer: &s.observer, clock: newClockGuard(s.now),
+			store: f.Sweeper, subscriptions: subscriptions, observer: &s.observer, clock: newClockGuard(s.now),
 			interval: s.sweepInterval, changed: s.faster,
 		}
 		s.work.Go(func() { s.observer.guard("sweeping expired sessions", func() { sw.run(ctx) }) })
@@ -166,9 +166,8 @@ func (s *Service) reconcile(ctx context.Context, all map[string]event.Subscripti
 			c.stop()
 		}
 	}
-	outbox, _ := store.As[store.Outbox](s.store)
 	for name, sub := range all {
-		if outbox != nil {
+		if outbox := s.features.Outbox; outbox != nil {
 			outbox.LimitPending(name, cmp.Or(sub.MaxPending, event.DefaultMaxPending))
 		}
 		rollbacks = rollbacks || slices.Contains(sub.Kinds, event.Rollback)

@@ -55,7 +55,7 @@ func newKept(t *testing.T, change func(*session.Policy), subs ...event.Subscript
 
 func (k *kept) start() {
 	k.T.Helper()
-	k.service = delivery.Start(k.Store, k.node.Subscriptions, k.node.Events, delivery.Options{
+	k.service = delivery.Start(k.node.Features, k.node.Subscriptions, k.node.Events, delivery.Options{
 		Now: k.now, Observer: delivery.Observer{
 			Attempted: func(t delivery.Attempt) {
 				k.mu.Lock()

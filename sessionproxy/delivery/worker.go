@@ -60,9 +60,9 @@ func newWorker(ctx context.Context, s *Service, name string) *worker {
 	w := &worker{
 		service: s, name: name, done: make(chan struct{}),
 		rollbacks: make(chan event.Event, rollbackBuffer), results: make(chan result, s.parallel),
-		busy: make(map[store.Key]bool), settled: make(chan error, 1), ask: true,
+		busy: make(map[store.Key]bool), settled: make(chan error, 1), ask: true, outbox: s.features.Outbox,
 	}
-	if w.outbox, _ = store.As[store.Outbox](s.store); w.outbox != nil {
+	if w.outbox != nil {
 		w.woken = w.outbox.Filed(name)
 	}
 	w.ctx, w.cancel = context.WithCancel(ctx)

@@ -50,7 +50,7 @@ func ExampleListener() {
 	// The service tells the listeners, beside the requests.
 	done := node.Subscriptions.Add(map[string][]event.Subscription{manager.ID(): listeners})
 	defer done()
-	service := delivery.Start(sessions, node.Subscriptions, node.Events, delivery.Options{})
+	service := delivery.Start(node.Features, node.Subscriptions, node.Events, delivery.Options{})
 	defer func() { _ = service.Close() }()
 
 	visit, err := manager.Open(ctx, session.Request{})

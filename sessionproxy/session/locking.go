@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/lock"
-	"github.com/sessionproxy/sessionproxy/store"
 )
 
 func (s *Session) lock(ctx context.Context, exclusive bool) error {
@@ -18,8 +17,8 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 		return err
 	}
 	s.locked = true
-	shared, ok := store.As[store.Leaser](s.store)
-	if !ok {
+	shared := s.node.Features.Leaser
+	if shared == nil {
 		return nil
 	}
 	l, err := lock.TakeLease(ctx, shared, s.key, wait-time.Since(begin))

@@ -76,16 +76,12 @@ func keeps(sub event.Subscription) bool {
 // CheckStore returns an error if the store lacks what the manager needs: an
 // outbox for its listeners, or an index of the sessions of a principal. Open
 // refuses such a store; a caller that has it earlier can check it earlier.
-func (m *Manager) CheckStore(st store.Store) error {
-	if m.listens {
-		if _, ok := store.As[store.Outbox](st); !ok {
-			return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
-		}
+func (m *Manager) CheckStore(f *store.Features) error {
+	if m.listens && f.Outbox == nil {
+		return fmt.Errorf("session manager %s has the option listener, and the session store cannot keep what listeners are to be told", m.id)
 	}
-	if m.policy.MaxPerPrincipal > 0 {
-		if _, ok := store.As[store.Pager](st); !ok {
-			return fmt.Errorf("session manager %s has the option max_per_principal, and the session store cannot count by principal", m.id)
-		}
+	if m.policy.MaxPerPrincipal > 0 && f.Pager == nil {
+		return fmt.Errorf("session manager %s has the option max_per_principal, and the session store cannot count by principal", m.id)
 	}
 	return nil
 }
@@ -135,7 +131,7 @@ func (m *Manager) Open(ctx context.Context, r Request) (opened *Session, err err
 	if err != nil {
 		return m.openWithoutStore(r, err)
 	}
-	if err := m.CheckStore(st); err != nil {
+	if err := m.CheckStore(local.Features); err != nil {
 		m.provider.Release()
 		return nil, unavailable("opening session", err)
 	}

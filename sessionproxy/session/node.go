@@ -17,20 +17,23 @@ import (
 type Node struct {
 	Locks         *lock.Locks
 	Streams       *Streams
+	Features      *store.Features      // what the store can do
 	Subscriptions *event.Subscriptions // of listeners, by their configurations
 	Events        *event.Feed          // to functions of this process
 }
 
-// NewNode returns what belongs beside a store, before that is used. If the store
+// NewNode returns what belongs beside a store, as requests use it, before it is
+// used. If the store
 // is Observable it is observed from now on: the end of a session ends its open
 // responses. If it has an Outbox it stores events for Subscriptions.
 func NewNode(s store.Store) *Node {
-	n := &Node{Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
-	if o, ok := store.As[store.Observable](s); ok {
-		o.Observe(n.ended)
+	f := store.FeaturesOf(s)
+	n := &Node{Features: f, Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
+	if f.Observable != nil {
+		f.Observable.Observe(n.ended)
 	}
-	if o, ok := store.As[store.Outbox](s); ok {
-		o.Subscribe(func(manager string, kind store.EventKind) []string {
+	if f.Outbox != nil {
+		f.Outbox.Subscribe(func(manager string, kind store.EventKind) []string {
 			return n.Subscriptions.SubscribersOf(manager, event.Kind(kind))
 		})
 	}

@@ -49,8 +49,8 @@ func (o Operator) Purge(ctx context.Context, manager string) (int, error) {
 const atOnce = 128
 
 func (o Operator) endAll(ctx context.Context, q store.Query, reason store.Reason, except *store.ID) (n int, err error) {
-	pager, ok := store.As[store.Pager](o.Store)
-	if !ok {
+	pager := o.Node.Features.Pager
+	if pager == nil {
 		return 0, errors.New("ending sessions: the session store cannot list them")
 	}
 	q.Order, q.Limit = store.ByCreated, atOnce

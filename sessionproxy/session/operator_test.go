@@ -126,7 +126,8 @@ func TestAnOperatorHearsOfFailures(t *testing.T) {
 	if err == nil || n != 10-s.Store.Len() || n == 0 || n == 10 {
 		t.Errorf("%d, %v, %d left", n, err, s.Store.Len())
 	}
-	o := session.Operator{Store: careless{s.Store}, Node: s.node}
+	bare := careless{s.Store}
+	o := session.Operator{Store: bare, Node: session.NewNode(bare)}
 	if _, err := o.Purge(t.Context(), "shop"); err == nil || !strings.Contains(err.Error(), "cannot list") {
 		t.Errorf("got %v", err)
 	}

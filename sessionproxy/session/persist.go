@@ -92,7 +92,6 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 	if errors.Is(err, store.ErrUnknown) && p.step == stepMinor { // finds it done, or does it
 		rec, err = s.update(ctx, change)
 	}
-	_, atOnce := store.As[store.Updater](s.store)
 	switch {
 	case errors.Is(err, errNothingLeft) && p.step == stepEnd:
 		return p, s.destroy(ctx)
@@ -100,7 +99,7 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 		return p, nil
 	case err != nil:
 		return p, saveError(err)
-	case p.step == stepMinor && !atOnce:
+	case p.step == stepMinor && s.node.Features.Updater == nil:
 		// Two that rotate one version make the same new one, and a store takes
 		// the second save for a repetition of the first.
 		if rec, err = s.store.Load(ctx, s.key); err != nil {
@@ -115,7 +114,7 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 }
 
 func (s *Session) update(ctx context.Context, change func(store.Record) (store.Write, error)) (store.Record, error) {
-	if u, ok := store.As[store.Updater](s.store); ok {
+	if u := s.node.Features.Updater; u != nil {
 		return u.Update(ctx, s.key, change)
 	}
 	for {

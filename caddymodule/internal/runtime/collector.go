@@ -115,8 +115,8 @@ func liveSessions(all []*PooledStore) map[string]int64 {
 	defer cancel()
 	sum := make(map[string]int64)
 	for _, db := range all {
-		counter, ok := store.As[store.Counter](db.Store)
-		if !ok {
+		counter := db.Node.Features.Counter
+		if counter == nil {
 			continue
 		}
 		counts, err := counter.Counts(ctx)
@@ -137,8 +137,8 @@ func backlogs(all []*PooledStore) map[string]store.Backlog {
 	defer cancel()
 	sum := make(map[string]store.Backlog)
 	for _, db := range all {
-		outbox, ok := store.As[store.Outbox](db.Store)
-		if !ok {
+		outbox := db.Node.Features.Outbox
+		if outbox == nil {
 			continue
 		}
 		waiting, err := outbox.Backlog(ctx)
@@ -168,8 +168,8 @@ func backlogs(all []*PooledStore) map[string]store.Backlog {
 // least, and of health that of a store which refuses writes, if there is one. It reports false if none of them tells anything.
 func statsOf(all []*PooledStore) (sum store.Stats, ok bool) {
 	for _, db := range all {
-		reporter, reports := store.As[store.Reporter](db.Store)
-		if !reports {
+		reporter := db.Node.Features.Reporter
+		if reporter == nil {
 			continue
 		}
 		s := reporter.Stats()

@@ -111,11 +111,12 @@ func openDatabase(p StoreProvider) (*PooledStore, error) {
 		lifetime.Unlock()
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
-	node := session.NewNode(st)
+	lent := process.metrics.Store(st)
+	node := session.NewNode(lent)
 	node.Events.Subscribe(process.metrics.ObserveEvent)
 	node.Events.Subscribe(process.audit.onEvent)
-	service := delivery.Start(st, node.Subscriptions, node.Events, delivery.Options{Observer: deliveryObserver(liveLogger(AppID))})
-	return &PooledStore{Provider: p, Store: st, lent: process.metrics.Store(st), Node: node, Delivery: service, lifetime: lifetime}, nil
+	service := delivery.Start(node.Features, node.Subscriptions, node.Events, delivery.Options{Observer: deliveryObserver(liveLogger(AppID))})
+	return &PooledStore{Provider: p, Store: st, lent: lent, Node: node, Delivery: service, lifetime: lifetime}, nil
 }
 
 // BoundClose says how long closing the store may take; 0 sets no bound.
