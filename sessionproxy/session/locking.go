@@ -17,11 +17,11 @@ func (s *Session) lock(ctx context.Context, exclusive bool) error {
 		return err
 	}
 	s.locked = true
-	shared := s.node.Features.Leaser
+	shared := s.node.leases
 	if shared == nil {
 		return nil
 	}
-	l, err := lock.TakeLease(ctx, shared, s.key, wait-time.Since(begin))
+	l, err := shared.Take(ctx, s.key, wait-time.Since(begin))
 	switch {
 	case errors.Is(err, lock.ErrLocked):
 		return err

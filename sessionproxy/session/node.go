@@ -20,6 +20,8 @@ type Node struct {
 	Features      *store.Features      // what the store can do
 	Subscriptions *event.Subscriptions // of listeners, by their configurations
 	Events        *event.Feed          // to functions of this process
+
+	leases *lock.Leases // nil if the store gives none
 }
 
 // NewNode returns what belongs beside a store, as requests use it, before it is
@@ -31,6 +33,9 @@ func NewNode(s store.Store) *Node {
 	n := &Node{Features: f, Locks: lock.NewLocks(), Streams: NewStreams(), Subscriptions: event.NewSubscriptions(), Events: event.NewFeed()}
 	if f.Observable != nil {
 		f.Observable.Observe(n.ended)
+	}
+	if f.Leaser != nil {
+		n.leases = lock.NewLeases(f.Leaser)
 	}
 	if f.Outbox != nil {
 		f.Outbox.Subscribe(func(manager string, kind store.EventKind) []string {
