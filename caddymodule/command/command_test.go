@@ -2,15 +2,12 @@ package command
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -180,129 +177,6 @@ func TestCommandPrints(t *testing.T) {
 	}
 }
 
-func TestCommandFindsNoServer(t *testing.T) {
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }))
-	defer page.Close()
-	caddyError := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, `{"error":"host not allowed"}`)
-	}))
-	defer caddyError.Close()
-	bare := httptest.NewServer(http.NotFoundHandler())
-	defer bare.Close()
-	for name, c := range map[string]struct {
-		address, want string
-		status        int
-	}{
-		"nobody listens":        {caddytest.FreeAddress(t), "is the server running there?", 1},
-		"another kind":          {strings.TrimPrefix(page.URL, "http://"), "is that an admin endpoint?", 1},
-		"a server that refuses": {strings.TrimPrefix(caddyError.URL, "http://"), "403 Forbidden: host not allowed", 1},
-		"a bare Caddy":          {strings.TrimPrefix(bare.URL, "http://"), "is it a sessionproxy of this version?", 1},
-		"many ports":            {"localhost:1-2", "is no address", 2},
-		"no socket":             {"unix//no/such/socket|0200", "dial unix /no/such/socket:", 1},
-	} {
-		out, errs, status := runSessions(t, c.address, "", "ls")
-		if status != c.status || !strings.Contains(errs, c.want) || out != "" {
-			t.Errorf("%s: [%d] %s%s", name, status, out, errs)
-		}
-	}
-}
-
-// TestCommandOnASocket: an admin endpoint may be one.
-func TestCommandOnASocket(t *testing.T) {
-	dir := caddytest.ShortDir(t)
-	l, err := net.Listen("unix", filepath.Join(dir, "admin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Origin") != "" || r.Host != "127.0.0.1" {
-			t.Errorf("Host %s, Origin %s", r.Host, r.Header.Get("Origin"))
-		}
-		_, _ = io.WriteString(w, `{"managers":[]}`)
-	})}
-	go func() { _ = server.Serve(l) }()
-	defer server.Close()
-	if _, errs, status := runSessions(t, "unix/"+filepath.Join(dir, "admin")+"|0222", "", "ls"); status != 0 || errs != "no managers\n" {
-		t.Errorf("[%d] %s", status, errs)
-	}
-}
-
-// TestCommandBackup: a file is there completely, or not at all.
-func TestCommandBackup(t *testing.T) {
-	whole := strings.Repeat("whole\n", 1<<16)
-	for _, c := range []struct {
-		name   string
-		serve  http.HandlerFunc
-		before string // what the file held
-		want   string
-		status int
-		errs   string
-	}{
-		{"complete", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, whole) }, "old", whole, 0, ""},
-		{"broken off", func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, whole)
-			panic(http.ErrAbortHandler)
-		}, "old", "old", 1, "the server broke off after"},
-		{"refused", func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusNotImplemented)
-			_, _ = io.WriteString(w, `{"detail":"this kind of session store cannot do that"}`)
-		}, "", "", 1, "cannot do that"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			server := httptest.NewServer(c.serve)
-			defer server.Close()
-			dir := t.TempDir()
-			file := filepath.Join(dir, "backup")
-			if c.before != "" {
-				if err := os.WriteFile(file, []byte(c.before), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			out, errs, status := runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", file)
-			if status != c.status || !strings.Contains(errs, c.errs) || (status == 0) != strings.Contains(out, "384 KiB") {
-				t.Errorf("[%d] %s%s", status, out, errs)
-			}
-			text, err := os.ReadFile(file)
-			if string(text) != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("the file holds %d bytes, %v", len(text), err)
-			}
-			entries, err := os.ReadDir(dir)
-			if err != nil || len(entries) > 1 {
-				t.Errorf("left in the directory: %v, %v", entries, err)
-			}
-			if status == 0 {
-				if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-					t.Errorf("%v, %v", info.Mode(), err)
-				}
-			}
-			out, _, status = runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", "-")
-			if status != c.status || status == 0 && out != whole {
-				t.Errorf("to standard output: [%d] %d bytes", status, len(out))
-			}
-		})
-	}
-}
-
-// TestCommandBackupKeepsDevices names what a file must not take the place of.
-func TestCommandBackupKeepsDevices(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "whole") }))
-	defer server.Close()
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "socket")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	for _, name := range []string{socket, dir} {
-		_, errs, status := runSessions(t, strings.TrimPrefix(server.URL, "http://"), "", "backup", name)
-		if info, err := os.Stat(name); status != 1 || !strings.Contains(errs, "no regular file") || err != nil || info.Mode().IsRegular() {
-			t.Errorf("[%d] %s%v", status, errs, err)
-		}
-	}
-}
-
 // TestCommandThatCannotPrint has commands print where nothing can be written.
 func TestCommandThatCannotPrint(t *testing.T) {
 	caddytest.Shop(t, "")
@@ -333,141 +207,6 @@ func TestCommandThatCannotPrint(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk is full") }
-
-// TestCommandRestore sends a file to the real API, larger than a server reads
-// of a body by itself, and sees the answer in any case.
-func TestCommandRestore(t *testing.T) {
-	st := caddytest.Shop(t, "")
-	server := httptest.NewServer(caddytest.AdminMux())
-	defer server.Close()
-	address := strings.TrimPrefix(server.URL, "http://")
-	dir := t.TempDir()
-	file := filepath.Join(dir, "backup")
-	if _, errs, status := runSessions(t, address, "", "backup", file); status != 0 {
-		t.Fatal(errs)
-	}
-	if _, errs, status := runSessions(t, address, "", "restore", file); status != 1 || !strings.Contains(errs, "not empty") {
-		t.Errorf("[%d] %s", status, errs)
-	}
-	foreign := filepath.Join(dir, "foreign")
-	if err := os.WriteFile(foreign, bytes.Repeat([]byte("foreign!"), 1<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, errs, status := runSessions(t, address, "", "restore", foreign); status != 1 || !strings.Contains(errs, "not a backup") {
-		t.Errorf("[%d] %s", status, errs)
-	}
-	for _, manager := range []string{"shop", "left"} {
-		if _, errs, status := runSessions(t, address, "", "purge", manager, "--yes"); status != 0 {
-			t.Fatal(errs)
-		}
-	}
-	if out, errs, status := runSessions(t, address, "", "restore", file); status != 0 || out != "restored 4 sessions\n" || st.Len() != 4 {
-		t.Errorf("[%d] %s%s", status, out, errs)
-	}
-}
-
-// TestTopGoesOn: a server that is away for a moment ends no picture, and
-// Ctrl-C ends them without an error.
-func TestTopGoesOn(t *testing.T) {
-	calls := 0
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/sessions/locks" {
-			_, _ = io.WriteString(w, `{"locks":[]}`)
-			return
-		}
-		switch calls++; calls {
-		case 2:
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, `{"detail":"reloading"}`)
-		case 4:
-			cancel()
-			fallthrough
-		default:
-			_, _ = fmt.Fprintf(w, `{"managers":[{"id":"shop","sessions":1,"opened":%d}],"listeners":[]}`, calls*10)
-		}
-	}))
-	defer server.Close()
-	client, err := newAdminClient(strings.TrimPrefix(server.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	now := caddytest.Begin
-	c := newCLI(nil, &out, &out)
-	c.now = func() time.Time { return now }
-	c.tick = func(d time.Duration) <-chan time.Time {
-		now = now.Add(d)
-		tick := make(chan time.Time, 1)
-		tick <- now
-		return tick
-	}
-	p := &top{cli: c, client: client, every: 2 * time.Second, inPlace: true, size: func() (int, int) { return 40, 5 }}
-	if err := p.run(ctx, false); err != nil {
-		t.Fatal(err)
-	}
-	pictures := strings.Split(out.String(), "\x1b[H")[1:]
-	if len(pictures) != 3 || !strings.Contains(pictures[0], "  -  ") || !strings.Contains(pictures[1], "reloading") || !strings.Contains(pictures[2], "  5.0  ") {
-		t.Errorf("%q", pictures)
-	}
-	for _, picture := range pictures {
-		if strings.Count(picture, "\n") > 4 {
-			t.Errorf("it scrolls in 5 lines: %q", picture)
-		}
-		if !strings.HasPrefix(picture, "\x1b[?7l") || !strings.HasSuffix(picture, "\x1b[J\x1b[?7h") || strings.Contains(strings.ReplaceAll(picture, "\x1b[K\n", ""), "\n") {
-			t.Errorf("not drawn in place: %q", picture)
-		}
-	}
-}
-
-// TestPicturesFitTheTerminal cuts what a narrow terminal would wrap, and finds
-// the terminal behind the writer that notes errors.
-func TestPicturesFitTheTerminal(t *testing.T) {
-	const text = "MANAGER                 SESSIONS\nshop   1\nänderungen   \n"
-	const want = "MANAGER…\nshop   1\nänderun…\n"
-	if got := string(cutLines([]byte(text), 8)); got != want {
-		t.Errorf("%q", got)
-	}
-	file, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if f, ok := terminal(&output{w: file}); !ok || f != file {
-		t.Error("the terminal is not found")
-	}
-}
-
-// TestTheAddressOfAConfiguration reads it without a word, but for warnings.
-func TestTheAddressOfAConfiguration(t *testing.T) {
-	for name, tc := range map[string]struct{ text, adapter, want, errs string }{
-		"Caddyfile":      {text: "{\n\tadmin localhost:1234\n}\n", want: "localhost:1234"},
-		"Caddyfile.prod": {text: "{\nadmin localhost:1234\n}\n", want: "localhost:1234", errs: "not formatted"},
-		"config.json":    {text: `{"admin":{"listen":"localhost:1234"}}`, want: "localhost:1234"},
-		"site.conf":      {text: "{\n\tadmin localhost:1234\n}\n", adapter: "caddyfile", want: "localhost:1234"},
-		"empty.json":     {text: "{}", want: "localhost:2019"},
-		"bad.json":       {text: "{", errs: "--adapter"},
-		"bad.conf":       {text: "{}", adapter: "none", errs: "no adapter"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), name)
-			if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			var errs bytes.Buffer
-			c := newCLI(nil, nil, &errs)
-			c.config, c.adapter = path, tc.adapter
-			address, err := c.adminAddress()
-			if err != nil {
-				errs.WriteString(err.Error())
-			}
-			if address != tc.want || tc.errs == "" && errs.Len() > 0 || !strings.Contains(errs.String(), tc.errs) {
-				t.Errorf("%q, %s", address, errs.String())
-			}
-		})
-	}
-}
 
 // TestIDsThatLookLikeFlags: one id in 64 begins with a hyphen, and with a
 // letter that may be a flag.
@@ -545,20 +284,6 @@ func TestCaddyExit(t *testing.T) {
 		}
 		if got != want || cmd.SilenceErrors != (err != nil) {
 			t.Errorf("%v: %q, want %q", err, got, want)
-		}
-	}
-}
-
-// TestAddressesOfTheAdminEndpoint takes what people write, and refuses what
-// would lead to port 0.
-func TestAddressesOfTheAdminEndpoint(t *testing.T) {
-	for address, base := range map[string]string{
-		"localhost:2019": "http://localhost:2019", "http://127.0.0.1:2019": "http://127.0.0.1:2019", "http://localhost:2019/": "http://localhost:2019",
-		"unix//run/caddy.sock": "http://127.0.0.1", "localhost": "", "http://localhost": "", "localhost:2019-2020": "", "": "",
-	} {
-		c, err := newAdminClient(address)
-		if (err == nil) != (base != "") || err == nil && c.base != base {
-			t.Errorf("%q: %+v, %v", address, c, err)
 		}
 	}
 }
