@@ -1,0 +1,9 @@
+package command
+
+import (
+	"testing"
+
+	"github.com/sessionproxy/sessionproxy/caddymodule/internal/caddytest"
+)
+
+func TestMain(m *testing.M) { caddytest.Main(m) }
