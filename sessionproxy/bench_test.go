@@ -49,7 +49,7 @@ func BenchmarkServe(b *testing.B) {
 			}
 			var endpoint *sessionproxy.Endpoint
 			if bc.endpoint {
-				endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, sessionproxy.NewMetrics(), nil)
+				endpoint = sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: "http://127.0.0.1:2020", Metrics: sessionproxy.NewMetrics()})
 			}
 			h, err := sessionproxy.NewHandler(sessionproxy.Config{
 				Manager: m, Metrics: sessionproxy.NewMetrics(), InlineLimit: 4096, Endpoint: endpoint,

@@ -59,7 +59,7 @@ func TestForeignCallers(t *testing.T) {
 			t.Errorf("%v calls are counted as %s, want %v", got, kind, want)
 		}
 	}
-	other := sessionproxy.NewEndpoint(e.calls.URL, nil, sessionproxy.NewMetrics(), nil)
+	other := sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: e.calls.URL, Metrics: sessionproxy.NewMetrics()})
 	e.endpoint = other
 	if got := e.call("GET", ended+"/data", ""); got.status != 404 {
 		t.Errorf("a capability of another process: %d", got.status)

@@ -50,18 +50,34 @@ type capability struct {
 	h      *Handler
 }
 
-// NewEndpoint returns an endpoint that apps reach at url. hosts are the valid
-// values of the Host header; none means any, as on a Unix socket. idle is
-// called each time that the last capability has ended, when not nil.
-func NewEndpoint(url string, hosts []string, metrics *Metrics, idle func()) *Endpoint {
+// EndpointConfig configures an endpoint. The zero value of each option but URL
+// is one that works.
+type EndpointConfig struct {
+	// URL is where apps reach the endpoint. Required.
+	URL string
+	// Hosts are the valid values of the Host header; none means any, as on a
+	// Unix socket.
+	Hosts []string
+	// Metrics counts calls that are refused; nil counts none that can be seen.
+	Metrics *Metrics
+	// Idle is called each time that the last capability has ended, when not nil.
+	Idle func()
+}
+
+// NewEndpoint returns an endpoint that has no capabilities yet.
+func NewEndpoint(config EndpointConfig) *Endpoint {
+	metrics := config.Metrics
+	if metrics == nil {
+		metrics = NewMetrics()
+	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)          // never fails: crypto/rand ends the process instead
 	block, _ := aes.NewCipher(secret) // fails only for a key of another length
-	e := &Endpoint{url: url, capabilities: &capabilities{block: block, idle: idle, calls: metrics.refusedCalls}}
+	e := &Endpoint{url: config.URL, capabilities: &capabilities{block: block, idle: config.Idle, calls: metrics.refusedCalls}}
 	for i := range e.open {
 		e.open[i].byNumb = make(map[uint64]*capability)
 	}
-	e.Allow(hosts...)
+	e.Allow(config.Hosts...)
 	return e
 }
 

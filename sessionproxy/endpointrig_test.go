@@ -26,7 +26,7 @@ func newEndpointRig(t *testing.T, change func(*sessionproxy.Config, *session.Pol
 	t.Cleanup(e.calls.Close)
 	host := strings.TrimPrefix(e.calls.URL, "http://")
 	e.rig = newRig(t, func(c *sessionproxy.Config, p *session.Policy) {
-		e.endpoint = sessionproxy.NewEndpoint(e.calls.URL, []string{host}, c.Metrics, nil)
+		e.endpoint = sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: e.calls.URL, Hosts: []string{host}, Metrics: c.Metrics})
 		c.Endpoint = e.endpoint
 		if change != nil {
 			change(c, p)

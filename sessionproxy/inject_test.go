@@ -37,7 +37,7 @@ func TestDataThatIsWithheldIsTold(t *testing.T) {
 				}
 			}
 			if tc.endpoint {
-				config.Endpoint = sessionproxy.NewEndpoint("http://127.0.0.1:2020", nil, config.Metrics, nil)
+				config.Endpoint = sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: "http://127.0.0.1:2020", Metrics: config.Metrics})
 			}
 			var err error
 			if config.Manager, err = session.NewManager("shop", policy, session.Options{Provider: session.Fixed(r.store), NewCredential: sessionproxy.CredentialSource("shop")}); err != nil {

@@ -74,7 +74,7 @@ func inTurn(t *testing.T, wait time.Duration, queue int, test func(*testing.T, *
 			t.Fatal(err)
 		}
 		metrics := sessionproxy.NewMetrics()
-		endpoint := sessionproxy.NewEndpoint("http://sessions", nil, metrics, nil)
+		endpoint := sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: "http://sessions", Metrics: metrics})
 		c.handler, err = sessionproxy.NewHandler(sessionproxy.Config{
 			Manager: m, Metrics: metrics, Endpoint: endpoint, EndStreams: true, InlineLimit: 4096,
 			Ring:     func() (*ticket.Ring, error) { return ring, nil },

@@ -31,11 +31,11 @@ func TestAdminDeadLetters(t *testing.T) {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Acquire()
+	_, local, err := app.Provider().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Release()
+	defer app.Provider().Release()
 	heard := make(chan event.Event, 1)
 	defer local.Subscriptions.Add(map[string][]event.Subscription{"shop": {{
 		Name: "audit", Kinds: []event.Kind{event.Save},
@@ -70,11 +70,11 @@ func TestAdminDiscards(t *testing.T) {
 		}
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Acquire()
+	_, local, err := app.Provider().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Release()
+	defer app.Provider().Release()
 	answers := func(method, path string, status int, want string) {
 		t.Helper()
 		if w := caddytest.Ask(method, path, ""); w.Code != status || !strings.Contains(w.Body.String(), want) {

@@ -20,11 +20,11 @@ func TestAdminStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	app, _ := servingApp()
-	_, local, err := app.Backend().Acquire()
+	_, local, err := app.Provider().Acquire()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer app.Backend().Release()
+	defer app.Provider().Release()
 	defer local.Streams.Watch(store.Key{Manager: "shop", ID: at}, func() {}).Done()
 	var got StatsView
 	w := caddytest.Ask(http.MethodGet, "/sessions/stats", "")

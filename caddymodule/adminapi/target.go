@@ -28,12 +28,12 @@ type adminTarget struct {
 // both are open, and the active one counts.
 func activeStore() (*adminTarget, error) {
 	if a, ok := servingApp(); ok {
-		st, node, err := a.Backend().Acquire()
+		st, node, err := a.Provider().Acquire()
 		if err != nil {
 			return nil, unavailable(err)
 		}
 		return &adminTarget{
-			store: st, node: node, managers: a.Registry(), showData: a.AdminData, release: a.Backend().Release,
+			store: st, node: node, managers: a.Registry(), showData: a.AdminData, release: a.Provider().Release,
 		}, nil
 	}
 	open := runtime.OpenStores()

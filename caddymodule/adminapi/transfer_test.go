@@ -202,7 +202,7 @@ func TestAdminWithoutSessions(t *testing.T) {
 	st := caddytest.NewAbleStore()
 	caddytest.Fill(t, st, "shop", 1, "")
 	line := caddytest.Prepare(t, st)
-	b := runtime.NewBackend(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, nil, zap.NewNop())
+	b := runtime.NewProvider(&caddytest.PreparedStore{Name: strings.Trim(strings.TrimPrefix(line, "store prepared "), `"`)}, nil, zap.NewNop())
 	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}
@@ -239,6 +239,11 @@ func TestAdminAtCaddysEndpoint(t *testing.T) {
 	st := caddytest.NewAbleStore()
 	caddytest.Fill(t, st, "shop", 1, "")
 	s := caddytest.NewSite(t)
+	t.Cleanup(func() { // Caddy ends its admin endpoint when a configuration has none
+		if err := caddytest.Load([]byte(`{"admin":{"disabled":true}}`)); err != nil {
+			t.Error(err)
+		}
+	})
 	address := caddytest.FreeAddress(t)
 	var config map[string]any
 	if err := json.Unmarshal(s.Config(caddytest.Prepare(t, st), "", "session shop\nrespond ok"), &config); err != nil {

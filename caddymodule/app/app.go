@@ -62,7 +62,7 @@ type App struct {
 
 	ctx      caddy.Context
 	logger   *zap.Logger
-	backend  *runtime.Backend
+	provider *runtime.Provider
 	keys     *keySource
 	managers *Registry
 	endpoint *runtime.EndpointServer // nil if it is disabled
@@ -121,8 +121,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionEndpoint(); err != nil {
 		return err
 	}
-	a.backend = runtime.NewBackend(provider, a.managers.subscriptions, a.logger)
-	return a.backend.Adopt()
+	a.provider = runtime.NewProvider(provider, a.managers.subscriptions, a.logger)
+	return a.provider.Adopt()
 }
 
 func (a *App) loadStore(ctx caddy.Context) (runtime.StoreProvider, error) {
@@ -151,7 +151,7 @@ func (a *App) loadStore(ctx caddy.Context) (runtime.StoreProvider, error) {
 // Start opens the store and the endpoint and loads the keys, unless an early request has done
 // so. An error makes Caddy refuse the configuration.
 func (a *App) Start() error {
-	db, err := a.backend.Open()
+	db, err := a.provider.Open()
 	if err != nil {
 		return err
 	}
@@ -207,8 +207,8 @@ func (a *App) warnOfVoidTickets(db *runtime.PooledStore) {
 // Registry returns the managers of the configuration.
 func (a *App) Registry() *Registry { return a.managers }
 
-// Backend returns what lends the store to requests.
-func (a *App) Backend() *runtime.Backend { return a.backend }
+// Provider returns what lends the store to requests.
+func (a *App) Provider() *runtime.Provider { return a.provider }
 
 // Ring returns the keys that sign and verify tickets. The first call may ask
 // Caddy's storage for them.
@@ -246,10 +246,10 @@ func (a *App) Cleanup() error {
 	if a.endpoint != nil {
 		a.released.Do(a.endpoint.Release)
 	}
-	if a.backend == nil {
+	if a.provider == nil {
 		return nil
 	}
-	return a.backend.Close()
+	return a.provider.Close()
 }
 
 // Interface guards.
@@ -257,5 +257,5 @@ var (
 	_ caddy.App          = (*App)(nil)
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
-	_ session.Provider   = (*runtime.Backend)(nil)
+	_ session.Provider   = (*runtime.Provider)(nil)
 )

@@ -185,7 +185,7 @@ func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.Match
 // build makes the runtime from what the configuration comes to.
 func (h *Handler) build(s *settings) error {
 	manager, err := session.NewManager(h.Manager, s.policy, session.Options{
-		Provider: h.app.Backend(), NewCredential: sessionproxy.CredentialSource(h.Manager), Listeners: h.hearers,
+		Provider: h.app.Provider(), NewCredential: sessionproxy.CredentialSource(h.Manager), Listeners: h.hearers,
 		Trace: runtime.Metrics().Trace(h.Manager, spans(h.Manager)),
 	})
 	if err != nil {

@@ -54,7 +54,7 @@ func AcquireEndpoint(a EndpointAddress) *EndpointServer {
 	s := process.endpoints.byKey[a.Key]
 	if s == nil {
 		s = &EndpointServer{EndpointAddress: a}
-		s.endpoint = sessionproxy.NewEndpoint(a.URL, a.Hosts, process.metrics, func() { go s.closeIfIdle() })
+		s.endpoint = sessionproxy.NewEndpoint(sessionproxy.EndpointConfig{URL: a.URL, Hosts: a.Hosts, Metrics: process.metrics, Idle: func() { go s.closeIfIdle() }})
 		process.endpoints.byKey[a.Key] = s
 	}
 	s.refs++

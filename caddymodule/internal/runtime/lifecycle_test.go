@@ -259,7 +259,7 @@ func TestRequestInFlightKeepsItsStore(t *testing.T) {
 func TestRequestThatBeginsAfterItsConfig(t *testing.T) {
 	s := caddytest.NewSite(t)
 	provider := badgerIn(t, s.Dir)
-	b := runtime.NewBackend(provider, nil, zap.NewNop())
+	b := runtime.NewProvider(provider, nil, zap.NewNop())
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

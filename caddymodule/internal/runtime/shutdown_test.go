@@ -90,7 +90,7 @@ func TestARequestHoldsUpTheExitForAWhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := loaded.(*app.App).Backend()
+	b := loaded.(*app.App).Provider()
 	if _, _, err := b.Acquire(); err != nil {
 		t.Fatal(err)
 	}

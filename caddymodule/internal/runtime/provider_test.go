@@ -30,7 +30,7 @@ func TestEventsOutsideOfTheLifeOfAConfiguration(t *testing.T) {
 			t.Errorf("%s: the listeners are %v, want %v", when, got, want)
 		}
 	}
-	b := runtime.NewBackend(provider, func() map[string][]event.Subscription {
+	b := runtime.NewProvider(provider, func() map[string][]event.Subscription {
 		return map[string][]event.Subscription{"shop": {{Name: "ear", Kinds: []event.Kind{event.Delete}}}}
 	}, zap.NewNop())
 	if err := b.Adopt(); err != nil {
