@@ -265,7 +265,7 @@ func TestSizesAreHeld(t *testing.T) {
 // TestFeaturesAreResolvedOnce: outside of package store and what is below it,
 // what a store can do is asked of store.Features, which are found when it opens.
 func TestFeaturesAreResolvedOnce(t *testing.T) {
-	for pkg, files := range readHouse(t) {
+	for pkg, files := range readHouse(t, false) {
 		if pkg == "store" || strings.HasPrefix(pkg, "store/") {
 			continue
 		}
