@@ -21,31 +21,40 @@ func (w *writer) finalize(status int) {
 	defer func() { w.watch(status, h) }()
 	ours := mentionsUs(h)
 	writes := ours && hasWrites(h) || w.x.wrote()
+	var cookies *change.Cookies
+	if w.cookies != nil {
+		cookies = w.takeCookies(h, status)
+	}
+	answered := status != StatusClientGone || w.r.Context().Err() == nil
 	var out session.Outcome
-	if w.h.commits(status) && (status != StatusClientGone || w.r.Context().Err() == nil) {
-		var err error
-		if out, err = w.commit(h, writes); err != nil {
-			out = w.x.rollBack(w.r.Context(), staged) // a problem says what became of the writes
-			restart := w.mayRestart(err)
-			w.x.end(staged) // the app's further calls are of no request
-			if restart {
-				w.restart(h)
-				return
-			}
-			w.h.metrics.countRefused(err)
-			w.replaceWithProblem(h, newProblem(err, w.id.String()))
-			_ = w.setTicket(h, out) // of an early commit: whatever the status
-			w.snapshot(h)           // what its proxy still adds is the app's: trailers, for instance
-			return
-		}
-		if w.attempt > 1 && !out.Reapplied {
+	var err error
+	switch {
+	case w.h.commits(status) && answered:
+		out, err = w.commit(h, writes, cookies)
+		if err == nil && w.attempt > 1 && !out.Reapplied {
 			w.h.metrics.conflictRestarted.Inc()
 		}
-	} else {
+	case cookies != nil && answered: // the app has done what they tell, whatever the status
+		out, err = w.commitCookies(cookies)
+	default:
 		out = w.x.rollBack(w.r.Context(), extentOf(h))
-		if writes {
-			w.h.metrics.rolledBack.Inc()
+	}
+	if err != nil {
+		out = out.Then(w.x.rollBack(w.r.Context(), staged)) // a problem says what became of the writes
+		restart := w.mayRestart(err)
+		w.x.end(staged) // the app's further calls are of no request
+		if restart {
+			w.restart(h, cookies)
+			return
 		}
+		w.h.metrics.countRefused(err)
+		w.replaceWithProblem(h, newProblem(err, w.id.String()))
+		_ = w.setTicket(h, out) // of an early commit, or of cookies: whatever the status
+		w.snapshot(h)           // what its proxy still adds is the app's: trailers, for instance
+		return
+	}
+	if writes && !(w.h.commits(status) && answered) {
+		w.h.metrics.rolledBack.Inc()
 	}
 	w.scrubResponse(h, ours)
 	if err := w.setTicket(h, out); err != nil {
@@ -58,12 +67,17 @@ func (h *Handler) commits(status int) bool {
 	return status < 500 || h.CommitAny
 }
 
-func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
-	if !writes && !w.h.createAlways {
+func (w *writer) commit(h http.Header, writes bool, cookies *change.Cookies) (session.Outcome, error) {
+	if !writes && !w.h.createAlways && cookies == nil {
 		return w.x.commit(w.r.Context(), change.Changes{CanSetTicket: w.canSetTicket()}) // writes nothing
 	}
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
+		if cookies != nil {
+			if out, failed := w.commitCookies(cookies); failed == nil {
+				return out, err
+			}
+		}
 		return session.Outcome{}, err
 	}
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
@@ -76,9 +90,22 @@ func (w *writer) commit(h http.Header, writes bool) (session.Outcome, error) {
 		}
 	}
 	changes.CanSetTicket = w.r.Context().Err() == nil
+	if changes.Cookies = cookies; cookies != nil {
+		cookies.Handed = w.restartable()
+	}
 	ctx, cancel := w.h.commitContext(w.r)
 	defer cancel()
 	return w.x.commit(ctx, changes)
+}
+
+// commitCookies commits the cookies of a response, and none of its writes.
+func (w *writer) commitCookies(cookies *change.Cookies) (session.Outcome, error) {
+	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
+		return session.Outcome{}, err
+	}
+	ctx, cancel := w.h.commitContext(w.r)
+	defer cancel()
+	return w.x.commit(ctx, change.Changes{Rollback: true, Cookies: cookies, CanSetTicket: w.r.Context().Err() == nil})
 }
 
 // canSetTicket reports whether the response can bring the client a ticket that
@@ -93,6 +120,9 @@ func (w *writer) canSetTicket() bool {
 
 // setTicket tells the client what the commit changed for it.
 func (w *writer) setTicket(h http.Header, out session.Outcome) error {
+	if w.cookies != nil {
+		w.endCookies(h, &out)
+	}
 	if out.ClearTicket && w.presented != 0 {
 		for i, c := range w.h.Carriers {
 			if w.presented.has(i) {
@@ -107,8 +137,11 @@ func (w *writer) setTicket(h http.Header, out session.Outcome) error {
 	}
 	var text string
 	for i, c := range w.h.Carriers {
-		if !w.reply.has(i) || !out.Created && !out.Rotated && !out.Stale && !c.NeedsRenewal() {
+		if !w.reply.has(i) || !out.Created && !out.Rotated && !out.Stale && !out.Resend && !out.Persist && !c.NeedsRenewal() {
 			continue
+		}
+		if out.Persist {
+			c = ticket.Persistent(c)
 		}
 		if text == "" {
 			ring, err := w.h.ring()

@@ -62,7 +62,9 @@ type Config struct {
 	// Withheld is called when data is too large for its header, and the app is
 	// not one that reads the endpoint: see Handler.withholds.
 	Withheld func(size int)
-	Metrics  *Metrics
+	// Cookies keeps the app's own cookies in the session; nil for none.
+	Cookies *Cookies
+	Metrics *Metrics
 }
 
 // Forward says what of its session an app gets in request headers.
@@ -128,6 +130,7 @@ type opening struct {
 	presented presented
 	restarts  bool               // a conflict is answered by errAgain
 	cancel    context.CancelFunc // ends the request's work, if it may have to end early
+	cookies   *cookieJar         // of the request; nil without a jar
 }
 
 // Serve opens the session, passes the request on and commits before the
@@ -147,6 +150,10 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, next Next) error
 	o.request.Passive = h.Passive != nil && h.Passive(r)
 	o.request.LockLate = isBeside(r)
 	o.request.Holder = lock.Holder{Method: r.Method, Path: r.URL.Path}
+	if h.Cookies != nil {
+		o.cookies = h.Cookies.newJar(r, o.secure)
+		o.request.Form = o.cookies.form(r)
+	}
 	switch {
 	case h.Restart.Times > 0 && !o.request.ReadOnly && h.Restart.allows(r):
 		return h.serveRestarting(w, r, next, o)
@@ -168,6 +175,9 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	h.metrics.opened(string(s.State()))
 	rw := newWriter(w, r, h, s, &o)
 	h.metrics.injected.Add(float64(rw.inject(r.Header, s)))
+	if rw.cookies != nil {
+		rw.giveCookies(r.Header, s)
+	}
 	if h.Endpoint != nil && h.Forward != ForwardID {
 		rw.values.endpoint[0] = h.Endpoint.issue(&rw.capability)
 		defer h.Endpoint.revoke(&rw.capability)
@@ -188,6 +198,9 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 		}
 		// Error pages get the same request: they are no app of this session.
 		stripReserved(r)
+		if rw.cookies != nil {
+			rw.cookies.giveBack(r.Header)
+		}
 		if !rw.forwarding() {
 			// The app's response was cut off on purpose; the proxy in
 			// between says so by this panic, which ends here.

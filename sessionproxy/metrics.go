@@ -29,6 +29,8 @@ type Metrics struct {
 	rotated          *prometheus.CounterVec
 	void             *prometheus.CounterVec
 	withheld         *prometheus.CounterVec
+	cookies          *prometheus.CounterVec
+	lostJars         *prometheus.CounterVec
 	deliveries       *prometheus.CounterVec
 	lockWait         *prometheus.HistogramVec
 	store            *prometheus.HistogramVec
@@ -62,6 +64,8 @@ func NewMetrics() *Metrics {
 		rotated:          vec("rotated_total", "Tickets replaced by new ones.", "manager"),
 		void:             vec("void_writes_total", "Responses whose writes were void, since their Session-Action ended the session.", "manager"),
 		withheld:         vec("withheld_data_total", "Requests whose data was larger than inline_limit, for an app that is not known to read the endpoint.", "manager"),
+		cookies:          vec("cookies_total", "Cookies of apps and browsers that met a cookie jar, by what became of them.", "manager", "kind"),
+		lostJars:         vec("lost_jars_total", "Requests whose stored cookie jar could not be read, so that the app got no cookies.", "manager"),
 		deliveries:       vec("deliveries_total", "Attempts to tell a listener of an event, by what came of them.", "listener", "outcome"),
 		lockWait: histogram("lock_wait_seconds", "How long requests waited for a lock that another one had.",
 			[]float64{.001, .004, .016, .064, .25, 1, 4, 16}, "manager"),
@@ -74,7 +78,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.opened, m.commits, m.problems, m.tickets, m.removed, m.reapplied, m.conflicts, m.restarts, m.endpointProblems, m.refusedCalls,
-		m.injected, m.ended, m.rotated, m.void, m.withheld, m.deliveries, m.lockWait, m.store,
+		m.injected, m.ended, m.rotated, m.void, m.withheld, m.cookies, m.lostJars, m.deliveries, m.lockWait, m.store,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -21,6 +22,8 @@ type managerMetrics struct {
 	reapplied, conflictRestarted, conflictEnd, tooMuch prometheus.Counter
 	restarted                                          prometheus.Counter
 	injected, void, withheld                           prometheus.Counter
+	lostJar                                            prometheus.Counter
+	cookies                                            []prometheus.Counter // by jar.Kind
 	refusedCall                                        func(typ string)
 }
 
@@ -72,7 +75,14 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 	if manager.Policy().Locking == session.Optimistic {
 		reapplied = "merged"
 	}
+	kinds := jar.Kinds()
+	cookies := make([]prometheus.Counter, len(kinds))
+	for _, k := range kinds {
+		cookies[k] = m.cookies.WithLabelValues(id, k.String())
+	}
 	return &managerMetrics{
+		cookies:     cookies,
+		lostJar:     m.lostJars.WithLabelValues(id),
 		refusedCall: func(typ string) { calls.WithLabelValues(typ).Inc() },
 		opened: func(state string) {
 			if state == "active" {
@@ -105,6 +115,15 @@ func (m *Metrics) of(manager *session.Manager, tell func(kind string)) *managerM
 		conflictRestarted: m.conflicts.WithLabelValues(id, "restarted"),
 		conflictEnd:       m.conflicts.WithLabelValues(id, "refused"),
 		tooMuch:           m.conflicts.WithLabelValues(id, "too_much"),
+	}
+}
+
+// countCookies counts what became of cookies.
+func (m *managerMetrics) countCookies(n *jar.Counts) {
+	for kind, of := range n {
+		if of > 0 {
+			m.cookies[kind].Add(float64(of))
+		}
 	}
 }
 

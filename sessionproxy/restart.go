@@ -133,14 +133,20 @@ func pause(ctx context.Context, attempt int) error {
 // mayRestart reports whether a failed commit is answered by another attempt:
 // nothing may be with the client, or be committed.
 func (w *writer) mayRestart(err error) bool {
-	return w.restarts && !w.informed && errors.Is(err, change.ErrConflict) &&
-		!errors.Is(err, change.ErrIfVersion) && !w.x.committedEarly()
+	return w.restartable() && errors.Is(err, change.ErrConflict) && !errors.Is(err, change.ErrIfVersion)
 }
 
-// restart drops the app's response. A body that ends soon is taken in, so that
+// restartable reports whether a conflict can be answered by another attempt.
+func (w *writer) restartable() bool { return w.restarts && !w.informed && !w.x.committedEarly() }
+
+// restart drops the app's response, but for its cookies: the app has done what
+// they tell, and the next attempt is shown them. A body that ends soon is taken in, so that
 // its connection can be used again; any other one is cut off.
-func (w *writer) restart(h http.Header) {
+func (w *writer) restart(h http.Header, cookies *change.Cookies) {
 	w.again = true
+	if cookies != nil {
+		w.cookies.earlier = cookies.Wishes
+	}
 	if n := contentLength(h); n >= 0 && n <= maxDiscard {
 		w.discardable, w.until = maxDiscard, time.Now().Add(discardTime)
 		time.AfterFunc(discardTime, w.cancel) // one that stalls

@@ -67,6 +67,7 @@ type writer struct {
 	cancel   context.CancelFunc
 	restarts bool // a conflict may be answered by making the request again
 
+	cookies    *cookieJar // nil without a jar
 	capability capability // of its endpoint, if it has one
 	values     injected   // the request headers for the app
 	few        [4]field   // room for before: servers set a few headers of their own
@@ -81,7 +82,7 @@ type field struct {
 func newWriter(w http.ResponseWriter, r *http.Request, h *Handler, s *session.Session, o *opening) *writer {
 	rw := &writer{
 		ResponseWriter: w, r: r, h: h, x: transaction{s: s, open: true, metrics: h.metrics}, id: s.ID(), attempt: o.request.Attempt,
-		secure: o.secure, scope: o.scope, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts,
+		secure: o.secure, scope: o.scope, presented: o.presented.any, reply: o.presented.answer(s.ID()), cancel: o.cancel, restarts: o.restarts, cookies: o.cookies,
 	}
 	rw.capability = capability{x: &rw.x, h: h}
 	rw.before = rw.few[:0]
@@ -230,5 +231,10 @@ func (w *writer) cleanup() {
 // ticket of ours is among them.
 func (w *writer) scrub() (removed int) {
 	h := w.Header()
-	return scrubHeader(h, w.h) + w.h.stripSetCookie(h) + ticket.StripHeaders(h, w.h.names) + ticket.StripTickets(h, w.h.keys())
+	if w.cookies != nil {
+		outer, app := w.divideSetCookie(h)
+		setLines(h, "Set-Cookie", outer)
+		removed = len(app) // they would pass the jar
+	}
+	return removed + scrubHeader(h, w.h) + w.h.stripSetCookie(h) + ticket.StripHeaders(h, w.h.names) + ticket.StripTickets(h, w.h.keys())
 }

@@ -33,8 +33,8 @@ type givenCookie struct {
 // IsEmpty reports that nothing is wished.
 func (w Wishes) IsEmpty() bool { return len(w.cookies)+len(w.notes) == 0 }
 
-// Len returns how many cookies are wished.
-func (w Wishes) Len() int { return len(w.cookies) + len(w.notes) }
+// Len returns how many cookies the jar is to keep, or to keep no more.
+func (w Wishes) Len() int { return len(w.cookies) }
 
 // sets reports whether a cookie is wished into the jar or noted.
 func (w Wishes) sets() bool {

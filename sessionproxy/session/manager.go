@@ -160,6 +160,9 @@ func (m *Manager) openWithoutStore(r Request, err error) (*Session, error) {
 		return nil, unavailable("opening session", err)
 	}
 	s := &Session{m: m, readOnly: r.ReadOnly, attempt: max(r.Attempt, 1)}
+	if m.policy.CookieJar {
+		s.jar = new(cookieJar) // which drops all
+	}
 	s.startNew(Unavailable)
 	return s, nil
 }

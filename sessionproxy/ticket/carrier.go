@@ -58,6 +58,17 @@ func (c *Cookie) Claims(*Ring, string) bool { return true }
 // NeedsRenewal reports whether the cookie bears a lifetime.
 func (c *Cookie) NeedsRenewal() bool { return c.Persist }
 
+// Persistent returns the carrier, made to outlast the browser if it is a cookie.
+func Persistent(c Carrier) Carrier {
+	cookie, ok := c.(*Cookie)
+	if !ok || cookie.Persist {
+		return c
+	}
+	lasting := *cookie
+	lasting.Persist = true
+	return &lasting
+}
+
 // setHeader makes a header of a response bear the ticket alone.
 func setHeader(h http.Header, name, value string) {
 	h[name] = []string{value}
