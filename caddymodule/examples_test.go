@@ -23,6 +23,8 @@ func exampleApp(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(r.URL.Path, "/login"):
 		w.Header().Set("Session-Principal", `"alice"`)
 		w.Header().Set("Session-Data", `{"role":"staff"}`)
+	case strings.HasSuffix(r.URL.Path, "/cookie"):
+		w.Header().Set("Set-Cookie", "sid=1; Path=/; HttpOnly")
 	}
 	_ = json.NewEncoder(w).Encode(r.Header)
 }
@@ -49,6 +51,26 @@ func counts(below string) func(*caddytest.Site) {
 		see(v, below+"/count", "active", `{"n":1}`)
 		see(v, below+"/", "active", `{"n":2}`)
 		see(s.Visitor(), below+"/", "new", "{}")
+	}
+}
+
+// jars shows that below a path the app's cookies are kept in the session.
+func jars(below string) func(*caddytest.Site) {
+	return func(s *caddytest.Site) {
+		v := s.Visitor()
+		resp := see(v, below+"/cookie", "new", "")
+		for _, c := range resp.Cookies() {
+			if !strings.HasSuffix(c.Name, "_ticket") {
+				s.T.Errorf("the browser got the cookie %s", c.Name)
+			}
+		}
+		for who, want := range map[*caddytest.Visitor]string{v: "sid=1", s.Visitor(): ""} {
+			_, body := who.Fetch(below+"/", "Cookie", "other=1")
+			var h http.Header
+			if err := json.Unmarshal([]byte(body), &h); err != nil || strings.Join(h["Cookie"], "|") != want {
+				s.T.Errorf("the app got the cookies %q, want %q", h["Cookie"], want)
+			}
+		}
 	}
 }
 
@@ -94,6 +116,7 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			see(v, "/shop/", "active", `{"role":"staff"}`)
 			see(v, "/blog/", "active", `{"n":1}`)
 		},
+		"session wiki":  jars("/wiki"),
 		"ticket bearer": bears(""),
 		"session both": func(s *caddytest.Site) {
 			counts("")(s)

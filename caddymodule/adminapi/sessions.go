@@ -81,6 +81,10 @@ type SessionView struct {
 	Size      int             `json:"size"`
 	Version   string          `json:"version"`
 	Data      json.RawMessage `json:"data,omitempty"`
+	// Cookies are those that the proxy keeps for the app; CookiesError says why
+	// they cannot be told. Of a listing there are none.
+	Cookies      []CookieView `json:"cookies,omitempty"`
+	CookiesError string       `json:"cookies_error,omitempty"`
 }
 
 func viewOf(i store.Info) SessionView {
@@ -163,6 +167,7 @@ func showSession(c *adminCall) error {
 	if data {
 		view.Data = record.Data
 	}
+	view.describeCookies(record.Cookies)
 	return c.answer(view)
 }
 

@@ -66,6 +66,9 @@ type ManagerStats struct {
 	Problems int64 `json:"problems"`        // responses replaced by a problem document
 	Removed  int64 `json:"removed_headers"` // of requests that pretended to have a session
 	Forged   int64 `json:"forged_tickets"`  // signed by no key of this proxy, or for another manager
+	// UnknownCookies names cookies that browsers send, that the manager's app
+	// never set, and that no `pass` names: they do not reach the app.
+	UnknownCookies []string `json:"unknown_cookies,omitempty"`
 }
 
 type lockStats struct {
@@ -97,6 +100,7 @@ func showStats(c *adminCall) error {
 		n := totals[m.ID]
 		view.Managers = append(view.Managers, ManagerStats{
 			ManagerView: m, Opened: n.Opened, Commits: n.Commits, Problems: n.Problems, Removed: n.Removed, Forged: n.Forged,
+			UnknownCookies: c.managers.UnknownCookies(m.ID),
 		})
 	}
 	if reporter := c.node.Features.Reporter; reporter != nil {

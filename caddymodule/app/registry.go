@@ -23,6 +23,7 @@ type Registry struct {
 	headers  map[string]Registration                 // by each name of a header that carries a ticket, in canonical form
 	hearers  map[string][]event.Subscription         // by manager, of those whose listeners are loaded
 	built    map[string]*session.Manager             // by id
+	unknown  map[string][]string                     // names of cookies, by manager: see NoteUnknownCookie
 	carrying atomic.Pointer[map[string]Registration] // headers, as of the last add
 }
 
@@ -39,7 +40,7 @@ type Registration struct {
 func NewRegistry() *Registry {
 	r := &Registry{
 		managers: make(map[string]Registration), cookies: make(map[string]Registration), headers: make(map[string]Registration),
-		hearers: make(map[string][]event.Subscription), built: make(map[string]*session.Manager),
+		hearers: make(map[string][]event.Subscription), built: make(map[string]*session.Manager), unknown: make(map[string][]string),
 	}
 	r.carrying.Store(&map[string]Registration{})
 	return r
@@ -122,6 +123,27 @@ func (r *Registry) checkStore(f *store.Features) error {
 		}
 	}
 	return nil
+}
+
+// NoteUnknownCookie notes the name of a cookie that browsers send and the
+// manager's app never set. The caller bounds how many there are.
+func (r *Registry) NoteUnknownCookie(manager, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Contains(r.unknown[manager], name) {
+		r.unknown[manager] = append(r.unknown[manager], name)
+	}
+}
+
+// UnknownCookies returns the names that were noted for the manager, sorted. A
+// nil registry has none.
+func (r *Registry) UnknownCookies(manager string) []string {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(slices.Values(r.unknown[manager]))
 }
 
 // TicketHeaders returns those of the headers that carry tickets, of any

@@ -137,6 +137,7 @@ func (d *doctor) checkServer(ctx context.Context) {
 		d.found("store", stateOK, "", "no damage, %s on disk", bytesOf(s.Store.DiskBytes))
 	}
 	d.checkTickets(s.Managers)
+	d.checkCookies(s.Managers)
 	d.checkListeners(s.Listeners)
 }
 
@@ -145,6 +146,16 @@ func (d *doctor) checkTickets(managers []adminapi.ManagerStats) {
 	for _, m := range managers {
 		if m.Forged > 0 {
 			d.found("tickets", stateWarn, "a removed ticket_key that was needed still? another proxy on this host name? or somebody tries", "%s of manager %s signed by none of the ticket keys", count(m.Forged, "ticket"), m.ID)
+		}
+	}
+}
+
+// checkCookies looks for cookies that an app may miss.
+func (d *doctor) checkCookies(managers []adminapi.ManagerStats) {
+	for _, m := range managers {
+		for _, name := range m.UnknownCookies {
+			d.found("cookies", stateWarn, "if the app reads what its scripts write there, add to `cookies` of its session: pass "+name,
+				"browsers send %s, which the app of manager %s never set, so it does not reach the app", name, m.ID)
 		}
 	}
 }

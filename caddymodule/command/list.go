@@ -221,7 +221,10 @@ func (c *cli) printSession(manager string, s adminapi.SessionView) error {
 	row(t, "expires", clock(s.Expires, now)+"  (in "+until(s.Expires, now)+")")
 	row(t, "size", bytesOf(int64(s.Size)))
 	row(t, "version", plain(s.Version))
-	if err := t.Flush(); err != nil || s.Data == nil {
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := c.printCookies(s); err != nil || s.Data == nil {
 		return err
 	}
 	var b bytes.Buffer

@@ -88,6 +88,9 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 //		}
 //		ticket header <name>
 //		ticket bearer
+//		cookies {                    # see parseCookies
+//			...
+//		}
 //		listener <module> [...]      # any number of them
 //	}
 //
@@ -157,6 +160,7 @@ func (s *Handler) options(h httpcaddyfile.Helper) map[string]func() error {
 		"on_end":           func() error { return cfblock.OneOf(d, &s.OnEnd, endClose, endKeep) },
 		"forward":          func() error { return cfblock.OneOf(d, &s.Forward, forwards...) },
 		"ticket":           func() error { return s.parseTicket(d) },
+		"cookies":          func() error { return s.parseCookies(h) },
 		"listener":         func() error { return s.parseListener(d) },
 	}
 }

@@ -85,11 +85,16 @@ type Handler struct {
 	// Ticket says how clients carry the session's ticket. Default: in a cookie.
 	Ticket *Ticket `json:"ticket,omitempty"`
 
+	// Cookies keeps the app's own cookies in the session, for an app that
+	// knows nothing of this handler. Default: they pass as they are.
+	Cookies *Cookies `json:"cookies,omitempty"`
+
 	app      *app.App
 	logger   *zap.Logger
 	readOnly caddyhttp.MatcherSets
 	replay   caddyhttp.MatcherSets
 	passive  caddyhttp.MatcherSets
+	login    caddyhttp.MatcherSets
 	hearers  []event.Subscription
 	serve    *sessionproxy.Handler
 	exposed  bool       // a ticket may travel over a clear connection
@@ -127,7 +132,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.app.Registry().Add(n); err != nil {
 		return err
 	}
-	h.Policy, h.Ticket = resolved.handler.Policy, resolved.handler.Ticket
+	h.Policy, h.Ticket, h.Cookies = resolved.handler.Policy, resolved.handler.Ticket, resolved.handler.Cookies
 	if err := prepareProxies(ctx, h.HideFromGateways); err != nil {
 		return fmt.Errorf("preparing proxies of named routes: %w", err)
 	}
@@ -152,6 +157,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.Locking.ReplayableRaw != nil {
 		if err := loadMatchers(ctx, h.Locking, "ReplayableRaw", &h.replay); err != nil {
 			return fmt.Errorf("loading matchers of replayable: %w", err)
+		}
+	}
+	if h.Cookies != nil && h.Cookies.LoginRaw != nil {
+		if err := loadMatchers(ctx, h.Cookies, "LoginRaw", &h.login); err != nil {
+			return fmt.Errorf("loading matchers of login: %w", err)
 		}
 	}
 	h.warnOfLogs(ctx)
@@ -203,6 +213,7 @@ func (h *Handler) build(s *settings) error {
 		Restart:    sessionproxy.Restart{Times: h.Locking.Restarts, BodyLimit: h.Locking.ReplayLimit, Prepare: newRequestState},
 		BindHost:   h.Bind == bindHost,
 		EndStreams: h.OnEnd == endClose,
+		Cookies:    h.cookieJar(s.cookies),
 	}
 	if endpoint := h.app.OpenEndpoint(); endpoint != nil {
 		config.Endpoint = endpoint
@@ -242,7 +253,7 @@ func (h Handler) InlineData() int64 {
 // Validate refuses options beside off; what they say was checked when they were
 // resolved.
 func (h *Handler) Validate() error {
-	if h.Off && (h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.ListenersRaw != nil || h.Ticket != nil) {
+	if h.Off && (h.Manager != "" || h.Policy != (Policy{}) || h.ReadOnlyRaw != nil || h.PassiveRaw != nil || h.ListenersRaw != nil || h.Ticket != nil || h.Cookies != nil) {
 		return errors.New("session off takes no other option")
 	}
 	return nil

@@ -63,7 +63,8 @@ type Policy struct {
 
 	// Forward says what the app gets in request headers: `data` (the
 	// default), id, state, metadata, and the data if it is small enough;
-	// `endpoint`, all but the data; `id`, id and state alone.
+	// `endpoint`, all but the data; `id`, id and state alone. With Cookies the
+	// default is `id`.
 	Forward string `json:"forward,omitempty"`
 
 	// OnEnd says what happens to WebSockets and event streams whose session
@@ -144,7 +145,11 @@ func (h *Handler) setDefaults() {
 	inline := int64(4 << 10)
 	cfblock.SetDefault(&h.InlineLimit, &inline)
 	cfblock.SetDefault(&h.CommitOn, commitOnSuccess)
-	cfblock.SetDefault(&h.Forward, forwards[0])
+	h.Cookies = h.Cookies.withDefaults()
+	if h.Cookies != nil { // an app that knows nothing of sessions reads no data
+		cfblock.SetDefault(&h.Forward, forwards[sessionproxy.ForwardID])
+	}
+	cfblock.SetDefault(&h.Forward, forwards[sessionproxy.ForwardData])
 	if h.readsEndpoint() {
 		cfblock.SetDefault(&h.MaxSize, int64(d.MaxSize))
 	}
@@ -225,5 +230,6 @@ func (h *Handler) policy() (session.Policy, error) {
 	p.MaxSize = int(h.MaxSize)
 	p.CreateAlways = h.Create == createAlways
 	p.FailOpen = h.OnStoreFailure == failOpen
+	p.CookieJar = h.Cookies != nil
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/app"
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 )
 
@@ -16,6 +17,7 @@ type settings struct {
 	handler  Handler // with its defaults
 	policy   session.Policy
 	carriers carriers
+	cookies  *jar.Rules // nil without a cookie jar
 }
 
 // resolve fills in what is not configured, and refuses what makes no sense. It
@@ -37,6 +39,9 @@ func (h *Handler) resolve() (*settings, error) {
 		return nil, err
 	}
 	if s.carriers, err = s.handler.Ticket.carriage(); err != nil {
+		return nil, err
+	}
+	if s.cookies, err = s.handler.Cookies.rules(); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/sessionproxy/sessionproxy/caddymodule/internal/cfblock"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/ticket"
 )
 
@@ -156,6 +157,9 @@ func (c *Cookie) translate() (*ticket.Cookie, error) {
 	secure, ok := secureModes[c.Secure]
 	if !ok {
 		return nil, fmt.Errorf("secure is auto or always, not %q", c.Secure)
+	}
+	if jar.IsSessionName(c.Name) {
+		return nil, fmt.Errorf("ticket cookie '%s' has a name that web frameworks give to their own sessions, so an app would lose its cookie to the proxy; take another name", c.Name)
 	}
 	return &ticket.Cookie{
 		Name: c.Name, Path: c.Path, Domain: c.Domain, SameSite: sameSite,
