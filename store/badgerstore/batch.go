@@ -26,6 +26,7 @@ type batch struct {
 	staged    int    // operations that changed something
 	bytes     int    // about what the transaction holds
 	keys      int    // entries of it
+	cleared   int    // of these, what clear has staged: it stands whatever becomes of the operation
 }
 
 func newBatch(s *Store) *batch {
@@ -84,6 +85,8 @@ func (b *batch) current(key store.Key) (*entry, error) {
 // for ever. Its places in the indexes are not known: they do no harm, and
 // the sweep and the backstop remove them.
 func (b *batch) clear(key store.Key) error {
+	before := b.keys
+	defer func() { b.cleared += b.keys - before }()
 	n, err := b.number(key.Manager)
 	if err != nil {
 		return err
@@ -108,12 +111,18 @@ func (b *batch) live(key store.Key) (e *entry, alive bool, err error) {
 func (b *batch) set(key, value []byte, ttl uint64) error {
 	b.bytes += len(key) + len(value) + entryOverhead
 	b.keys++
+	if err := b.s.opts.staging(key); err != nil {
+		return err
+	}
 	return b.txn.SetEntry(&badger.Entry{Key: key, Value: value, ExpiresAt: ttl})
 }
 
 func (b *batch) remove(key []byte) error {
 	b.bytes += len(key) + entryOverhead
 	b.keys++
+	if err := b.s.opts.staging(key); err != nil {
+		return err
+	}
 	return b.txn.Delete(key)
 }
 

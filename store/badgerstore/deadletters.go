@@ -121,10 +121,10 @@ func (s *Store) PurgeListener(ctx context.Context, listener string) (discarded i
 	}
 	for _, prefix := range [...][]byte{numberKey(nil, keyDelivery, n), {keyDead}} {
 		for from := prefix; from != nil; {
-			removed := 0
+			removed, next := 0, from
 			if err = s.interrupted(ctx); err == nil {
 				err = s.settling(ctx, settleStep, func(b *batch) (err error) {
-					removed, from, err = b.purge(n, prefix, from)
+					removed, next, err = b.purge(n, prefix, from)
 					return err
 				})
 			}
@@ -132,6 +132,7 @@ func (s *Store) PurgeListener(ctx context.Context, listener string) (discarded i
 				return discarded, fmt.Errorf("discarding what waits for %s: %w", listener, err)
 			}
 			discarded += removed
+			from = next
 		}
 	}
 	return discarded, nil

@@ -66,6 +66,8 @@ type Options struct {
 	clock func() time.Duration
 	// after is the clock of pauses.
 	after func(time.Duration) <-chan time.Time
+	// staging comes before each change of a transaction, and may fail it.
+	staging func(key []byte) error
 	// backstop is how long after the absolute end the engine drops a record.
 	backstop time.Duration
 }
@@ -108,6 +110,9 @@ func (o *Options) fill() error {
 	}
 	if o.backstop == 0 {
 		o.backstop = backstop
+	}
+	if o.staging == nil {
+		o.staging = func([]byte) error { return nil }
 	}
 	if o.after == nil {
 		o.after = time.After

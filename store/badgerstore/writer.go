@@ -47,7 +47,7 @@ type writer struct {
 // op is one operation in the queue. done gets exactly one value.
 type op struct {
 	key    store.Key
-	run    func(*batch) error // decides, and stages; the batch may still fail
+	run    func(*batch) error // decides, and stages, perhaps more than once; the batch may still fail
 	result error
 	done   chan error
 }
@@ -134,7 +134,17 @@ func (w *writer) commit(queue []*op) (n int) {
 	err := w.reloadState()
 	for n < len(queue) && !b.full() {
 		if err == nil {
+			before := b.keys - b.cleared
 			queue[n].result = b.run(queue[n])
+			if failed := queue[n].result; failed != nil && !errors.Is(failed, errBatchFull) && b.keys-b.cleared > before {
+				// Part of it is staged, and must not be committed: those before
+				// it run once more, in a batch without it.
+				bad := queue[n]
+				copy(queue[1:n+1], queue[:n])
+				queue[0] = bad
+				bad.done <- failed
+				return 1
+			}
 		}
 		if errors.Is(queue[n].result, errBatchFull) && (n > 0 || b.staged > 0) {
 			break // it goes on in the next batch
