@@ -110,15 +110,18 @@ func checkFiles(dir string, marked bool) error {
 
 // checkTable looks at the end of a table, where the length of its checksum stands.
 func checkTable(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errors.New("it is not a regular file")
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
 	var length [4]byte
 	if info.Size() < int64(len(length)) {
 		return errors.New("it is cut off")
@@ -209,7 +212,7 @@ func damagedLogs(dir string, key []byte) (faults []string, err error) {
 	}
 	for _, id := range ids {
 		name := rawfiles.LogName(id)
-		b, err := os.ReadFile(filepath.Join(dir, name))
+		b, err := rawfiles.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, fmt.Errorf("looking at a log: %w", err)
 		}

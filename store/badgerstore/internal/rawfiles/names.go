@@ -56,5 +56,23 @@ func BegunLogs(dir string) (begun []int, err error) {
 	return begun, err
 }
 
+// maxFile is far more than a table or a log of the engine has.
+const maxFile = 1 << 30
+
+// ReadFile returns what is in a file of the engine. Another kind of file would
+// have its reader wait, and one that is too large would take the memory.
+func ReadFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is not a regular file")
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("it has %d bytes, which no file of the engine has", info.Size())
+	}
+	return os.ReadFile(name)
+}
+
 // LogName returns the engine's name of a log.
 func LogName(id int) string { return fmt.Sprintf("%05d%s", id, logSuffix) }

@@ -55,6 +55,9 @@ type Reader struct {
 func Open(dir string, encryptionKey []byte) (*Reader, error) {
 	r := &Reader{dir: dir}
 	r.keysErr = panics.Catch(func() (err error) {
+		if _, err := ReadFile(filepath.Join(dir, badger.KeyRegistryFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		r.keys, err = badger.OpenKeyRegistry(badger.KeyRegistryOptions{Dir: dir, ReadOnly: true, EncryptionKey: encryptionKey})
 		return err
 	})
@@ -70,10 +73,15 @@ func Open(dir string, encryptionKey []byte) (*Reader, error) {
 
 // openManifest reads which tables there are, and in which form.
 func (r *Reader) openManifest() error {
-	f, err := os.Open(filepath.Join(r.dir, badger.ManifestFilename))
+	name := filepath.Join(r.dir, badger.ManifestFilename)
+	_, err := ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return errors.New("it is missing")
 	}
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
@@ -135,7 +143,7 @@ func (r *Reader) tables() (map[uint64]string, error) {
 // table reads what can be read of a table.
 func (r *Reader) table(name string, id uint64, v *Visitor) error {
 	base := filepath.Base(name)
-	b, err := os.ReadFile(name)
+	b, err := ReadFile(name)
 	var forms []tableForm
 	if err == nil {
 		forms, err = r.forms(id)
@@ -222,7 +230,7 @@ func (r *Reader) ReadLogs(ctx context.Context, v *Visitor) error {
 
 // log opens a log with the key that it names.
 func (r *Reader) log(id int) (*logReader, error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, LogName(id)))
+	b, err := ReadFile(filepath.Join(r.dir, LogName(id)))
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +260,7 @@ func (r *Reader) reaches(version uint64) bool {
 		return true
 	}
 	for id, name := range tables {
-		b, err := os.ReadFile(name)
+		b, err := ReadFile(name)
 		if err != nil {
 			return true
 		}

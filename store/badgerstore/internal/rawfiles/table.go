@@ -1,7 +1,6 @@
 package rawfiles
 
 import (
-	"bytes"
 	"crypto/aes"
 	"encoding/binary"
 	"errors"
@@ -82,7 +81,7 @@ func readTableIndex(b, key []byte) (index tableIndex, err error) {
 			}
 			block := tableBlock{at: int(o.Offset()), n: int(o.Len())}
 			if index.isIntact {
-				block.base = bytes.Clone(o.KeyBytes())
+				block.base = o.KeyBytes()
 			}
 			if block.n > 0 && block.at+block.n <= index.end {
 				index.blocks = append(index.blocks, block)
@@ -97,11 +96,26 @@ func readTableIndex(b, key []byte) (index tableIndex, err error) {
 		index.isIntact, index.maxVersion = false, math.MaxUint64
 	}
 	slices.SortFunc(index.blocks, func(a, b tableBlock) int { return a.at - b.at })
+	index.blocks = bounded(index.blocks, len(b))
 	return index, err
 }
 
 // errBlock says that nothing in a block makes sense.
 var errBlock = errors.New("block is damaged")
+
+// bounded leaves out blocks that are longer than one can be, and those beyond
+// a few times the length of the table: a damaged index may have some overlap,
+// and none makes more work than that.
+func bounded(blocks []tableBlock, table int) []tableBlock {
+	budget := 4 * table
+	return slices.DeleteFunc(blocks, func(b tableBlock) bool {
+		if b.n > min(maxBlock, budget) {
+			return true
+		}
+		budget -= b.n
+		return false
+	})
+}
 
 // decrypted undoes what the engine does to a block, whose last bytes are its IV.
 func decrypted(b, key []byte) ([]byte, error) {
@@ -118,6 +132,9 @@ func decrypted(b, key []byte) ([]byte, error) {
 
 // maxBlock is more than the longest block.
 const maxBlock = 2 << 20
+
+// maxBlockKeys is more than all keys of a block take when they are whole.
+const maxBlockKeys = 8 << 20
 
 // unzip bounds what a damaged block may claim to hold.
 var unzip, _ = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecoderConcurrency(1)) // these options are valid
@@ -170,19 +187,24 @@ func blockEntries(b, starts []byte) (entries []Entry) {
 	}
 	base := b[head:]
 	base = base[:min(len(base), int(binary.NativeEndian.Uint16(b[2:])))]
+	last, keys := 0, 0 // where the entry before ends, and how long all keys are
 	for at := 0; at < len(starts); at += 4 {
 		start, end := int(binary.NativeEndian.Uint32(starts[at:])), len(b)
 		if at+4 < len(starts) {
 			end = int(binary.NativeEndian.Uint32(starts[at+4:]))
 		}
-		if start < 0 || end > len(b) || start+head > end {
-			continue
+		if start < last || end > len(b) || start+head > end {
+			continue // entries do not overlap
 		}
 		same, more := int(binary.NativeEndian.Uint16(b[start:])), int(binary.NativeEndian.Uint16(b[start+2:]))
 		rest := b[start+head : end]
 		if same > len(base) || more > len(rest) {
 			continue
 		}
+		if keys += same + more; keys > maxBlockKeys {
+			break
+		}
+		last = end
 		if e, ok := tableEntry(slices.Concat(base[:same], rest[:more]), rest[more:]); ok {
 			entries = append(entries, e)
 		}
