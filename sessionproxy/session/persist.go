@@ -79,31 +79,41 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 	if err := c.BoundRework(s.rec.Data, s.m.policy.MaxSize); err != nil {
 		return commitPlan{}, err
 	}
-	p := first
+	p, err := s.replanOnce(ctx, c)
+	if errors.Is(err, store.ErrUnknown) && first.step == stepMinor { // finds it done, or does it
+		p, err = s.replanOnce(ctx, c)
+	}
+	if errors.Is(err, errNothingLeft) {
+		if err = nil; p.step == stepEnd {
+			err = s.destroy(ctx)
+		}
+		return p, err
+	}
+	return p, saveError(err)
+}
+
+// replanOnce is replan, but for errors. What it plans with is its own: a store
+// that has returned ErrUnknown may plan later.
+func (s *Session) replanOnce(ctx context.Context, c *change.Changes) (commitPlan, error) {
+	var p commitPlan
 	var before []byte // the data that it replaces
-	change := func(current store.Record) (w store.Write, err error) {
+	rec, err := s.update(ctx, func(current store.Record) (w store.Write, err error) {
 		if p, err = s.plan(c, &current); err == nil && p.step != stepMinor && p.step != stepSave {
 			err = errNothingLeft
 		}
 		before = current.Data
 		return p.Write, err
-	}
-	rec, err := s.update(ctx, change)
-	if errors.Is(err, store.ErrUnknown) && p.step == stepMinor { // finds it done, or does it
-		rec, err = s.update(ctx, change)
-	}
+	})
 	switch {
-	case errors.Is(err, errNothingLeft) && p.step == stepEnd:
-		return p, s.destroy(ctx)
 	case errors.Is(err, errNothingLeft):
-		return p, nil
+		return p, err
 	case err != nil:
-		return p, saveError(err)
+		return commitPlan{}, err
 	case p.step == stepMinor && s.node.Features.Updater == nil:
 		// Two that rotate one version make the same new one, and a store takes
 		// the second save for a repetition of the first.
 		if rec, err = s.store.Load(ctx, s.key); err != nil {
-			return p, saveError(err)
+			return commitPlan{}, err
 		}
 		p.rotated = p.rotated && rec.Nonce == p.Nonce
 		p.unconfirmed = !s.cred.sameLogin(&rec)
