@@ -116,7 +116,21 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			see(v, "/shop/", "active", `{"role":"staff"}`)
 			see(v, "/blog/", "active", `{"n":1}`)
 		},
-		"session wiki":  jars("/wiki"),
+		"session wiki": jars("/wiki"),
+		"session red": func(s *caddytest.Site) {
+			jars("/red")(s)
+			jars("/blue")(s)
+		},
+		"remember autologin\n\t\t}\n\t}\n\treverse_proxy": jars(""),
+		"adopt PHPSESSID": func(s *caddytest.Site) {
+			jars("")(s)
+			v := s.Visitor()
+			for _, presented := range []string{"old", "planted"} {
+				if _, body := v.Fetch("/", "Cookie", "PHPSESSID="+presented); !strings.Contains(body, `"Cookie":["PHPSESSID=old"]`) {
+					s.T.Errorf("the app got %s", body)
+				}
+			}
+		},
 		"ticket bearer": bears(""),
 		"session both": func(s *caddytest.Site) {
 			counts("")(s)
@@ -230,5 +244,5 @@ func TestCaddyfileExampleServes(t *testing.T) {
 	see(v, "/shop/login", "new", "{}")
 	see(v, "/staff/", "active", `{"role":"staff"}`)
 	see(v, "/booking/", "new", "{}")
-	v.Expect("/", http.StatusOK, "shop: /shop/  booking: /booking/  api: /api/")
+	v.Expect("/", http.StatusOK, "shop: /shop/  booking: /booking/  api: /api/  wiki: /wiki/")
 }
