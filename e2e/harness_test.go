@@ -3,18 +3,12 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,53 +38,32 @@ func run(m *testing.M) int {
 // need returns the path of a program, or says by name what is missing.
 func need(t *testing.T, names ...string) string {
 	t.Helper()
-	for _, name := range names {
-		matches, _ := filepath.Glob(name)
-		for _, candidate := range append([]string{name}, matches...) {
-			if path, err := exec.LookPath(candidate); err == nil {
-				return path
-			}
-		}
+	path, err := product.Find(names...)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatal(err)
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing; `make test-deps` installs it", names[0])
+	if err != nil {
+		t.Skip(err)
 	}
-	t.Skipf("%s is missing; `make test-deps` installs it", names[0])
-	return ""
+	return path
 }
 
-// process is a program of the test's own, with its output.
+// process is a program of one test.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{}
-	mu   sync.Mutex
-	out  bytes.Buffer
+	*product.Process
+	t *testing.T
 }
 
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.Write(b)
-}
-
-func (p *process) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String()
-}
+func (p *process) output() string { return p.Output() }
 
 // start starts a program; it is killed at the end of the test, if it still runs.
 func start(t *testing.T, env []string, dir, name string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
+	started, err := product.Start(env, dir, name, args...)
+	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	p := &process{Process: started, t: t}
 	t.Cleanup(func() {
 		p.kill()
 		if text := p.output(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic:") {
@@ -102,43 +75,25 @@ func start(t *testing.T, env []string, dir, name string, args ...string) *proces
 	return p
 }
 
-// kill is kill -9 of the program and its children.
-func (p *process) kill() {
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	<-p.done
-}
+func (p *process) kill() { p.Kill() }
 
 // stop asks the program to end, and waits until it has.
 func (p *process) stop() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Stop(); err != nil {
 		p.t.Fatal(err)
-	}
-	select {
-	case <-p.done:
-	case <-time.After(30 * time.Second):
-		p.t.Fatal("it does not end")
 	}
 }
 
 // until tries again until a condition holds, or the time is up.
 func until(t *testing.T, what string, p *process, condition func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := after()
-	for !condition() {
-		var ended chan struct{}
-		if p != nil {
-			ended = p.done
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			t.Fatalf("waiting until %s: it ended:\n%s", what, p.output())
-		case <-deadline:
-			t.Fatalf("waiting until %s: time is up", what)
-		}
+	var program *product.Process
+	if p != nil {
+		program = p.Process
+	}
+	if err := product.Await(what, program, time.Minute, condition); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -146,34 +101,16 @@ func until(t *testing.T, what string, p *process, condition func() bool) {
 func after() <-chan time.Time { return time.After(60 * time.Second) }
 
 func listens(network, address string) func() bool {
-	return func() bool {
-		conn, err := (&net.Dialer{}).DialContext(context.Background(), network, address)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err == nil
-	}
+	return func() bool { return product.Listens(network, address) }
 }
 
-// lastPort is below those that the kernel gives to outgoing connections:
-// otherwise one of these could have the port before the test's program has it.
-var lastPort atomic.Int32
-
-func init() { lastPort.Store(20000 + rand.Int32N(8000)) }
-
-// freePort returns a port that was free just now, and no port twice.
 func freePort(t *testing.T) int {
 	t.Helper()
-	for range 1000 {
-		port := int(lastPort.Add(1))
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = l.Close()
-			return port
-		}
+	port, err := product.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return 0
+	return port
 }
 
 // proxy is one running proxy, with directories of its own.

@@ -72,15 +72,15 @@ func (p *proxy) interrupted(line string) {
 	args := strings.Fields(line)[1:]
 	top := start(p.t, p.env(), p.dir, binary, append(args, "--address", p.admin)...)
 	until(p.t, "there is a picture", top, func() bool { return strings.Contains(top.output(), "MANAGER") })
-	if err := top.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := top.Signal(os.Interrupt); err != nil {
 		p.t.Fatal(err)
 	}
 	select {
-	case <-top.done:
+	case <-top.Done():
 	case <-time.After(30 * time.Second):
 		p.t.Fatalf("%s does not end", line)
 	}
-	if status := top.cmd.ProcessState.ExitCode(); status != 0 {
+	if status := top.ExitCode(); status != 0 {
 		p.t.Errorf("%s: [%d] %s", line, status, top.output())
 	}
 }
