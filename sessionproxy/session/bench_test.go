@@ -7,6 +7,7 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/internal/sessiontest"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
 )
@@ -28,14 +29,17 @@ func BenchmarkCommit(b *testing.B) {
 		name     string
 		changes  func(i int) change.Changes
 		overtake bool // by another request that writes
+		jar      bool // of three cookies
 	}{
-		{"read", func(int) change.Changes { return change.Changes{CanSetTicket: true} }, false},
-		{"patch", func(i int) change.Changes { return [...]change.Changes{even, odd}[i%2] }, false},
-		{"patch that changes nothing", func(int) change.Changes { return none }, false},
-		{"patch on newer data", func(i int) change.Changes { return [...]change.Changes{even, odd}[i%2] }, true},
+		{"read with a jar", func(int) change.Changes { return change.Changes{CanSetTicket: true} }, false, true},
+		{"read", func(int) change.Changes { return change.Changes{CanSetTicket: true} }, false, false},
+		{"patch", func(i int) change.Changes { return [...]change.Changes{even, odd}[i%2] }, false, false},
+		{"patch that changes nothing", func(int) change.Changes { return none }, false, false},
+		{"patch on newer data", func(i int) change.Changes { return [...]change.Changes{even, odd}[i%2] }, true, false},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			policy := session.DefaultPolicy()
+			policy.CookieJar = bc.jar
 			m, err := session.NewManager("bench", policy, session.Options{
 				Provider: session.Fixed(memstore.New(time.Now)), NewCredential: sessiontest.Credential,
 			})
@@ -56,7 +60,16 @@ func BenchmarkCommit(b *testing.B) {
 				}
 				return out
 			}
-			cred := *commit(open(session.Request{}), patch(`{"user":"alice","n":7}`)).Ticket
+			first := patch(`{"user":"alice","n":7}`)
+			if bc.jar {
+				rules, err := jar.NewRules(jar.Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				lines := []string{"sid=0123456789abcdef; HttpOnly", "user=alice; HttpOnly", "lang=de; HttpOnly"}
+				first.Cookies = &change.Cookies{Wishes: rules.Sort(nil, &jar.Request{BrowserPath: "/", AppPath: "/", At: time.Now()}, lines).Wishes}
+			}
+			cred := *commit(open(session.Request{}), first).Ticket
 			r := session.Request{Credentials: []session.Credential{cred}}
 			b.ReportAllocs()
 			i := 0

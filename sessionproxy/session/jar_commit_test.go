@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +253,35 @@ func TestJarThatCannotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.shows(mine, "")
+	})
+}
+
+// TestLargestJar: the largest jar there is, and its past, can be stored.
+func TestLargestJar(t *testing.T) {
+	onJarSites(t, nil, func(t *testing.T, s *jarSite) {
+		rules, err := jar.NewRules(jar.Options{MaxSize: jar.LargestMaxSize})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.rules = rules
+		path, domain, value := "/"+strings.Repeat("p", 1000), strings.Repeat("d", 1000), strings.Repeat("v", 500)
+		var lines []string
+		for i := range 128 {
+			lines = append(lines, fmt.Sprintf("c%03d=%s; Path=%s; Domain=%s; Max-Age=1000", i, value, path, domain), fmt.Sprintf("c%03d=%s", i, value))
+		}
+		cred := s.begin(lines...)
+		v := s.open(form, &cred)
+		var notes []string
+		for i := range 128 {
+			notes = append(notes, fmt.Sprintf("note%d=1; Path=%s", i, path))
+		}
+		w := s.rules.Sort(nil, &v.req, notes).Wishes
+		v.commit(change.Changes{Cookies: &change.Cookies{Wishes: w}})
+		out := s.open(form, &cred).answer("c000=w", "c001=w")
+		if !out.Rotated {
+			t.Fatalf("got %+v", out)
+		}
+		t.Logf("%d bytes", len(s.record(*out.Ticket).Cookies))
 	})
 }
 

@@ -72,7 +72,7 @@ func (s *Session) derive() (*Session, error) {
 	n := &Session{
 		m: s.m, store: st, node: local, acquired: true, readOnly: s.readOnly, passive: s.passive,
 		key: s.key, cred: s.cred, state: s.state, attempt: s.attempt, holder: s.holder, traced: s.traced, late: s.late && !s.created,
-		lockLate: s.lockLate, jar: s.jar.derived(),
+		lockLate: s.lockLate, further: true, jar: s.jar.derived(),
 	}
 	if s.created {
 		n.state = Active

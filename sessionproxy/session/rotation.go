@@ -39,5 +39,5 @@ func (s *Session) rotationDue(carries bool, rec *store.Record, now time.Time) bo
 // arrives reports whether the request brings the current ticket for the first
 // time since the timer replaced one, as far as the record knows.
 func (s *Session) arrives(rec *store.Record, now time.Time) bool {
-	return s.exists() && !s.readOnly && s.m.policy.unseen(s.cred, rec, now)
+	return s.exists() && !s.readOnly && !s.further && s.m.policy.unseen(s.cred, rec, now)
 }

@@ -375,3 +375,23 @@ func TestRotationAndTheClock(t *testing.T) {
 	s.Data(c)
 	s.Data(*out.Ticket)
 }
+
+// TestAFurtherWriteIsNoArrival: what a request writes after its response has
+// brought the new ticket does not show that the browser has it.
+func TestAFurtherWriteIsNoArrival(t *testing.T) {
+	s := newSite(t, rotating)
+	old := s.due(`{"a":1}`)
+	h := s.Open(old)
+	if out := s.Commit(h, carrying(sessiontest.MergePatch(t, `{"a":2}`))); !out.Rotated {
+		t.Fatalf("got %+v", out)
+	}
+	late, err := h.Reopen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Commit(late, sessiontest.MergePatch(t, `{"a":3}`))
+	s.clock.advance(2 * grace)
+	if h := s.Open(old); h.State() != session.Active { // the response was lost
+		t.Fatalf("the previous ticket is %s", h.State())
+	}
+}

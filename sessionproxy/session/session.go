@@ -43,6 +43,7 @@ type Session struct {
 	passive     bool // the request is no activity
 	lockLate    bool // the lock is taken by a commit that writes, not by the opening
 	late        bool // of a late tab: see ticketState
+	further     bool // opened by Reopen: its ticket is none that the request brought
 	renewTicket bool
 	shortened   bool // the timeouts of the stored record are longer than the policy's
 	traced      bool // the request is traced: see Trace
