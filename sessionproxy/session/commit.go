@@ -26,6 +26,9 @@ func (s *Session) Commit(ctx context.Context, c change.Changes) (out Outcome, er
 	if c = s.pending.Then(c); len(c.Ops) > 1 {
 		c.CompactAdditions()
 	}
+	if s.jar == nil {
+		c.Cookies = nil
+	}
 	if c.Rollback {
 		if c.Writes() {
 			s.publishRollback()

@@ -177,18 +177,19 @@ func (s *Session) keepIn(rec *store.Record, k keptJar) {
 	rec.Cookies = newSeal(s.key, s.cred.Number).close(rec.Incarnation, index, secret)
 }
 
-// beginsFromPast reports whether a late tab begins a session of its own, with
-// the past jar: a form that was sent twice. The browser has thrown away the
-// first answer, and the new ticket with it. Any other form is late: after a
+// beginsApart reports whether a late tab begins a session of its own by its
+// cookies: by a login that the operator has named, like a sign-in; and by a form
+// that was sent twice, from the past jar. The browser has thrown away the first
+// answer to that, and the new ticket with it. Any other form is late: after a
 // sign-out it would sign in again.
-func (s *Session) beginsFromPast(c *change.Changes) bool {
-	return s.jar != nil && s.jar.twice && c.Cookies != nil && c.Cookies.Begin
+func (s *Session) beginsApart(c *change.Changes) bool {
+	return c.Cookies != nil && c.Cookies.Begin && (s.jar.twice || c.Cookies.Login)
 }
 
 // sentTwice reports whether the ticket was replaced, while the request ran, by
 // the same form that it is: both were on their way at once.
-func (s *Session) sentTwice(ctx context.Context, c *change.Changes) bool {
-	if s.jar == nil || s.jar.form == (formID{}) || !c.Cookies.Begin {
+func (s *Session) sentTwice(ctx context.Context) bool {
+	if s.jar.form == (formID{}) {
 		return false
 	}
 	rec, err := s.store.Load(ctx, s.key)

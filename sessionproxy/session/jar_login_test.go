@@ -140,8 +140,8 @@ func TestJarFormSentTwice(t *testing.T) {
 }
 
 // TestJarFormSentTwiceAtOnce: both were on their way when the first answer
-// replaced the ticket. Unless the operator said what a login is: an app that keeps
-// its id at a login would give it away.
+// replaced the ticket. Unless the operator said what a login is: of an app that
+// keeps its id at a login this would be given away.
 func TestJarFormSentTwiceAtOnce(t *testing.T) {
 	for _, refused := range []bool{false, true} {
 		for _, byRequest := range []bool{false, true} {
@@ -229,6 +229,33 @@ func TestJarLoginByRequest(t *testing.T) {
 		}
 		if out := s.open(page, nil).commit(change.Changes{Cookies: &change.Cookies{Login: true}}); out.Created {
 			t.Fatalf("a login without cookies begins a session: %+v", out)
+		}
+	})
+}
+
+// TestJarLoginByRequestOfALateTab: a login that the operator has named begins a
+// fresh session, like a sign-in, but never with what another login has been given.
+func TestJarLoginByRequestOfALateTab(t *testing.T) {
+	onJarSites(t, nil, func(t *testing.T, s *jarSite) {
+		for _, late := range []bool{false, true} {
+			old := s.begin("lang=de", "sid=1")
+			v := s.open(page, &old)
+			current := *s.open(page, &old).commit(change.Changes{CanSetTicket: true, Cookies: &change.Cookies{Login: true}}).Ticket
+			if late {
+				v = s.open(page, &old)
+			}
+			c := v.cookies("sid=alice")
+			c.Login = true
+			out := v.commit(change.Changes{CanSetTicket: true, Cookies: c})
+			if !out.Created || out.Ticket.ID == current.ID {
+				t.Fatalf("got %+v", out)
+			}
+			s.shows(*out.Ticket, "sid=alice")
+			s.shows(current, "lang=de; sid=1")
+			v = s.open(page, &old)
+			if out := v.commit(change.Changes{Cookies: &change.Cookies{Login: true}}); out.Created || out.Ticket != nil {
+				t.Fatalf("without a cookie: got %+v", out)
+			}
 		}
 	})
 }

@@ -31,10 +31,14 @@ type jarSite struct {
 type countingStore struct {
 	store.Store
 	saves int
+	fails bool
 }
 
 func (c *countingStore) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) error {
 	c.saves++
+	if c.fails {
+		return store.ErrUnavailable
+	}
 	return c.Store.Save(ctx, key, w, cond)
 }
 
@@ -397,6 +401,9 @@ func TestJarIsOff(t *testing.T) {
 	if _, ok := v.Jar(); ok {
 		t.Fatal("there is a jar")
 	}
+	if out := s.open(page, nil).answer("sid=1"); out.Created {
+		t.Fatalf("got %+v", out)
+	}
 	c := replace(`{"a":1}`)
 	c.Cookies = v.cookies("sid=1")
 	out := v.commit(c)
@@ -415,6 +422,20 @@ func TestJarWithoutStore(t *testing.T) {
 	}
 	if out := v.answer("sid=2"); out.Ticket != nil || out.Created {
 		t.Fatalf("got %+v", out)
+	}
+}
+
+// TestJarWhenTheStoreFailsMeanwhile: without FailOpen the response fails.
+func TestJarWhenTheStoreFailsMeanwhile(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		s := newJarSite(t, openMemory, func(p *session.Policy) { p.FailOpen = open })
+		cred := s.begin("sid=1")
+		v := s.open(page, &cred)
+		s.store.fails = true
+		out, err := v.Commit(t.Context(), change.Changes{Cookies: v.cookies("sid=2")})
+		if errors.Is(err, session.ErrUnavailable) == open || open && dropped(out) != 1 {
+			t.Fatalf("open %v: got %+v, %v", open, out, err)
+		}
 	}
 }
 

@@ -97,12 +97,17 @@ func (s *Session) applyJar(p *commitPlan, c *change.Changes) {
 
 // dropCookies counts cookies that no session takes.
 func (s *Session) dropCookies(c *change.Changes) *jarPlan {
-	if s.jar == nil || c.Cookies == nil {
+	if c.Cookies == nil {
 		return nil
 	}
 	p := &jarPlan{kept: s.jar.kept, before: s.jar.kept.remember}
 	p.counts[jar.DroppedNoSession] = c.Cookies.Wishes.Len()
 	return p
+}
+
+// dropped is the outcome of cookies that no session takes.
+func (s *Session) dropped(c *change.Changes) Outcome {
+	return Outcome{Cookies: &s.dropCookies(c).counts}
 }
 
 // remembers reports whether the record's ticket is to outlast the browser.
@@ -120,22 +125,29 @@ func (s *Session) remembers(p *commitPlan) bool {
 // refused. It returns the error of these, or none if there were none: cookies for
 // a session that has ended, or of a request whose ticket was replaced, are dropped.
 func (s *Session) commitCookies(ctx context.Context, c change.Changes, refused error) (out Outcome, err error) {
-	handed := c.Cookies.Handed && errors.Is(refused, change.ErrConflict) && !errors.Is(refused, change.ErrIfVersion)
-	if handed || errors.Is(refused, ErrUnavailable) {
+	switch {
+	case c.Cookies.Handed && errors.Is(refused, change.ErrConflict) && !errors.Is(refused, change.ErrIfVersion):
+		return Outcome{}, refused
+	case errors.Is(refused, ErrUnavailable):
+		if s.m.policy.FailOpen && !c.Writes() {
+			return s.dropped(&c), nil
+		}
 		return Outcome{}, refused
 	}
 	alone, err := change.Changes{Rollback: true, Cookies: c.Cookies}, refused
 	if c.Writes() {
 		out, err = s.carryOut(ctx, alone)
 	}
-	if errors.Is(err, ErrReplaced) && s.sentTwice(ctx, &c) {
+	switch {
+	case !errors.Is(err, ErrReplaced) || !c.Cookies.Begin:
+	case c.Cookies.Login: // but what it was given may belong to the other login by now
+		s.jar.given = nil
+		out, err = s.beginAnew(ctx, alone)
+	case s.sentTwice(ctx):
 		out, err = s.beginAnew(ctx, alone)
 	}
 	if errors.Is(err, ErrGone) {
-		out, err = Outcome{}, nil
-		if dropped := s.dropCookies(&c); dropped != nil {
-			out.Cookies = &dropped.counts
-		}
+		out, err = s.dropped(&c), nil
 	}
 	if err != nil || c.Writes() {
 		return out, refused

@@ -44,7 +44,7 @@ func (s *Session) plan(c *change.Changes, current *store.Record) (commitPlan, er
 	p.Record = *current
 	switch {
 	case c.Rollback && c.Cookies == nil, s.readOnly, s.state == Unavailable,
-		s.late && !c.Writes() && !s.beginsFromPast(c):
+		s.late && !c.Writes() && !s.beginsApart(c):
 		p.jar = s.dropCookies(c)
 		return p, nil
 	case c.Destroy:

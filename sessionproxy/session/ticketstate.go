@@ -21,10 +21,12 @@ import (
 // With a cookie jar, a login that shows in the app's cookies replaces the ticket
 // like a sign-in: see jar.Merge. What the late ticket sees and may do then:
 //
-//	the very ticket that was replaced    the jar as it was before   cookies are dropped, but a form that was sent
-//	                                                                 twice begins a session of its own from that jar
+//	the very ticket that was replaced    the jar as it was before   cookies are dropped; a form that was sent
+//	                                                                twice begins a session of its own from that jar
 //	an older one, or the ticket from     the empty jar              cookies are dropped
 //	before a Cookies.Login
+//
+// Either way a Cookies.Login with cookies begins a fresh session, as a sign-in does.
 //
 // The only copy of a new ticket is in one response, and responses get lost.
 // Therefore the previous ticket stays good until the current one was presented,
