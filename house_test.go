@@ -61,16 +61,14 @@ const maxFiles, maxLines = 30, 300
 var (
 	tooMany = map[string]int{}
 	tooLong = map[string]int{
-		"sessionproxy/response_test.go":           400,
-		"sessionproxy/session/jar_commit_test.go": 400,
-		"sessionproxy/session/jar_test.go":        450,
-		"sessionproxy/session/publish_test.go":    400,
-		"sessionproxy/session/rotation_test.go":   400,
-		"sessionproxy/stream_test.go":             350,
-		"sessionproxy/transaction_test.go":        550,
-		"store/badgerstore/archive_test.go":       450,
-		"store/badgerstore/outbox_test.go":        400,
-		"store/badgerstore/sweep_test.go":         400,
+		"sessionproxy/response_test.go":         400,
+		"sessionproxy/session/publish_test.go":  400,
+		"sessionproxy/session/rotation_test.go": 400,
+		"sessionproxy/stream_test.go":           350,
+		"sessionproxy/transaction_test.go":      550,
+		"store/badgerstore/archive_test.go":     450,
+		"store/badgerstore/outbox_test.go":      400,
+		"store/badgerstore/sweep_test.go":       400,
 	}
 )
 
