@@ -2,13 +2,10 @@ package badgerstore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,137 +15,26 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
-// archive writes a backup of n sessions by hand; change may spoil it.
-func archive(t testing.TB, n int, change func(*archiveWriter)) []byte {
+// backupOf writes a backup of n sessions by hand; change may spoil it.
+func backupOf(t testing.TB, n int, change func(*archive.Writer)) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	a, err := newArchiveWriter(&b, "store", time.Unix(1e9, 0))
+	a, err := archive.NewWriter(&b, "store", time.Unix(1e9, 0))
 	for i := range n {
 		rec := truncated(record(fmt.Sprint(i)))
-		err = errors.Join(err, a.session(keyOf(byte(i)), &rec))
+		err = errors.Join(err, a.Session(keyOf(byte(i)), &rec))
 	}
 	if change != nil {
 		change(a)
 	}
-	if err = errors.Join(err, a.end()); err != nil {
+	if err = errors.Join(err, a.End()); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
-}
-
-func readArchive(b []byte) (n int, err error) {
-	a, err := newArchiveReader(bytes.NewReader(b))
-	for err == nil {
-		var f *archived
-		if f, err = a.next(); err == nil && f.kind == frameEnd {
-			return n, nil
-		}
-		n++
-	}
-	return n, err
-}
-
-// What is whole, frame by frame, and yet is no backup.
-func TestArchiveIsInOrder(t *testing.T) {
-	rec := truncated(record("x"))
-	n := event{kind: store.EventSaved, rec: rec}
-	for name, change := range map[string]func(*archiveWriter){
-		"a session twice": func(a *archiveWriter) { _ = a.session(keyOf(2), &rec) },
-		"a manager in two places": func(a *archiveWriter) {
-			_ = errors.Join(a.session(store.Key{Manager: "cart"}, &rec), a.session(keyOf(9), &rec))
-		},
-		"an event without a delivery": func(a *archiveWriter) { _ = a.event(1, "shop", &n) },
-		"a delivery without an event": func(a *archiveWriter) { _ = a.delivery("hook", &deliveryState{}) },
-		"a delivery twice": func(a *archiveWriter) {
-			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("hook", &deliveryState{}))
-		},
-		"a seq twice": func(a *archiveWriter) {
-			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}))
-		},
-		"a seq beyond all": func(a *archiveWriter) {
-			_ = errors.Join(a.event(1<<63, "shop", &n), a.delivery("hook", &deliveryState{}))
-		},
-		"a session after an event": func(a *archiveWriter) {
-			_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.session(keyOf(9), &rec))
-		},
-		"another number of sessions": func(a *archiveWriter) { a.sessions++ },
-		"another sum":                func(a *archiveWriter) { a.sum.Write([]byte{1}) },
-		"a frame of an unknown kind": func(a *archiveWriter) { _ = a.frame('?', a.begin()) },
-		"a header once more":         func(a *archiveWriter) { _ = a.frame(frameHeader, appendTime(appendText(a.begin(), "x"), time.Time{})) },
-		"a record that is cut off": func(a *archiveWriter) {
-			_ = a.frame(frameSession, append(appendText(a.begin(), "shop"), make([]byte, 20)...))
-		},
-		"a manager's name that is too long": func(a *archiveWriter) { _ = a.session(store.Key{Manager: strings.Repeat("m", maxManager+1)}, &rec) },
-		"a text that is longer than all":    func(a *archiveWriter) { _ = a.frame(frameSession, binary.BigEndian.AppendUint32(a.begin(), 1<<31)) },
-		"data that is too large":            func(a *archiveWriter) { _ = a.session(keyOf(9), &store.Record{Data: make([]byte, maxData+1)}) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := readArchive(archive(t, 3, change)); !errors.Is(err, store.ErrBadBackup) {
-				t.Fatalf("got %v", err)
-			}
-		})
-	}
-	good := archive(t, 3, func(a *archiveWriter) {
-		_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{}), a.delivery("files", &deliveryState{}), a.event(7, "cart", &n), a.delivery("hook", &deliveryState{}))
-	})
-	if n, err := readArchive(good); n != 8 || err != nil {
-		t.Fatalf("%d frames, %v", n, err)
-	}
-	newer := bytes.Clone(good)
-	newer[len(archiveMagic)+3]++
-	if _, err := readArchive(newer); !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), fmt.Sprintf("format %d", archiveFormat+1)) {
-		t.Fatalf("got %v", err)
-	}
-}
-
-// A length that the file does not keep costs no memory.
-func TestArchiveAllocatesWhatIsThere(t *testing.T) {
-	b := binary.BigEndian.AppendUint32([]byte(archiveMagic), archiveFormat)
-	b = append(b, frameHeader, 0, 0xf, 0xff, 0xff)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range 100 {
-		if _, err := readArchive(b); !errors.Is(err, store.ErrBadBackup) {
-			t.Fatalf("got %v", err)
-		}
-	}
-	runtime.ReadMemStats(&after)
-	if used := (after.TotalAlloc - before.TotalAlloc) / 100; used > 256<<10 {
-		t.Fatalf("%d bytes for %d", used, len(b))
-	}
-}
-
-func FuzzReadArchive(f *testing.F) {
-	n := event{kind: store.EventEnded, reason: store.Idle, keys: []string{"a"}, rec: truncated(record("x"))}
-	f.Add(archive(f, 0, nil))
-	f.Add(archive(f, 2, func(a *archiveWriter) {
-		_ = errors.Join(a.event(1, "shop", &n), a.delivery("hook", &deliveryState{failure: "e"}))
-	}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		mend(b)
-		if _, err := readArchive(b); err != nil && !errors.Is(err, store.ErrBadBackup) {
-			t.Fatal(err)
-		}
-	})
-}
-
-// mend puts right checksums under the fuzzer's changes, so that what is
-// behind them is reached.
-func mend(b []byte) {
-	for i := len(archiveMagic) + 4; i+9 <= len(b); {
-		n := int(binary.BigEndian.Uint32(b[i+1:]))
-		if n > maxFrame || i+9+n > len(b) {
-			return
-		}
-		if b[i] == frameEnd && n == 28 {
-			binary.BigEndian.PutUint32(b[i+29:], crc32.Checksum(b[:i], castagnoli))
-		}
-		binary.BigEndian.PutUint32(b[i+5+n:], crc32.Checksum(b[i:i+5+n], castagnoli))
-		i += 9 + n
-	}
 }
 
 func FuzzDecodeEvent(f *testing.F) {
@@ -282,10 +168,10 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
-	n := event{kind: store.EventEnded, rec: rec, at: rec.Created}
-	for _, f := range []*archived{
-		{kind: frameSession, key: keyOf(1), rec: rec}, {kind: frameEvent, key: keyOf(2), seq: 5, event: n},
-		{kind: frameDelivery, key: keyOf(2), seq: 5, event: n, listener: "hook"},
+	n := archive.Event{Kind: store.EventEnded, Record: rec, At: rec.Created}
+	for _, f := range []*archive.Frame{
+		{Kind: archive.KindSession, Key: keyOf(1), Record: rec}, {Kind: archive.KindEvent, Key: keyOf(2), Seq: 5, Event: n},
+		{Kind: archive.KindDelivery, Key: keyOf(2), Seq: 5, Event: n, Listener: "hook"},
 	} {
 		if err := l.add(f); err != nil {
 			t.Fatal(err)
@@ -320,7 +206,7 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 	if all, err := s.Counts(t.Context()); err != nil || len(all) != 1 || all[0].Sessions != 0 {
 		t.Fatalf("%v, %v", all, err)
 	}
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
+	if n, err := s.Restore(t.Context(), bytes.NewReader(backupOf(t, 3, nil)), nil); n != 3 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 	create(t, s, keyOf(99), "x")
@@ -335,7 +221,7 @@ func TestARestoreThatFailsIsUndone(t *testing.T) {
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
-	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
+	if err := errors.Join(l.add(&archive.Frame{Kind: archive.KindSession, Key: keyOf(1), Record: rec}), l.flush()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Load(t.Context(), keyOf(1)); err != nil {
@@ -359,7 +245,7 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	defer shut(t, s)
 	rec := truncated(record("old"))
 	rec.Absolute = rec.Absolute.Add(-10 * 365 * 24 * time.Hour) // far behind the engine's backstop
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 0, func(a *archiveWriter) { _ = a.session(keyOf(1), &rec) })), nil); n != 1 || err != nil {
+	if n, err := s.Restore(t.Context(), bytes.NewReader(backupOf(t, 0, func(a *archive.Writer) { _ = a.Session(keyOf(1), &rec) })), nil); n != 1 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
 	}
 	s.Subscribe(to("hook"))
@@ -379,7 +265,7 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
 	rec := truncated(record("x"))
-	if err := errors.Join(l.add(&archived{kind: frameSession, key: keyOf(1), rec: rec}), l.flush()); err != nil {
+	if err := errors.Join(l.add(&archive.Frame{Kind: archive.KindSession, Key: keyOf(1), Record: rec}), l.flush()); err != nil {
 		t.Fatal(err)
 	}
 	s.Subscribe(to("hook"))
@@ -393,4 +279,10 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 	if err := s.undoRestore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// readArchive returns how many frames a backup has.
+func readArchive(b []byte) (n int, err error) {
+	err = archive.Read(bytes.NewReader(b), func(*archive.Frame) error { n++; return nil })
+	return n, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Backup implements store.Archiver. It reads in one transaction, which holds
@@ -21,7 +22,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	}
 	defer s.leave()
 	err := s.view(func(txn *badger.Txn) error {
-		a, err := newArchiveWriter(w, s.id, s.opts.Now())
+		a, err := archive.NewWriter(w, s.id, s.opts.Now())
 		if err != nil {
 			return err
 		}
@@ -34,7 +35,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 		if err := s.interrupted(ctx); err != nil { // a short one was written in one go
 			return err
 		}
-		return a.end()
+		return a.End()
 	})
 	if err != nil {
 		return fmt.Errorf("backing up session store %s: %w", s.opts.Dir, err)
@@ -42,10 +43,13 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// backupStep is how many records a backup has in memory at a time.
-const backupStep = 256
+// backupStep and backupBytes bound what a backup has in memory at a time.
+const (
+	backupStep  = 256
+	backupBytes = 1 << 20
+)
 
-func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveWriter) error {
+func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archive.Writer) error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keySession}, PrefetchValues: true, PrefetchSize: 64})
 	defer it.Close()
 	part, bytes := make([]listed, 0, backupStep), 0
@@ -54,7 +58,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 			return err
 		}
 		for i := range part {
-			if err := a.session(part[i].key, &part[i].rec); err != nil {
+			if err := a.Session(part[i].key, &part[i].rec); err != nil {
 				return err
 			}
 		}
@@ -73,7 +77,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 			return err
 		}
 		part, bytes = append(part, listed{key: key, n: n, entry: e}), bytes+len(e.rec.Data)+len(e.rec.Cookies)
-		if len(part) == backupStep || bytes > maxFrame {
+		if len(part) == backupStep || bytes > backupBytes {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -82,7 +86,7 @@ func (s *Store) backupSessions(ctx context.Context, txn *badger.Txn, a *archiveW
 	return flush()
 }
 
-func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWriter) error {
+func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archive.Writer) error {
 	listeners := s.listeners.all()
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyEvent}, PrefetchValues: true, PrefetchSize: 64})
 	defer it.Close()
@@ -118,11 +122,11 @@ func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archiveWri
 			}
 			if !begun {
 				begun = true
-				if err := a.event(seq, s.managers.name(n.session.n), &n); err != nil {
+				if err := a.Event(seq, store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id}, n.archived()); err != nil {
 					return err
 				}
 			}
-			if err := a.delivery(name, &t); err != nil {
+			if err := a.Delivery(name, t.archived()); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // DeadLetters implements store.Outbox. The dead letters of one event stand in
@@ -24,7 +25,7 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 	var from, tag uint64
 	if after != "" {
 		var ok bool
-		if from, tag, ok = parseDeliveryID(after); !ok {
+		if from, tag, ok = archive.ParseDeliveryID(after); !ok {
 			return nil, fmt.Errorf("listing dead letters: %w", store.ErrBadCursor)
 		}
 	}
@@ -53,7 +54,7 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 				damaged[listener] = append(damaged[listener], dueRef{seq: seq})
 			case err != nil:
 				return err
-			case seq > from || d.ID > deliveryID(from, tag):
+			case seq > from || d.ID > archive.DeliveryID(from, tag):
 				event = append(event, d)
 			}
 		}

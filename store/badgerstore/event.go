@@ -1,8 +1,6 @@
 package badgerstore
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -10,6 +8,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // event is what all listeners that are to be told of one thing share. That
@@ -33,50 +32,34 @@ type sessionRef struct {
 func (n *event) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+256+len(n.rec.Principal)+len(n.rec.Data))
 	b = append(append(b, n.session.n[:]...), n.session.id[:]...)
-	return seal(key, n.append(b))
+	return seal(key, n.archived().Append(b))
 }
 
 func decodeEvent(key, b []byte) (n event, err error) {
 	if b, err = unseal(key, b); err != nil {
 		return event{}, err
 	}
-	f := decoder{b: b}
-	n.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
-	return n, n.read(&f)
+	f := archive.NewDecoder(b)
+	session := sessionRef{number(f.Take(4)), store.ID(f.Take(16))}
+	var body archive.Event
+	if err := body.Read(f); err != nil {
+		return event{}, err
+	}
+	return eventOf(&body, session), nil
 }
 
-// append writes everything but the session, which a backup names otherwise.
-func (n *event) append(b []byte) []byte {
-	b = appendText(appendText(b, string(n.kind)), string(n.reason))
-	b = appendTime(b, n.at)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(n.keys)))
-	for _, k := range n.keys {
-		b = appendText(b, k)
-	}
-	b = binary.BigEndian.AppendUint32(b, uint32(n.size))
-	return appendRecord(b, &n.rec)
+// archived returns the event as a backup has it.
+func (n *event) archived() *archive.Event {
+	return &archive.Event{Kind: n.kind, Reason: n.reason, At: n.at, Keys: n.keys, Size: n.size, Record: n.rec}
 }
 
-func (n *event) read(f *decoder) (err error) {
-	n.kind, n.reason, n.at = store.EventKind(f.text()), store.Reason(f.text()), f.time()
-	for range f.uint32() {
-		if n.keys = append(n.keys, f.text()); f.failed {
-			return errDamaged
-		}
-	}
-	n.size = int(f.uint32())
-	if n.rec, err = decodeRecord(f.rest()); err != nil || f.failed {
-		return errDamaged
-	}
-	return nil
+// eventOf returns the event of a session that a backup has.
+func eventOf(n *archive.Event, session sessionRef) event {
+	return event{n.Kind, n.Reason, session, n.At, n.Keys, n.Size, n.Record}
 }
 
 // info returns the metadata of the record that the event is of.
-func (n *event) info() store.Info {
-	info := n.rec.Info(n.session.id)
-	info.Size = n.size
-	return info
-}
+func (n *event) info() store.Info { return n.archived().Info(n.session.id) }
 
 // deliveryState is the state of one delivery, as it is stored. It names the
 // session, too, so that the event need not be read for that.
@@ -93,37 +76,30 @@ type deliveryState struct {
 func (a *deliveryState) encode(key []byte) []byte {
 	b := make([]byte, sealLen, sealLen+128+len(a.failure))
 	b = append(append(b, a.session.n[:]...), a.session.id[:]...)
-	return seal(key, a.append(appendTime(b, a.at)))
+	return seal(key, a.archived().Append(archive.AppendTime(b, a.at)))
 }
 
 func decodeDelivery(key, b []byte) (a deliveryState, err error) {
 	if b, err = unseal(key, b); err != nil {
 		return deliveryState{}, err
 	}
-	f := decoder{b: b}
-	a.session = sessionRef{number(f.take(4)), store.ID(f.take(16))}
-	a.at = f.time()
-	return a, a.read(&f)
+	f := archive.NewDecoder(b)
+	session, at := sessionRef{number(f.Take(4)), store.ID(f.Take(16))}, f.Time()
+	var state archive.State
+	if err := state.Read(f); err != nil {
+		return deliveryState{}, err
+	}
+	return stateOf(&state, session, at), nil
 }
 
-func (a *deliveryState) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, a.tag)
-	b = binary.BigEndian.AppendUint32(b, uint32(a.n))
-	b = appendTime(b, a.next)
-	dead := byte(0)
-	if a.dead {
-		dead = 1
-	}
-	return appendText(append(b, dead), a.failure)
+// archived returns the state as a backup has it.
+func (a *deliveryState) archived() *archive.State {
+	return &archive.State{Tag: a.tag, Attempts: a.n, Next: a.next, Dead: a.dead, Failure: a.failure}
 }
 
-func (a *deliveryState) read(f *decoder) error {
-	a.tag, a.n, a.next = f.uint64(), int(f.uint32()), f.time()
-	a.dead = f.take(1)[0] == 1
-	if a.failure = f.text(); f.failed || len(f.b) > 0 || len(a.failure) > store.MaxDeliveryError {
-		return errDamaged
-	}
-	return nil
+// stateOf returns the state of a delivery that a backup has.
+func stateOf(s *archive.State, session sessionRef, at time.Time) deliveryState {
+	return deliveryState{s.Tag, session, at, s.Attempts, s.Next, s.Dead, s.Failure}
 }
 
 // deliveryCost is at most what a delivery takes of a transaction, beside the
@@ -146,23 +122,6 @@ func eventCost(r *store.Record, n store.Event, listeners []string) int {
 		cost += deliveryCost + len(l)
 	}
 	return cost
-}
-
-// deliveryID is how others name a delivery: where it stands in the order of
-// filing, and a random number, so that no two stores give the same one.
-func deliveryID(seq, tag uint64) string {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], seq)
-	binary.BigEndian.PutUint64(b[8:], tag)
-	return hex.EncodeToString(b[:])
-}
-
-func parseDeliveryID(id string) (seq, tag uint64, ok bool) {
-	b, err := hex.DecodeString(id)
-	if err != nil || len(b) != 16 {
-		return 0, 0, false
-	}
-	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), true
 }
 
 func readDelivery(txn *badger.Txn, raw []byte) (a deliveryState, err error) {

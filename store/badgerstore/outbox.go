@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Subscribe implements store.Outbox.
@@ -143,7 +144,7 @@ func (s *Store) deliveryIn(txn *badger.Txn, raw []byte, listener number, seq uin
 		return d, err
 	}
 	d = store.Delivery{
-		ID: deliveryID(seq, a.tag), Listener: s.listeners.name(listener),
+		ID: archive.DeliveryID(seq, a.tag), Listener: s.listeners.name(listener),
 		Kind: n.kind, Reason: n.reason, Key: store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id},
 		At: n.at, Keys: n.keys, Info: n.info(), Attempts: a.n, Next: a.next, Error: a.failure, Dead: a.dead,
 	}

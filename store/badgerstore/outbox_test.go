@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 func TestSettlingManyAtOnce(t *testing.T) {
@@ -331,7 +332,7 @@ func TestARetryBeforeADamagedDelivery(t *testing.T) {
 		t.Fatal(second, err)
 	}
 	n, _ := s.listeners.number("hook")
-	seq, _, _ := parseDeliveryID(second[0].ID)
+	seq, _, _ := archive.ParseDeliveryID(second[0].ID)
 	if err := s.db.Update(func(txn *badger.Txn) error { return txn.Set(deliveryKey(n, seq), []byte("damaged")) }); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Page implements store.Pager. It goes along an index and reads the records
@@ -237,7 +238,7 @@ func (s *Store) parseCursor(q store.Query) (p place, begun bool, err error) {
 func (s *Store) cursorSum(q store.Query, place []byte) []byte {
 	h := hmac.New(sha256.New, []byte(s.id))
 	for _, t := range []string{q.Manager, string(q.Order), q.Principal} {
-		h.Write(appendText(nil, t))
+		h.Write(archive.AppendText(nil, t))
 	}
 	h.Write(place)
 	return h.Sum(nil)[:cursorSumLen]

@@ -2,10 +2,7 @@ package badgerstore
 
 import (
 	"bytes"
-	"encoding/binary"
-	"reflect"
 	"testing"
-	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -21,7 +18,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add(key, with.encode(key))
 	f.Add(key, good[:len(good)-1])
 	f.Add([]byte("another"), good)
-	f.Add(key, bytes.Repeat([]byte{1}, sealLen+8+recordLen))
+	f.Add(key, bytes.Repeat([]byte{1}, sealLen+8+200))
 	f.Fuzz(func(t *testing.T, key, b []byte) {
 		e, err := decode(key, b)
 		if err != nil {
@@ -34,49 +31,6 @@ func FuzzDecodeRecord(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestRecordOfTheFirstFormat: it has no extension, and is read as it is.
-func TestRecordOfTheFirstFormat(t *testing.T) {
-	rec := truncated(record(`{"a":1}`))
-	rec.Principal, rec.Since, rec.OwnIdle = "alice", rec.Created, true
-	b := appendRecord(nil, &rec)
-	b[5*8] &^= 0x80
-	at := recordLen - 2
-	b = append(b[:at:at], b[at+extensionLen:]...)
-	got, err := decodeRecord(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec.Since, rec.OwnIdle = time.Time{}, false
-	if !reflect.DeepEqual(got, rec) {
-		t.Errorf("got %+v, want %+v", got, rec)
-	}
-}
-
-// TestCookiesAreApartFromData: a length that does not fit is damage, and a
-// record without cookies takes no room for them.
-func TestCookiesAreApartFromData(t *testing.T) {
-	rec := truncated(record(`{"a":1}`))
-	without := appendRecord(nil, &rec)
-	rec.Cookies = []byte("jar")
-	b := appendRecord(nil, &rec)
-	if len(b) != len(without)+4+len("jar") {
-		t.Errorf("%d bytes with cookies, %d without", len(b), len(without))
-	}
-	if got, err := decodeRecord(b); err != nil || !reflect.DeepEqual(got, rec) {
-		t.Errorf("got %+v, %v, want %+v", got, err, rec)
-	}
-	at := len(b) - len(rec.Data) - len("jar") - 4
-	for _, length := range []uint32{0, uint32(len("jar")+len(rec.Data)) + 1, 1 << 31} {
-		binary.BigEndian.PutUint32(b[at:], length)
-		if got, err := decodeRecord(b); err == nil {
-			t.Errorf("length %d: %+v", length, got)
-		}
-	}
-	if got, err := decodeRecord(b[:at+3]); err == nil {
-		t.Errorf("cut off: %+v", got)
-	}
 }
 
 func TestRecordIsBoundToItsKey(t *testing.T) {

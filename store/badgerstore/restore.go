@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Restore implements store.Archiver. The backup is copied to a file and read
@@ -34,7 +35,7 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := s.readSpool(ctx, p, checker(check)); err != nil {
+	if err := s.readSpool(ctx, p, archive.Checker(check)); err != nil {
 		return 0, err
 	}
 	if err := s.writer.do(ctx, &op{run: (*batch).beginRestore}); err != nil {
@@ -61,54 +62,6 @@ func (s *Store) Restore(ctx context.Context, r io.Reader, check store.CheckRecor
 		return 0, errors.Join(err, s.undoRestore(context.WithoutCancel(ctx)))
 	}
 	return l.sessions, nil
-}
-
-// checker has check look at what a backup holds, and names what it refuses: by
-// its number, and for people by its key.
-func checker(check store.CheckRecord) func(*archived) error {
-	sessions, events, deliveries := 0, 0, 0
-	return func(f *archived) error {
-		if check == nil {
-			return nil
-		}
-		switch f.kind {
-		case frameSession:
-			sessions++
-			if err := check(f.key, &f.rec); err != nil {
-				return badBackup("session %d of it, %s of manager %q: %w", sessions, f.key.ID, f.key.Manager, err)
-			}
-		case frameEvent:
-			events++
-			rec := f.event.checkable()
-			if err := check(f.key, &rec); err != nil {
-				return badBackup("event %d of it, on %s of manager %q: %w", events, f.key.ID, f.key.Manager, err)
-			}
-		case frameDelivery:
-			deliveries++
-			if err := f.checkDelivery(); err != nil {
-				return badBackup("delivery %d of it, on %s of manager %q: %w", deliveries, f.key.ID, f.key.Manager, err)
-			}
-		}
-		return nil
-	}
-}
-
-// checkable returns the record of an event so that it can be checked as one of
-// a session.
-func (n *event) checkable() store.Record {
-	rec := n.rec
-	if n.kind != store.EventEnded {
-		rec.Data = []byte("{}") // the others have none
-	}
-	return rec
-}
-
-// checkDelivery tells what is wrong with what a delivery has besides its event.
-func (f *archived) checkDelivery() error {
-	if err := store.CheckListener(f.listener); err != nil {
-		return err
-	}
-	return store.CheckDeliveryError(f.state.failure)
 }
 
 // isEmpty returns store.ErrNotEmpty if there is a session, or something that
@@ -143,22 +96,17 @@ func (b *batch) beginRestore() error {
 	return b.set([]byte{keyRestoring}, nil, 0)
 }
 
-func (s *Store) readSpool(ctx context.Context, p *spool, visit func(*archived) error) error {
+func (s *Store) readSpool(ctx context.Context, p *spool, visit func(*archive.Frame) error) error {
 	r, err := p.reader()
 	if err != nil {
 		return err
 	}
-	a, err := newArchiveReader(r)
-	for err == nil {
-		var f *archived
-		if f, err = a.next(); err != nil || f.kind == frameEnd {
-			break
+	return archive.Read(r, func(f *archive.Frame) error {
+		if err := s.interrupted(ctx); err != nil {
+			return err
 		}
-		if err = s.interrupted(ctx); err == nil {
-			err = visit(f)
-		}
-	}
-	return err
+		return visit(f)
+	})
 }
 
 // undoRestore removes what a restore that failed has brought. If that fails,

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
@@ -18,26 +19,26 @@ import (
 type restoreBatch struct {
 	s        *Store
 	ctx      context.Context
-	frames   []*archived
+	frames   []*archive.Frame
 	cost     int
 	sessions int64
 }
 
 // add takes a frame. An event stays together with its deliveries.
-func (l *restoreBatch) add(f *archived) error {
-	if f.kind != frameDelivery && (l.cost >= maxBatchBytes || len(l.frames) >= maxBatchOps) {
+func (l *restoreBatch) add(f *archive.Frame) error {
+	if f.Kind != archive.KindDelivery && (l.cost >= maxBatchBytes || len(l.frames) >= maxBatchOps) {
 		if err := l.flush(); err != nil {
 			return err
 		}
 	}
-	switch f.kind {
-	case frameSession:
+	switch f.Kind {
+	case archive.KindSession:
 		l.sessions++
-		l.cost += recordCost(&f.rec)
-	case frameEvent:
-		l.cost += eventCost(&f.event.rec, store.Event{Kind: f.event.kind, Keys: f.event.keys}, []string{""})
-	case frameDelivery:
-		l.cost += deliveryCost + len(f.listener)
+		l.cost += recordCost(&f.Record)
+	case archive.KindEvent:
+		l.cost += eventCost(&f.Event.Record, store.Event{Kind: f.Event.Kind, Keys: f.Event.Keys}, []string{""})
+	case archive.KindDelivery:
+		l.cost += deliveryCost + len(f.Listener)
 	}
 	l.frames = append(l.frames, f)
 	return nil
@@ -67,37 +68,35 @@ func (l *restoreBatch) flush() error {
 }
 
 // load stages one frame.
-func (b *batch) load(f *archived) error {
-	if f.kind == frameSession {
-		return b.stageRecord(f.key, nil, &f.rec)
+func (b *batch) load(f *archive.Frame) error {
+	if f.Kind == archive.KindSession {
+		return b.stageRecord(f.Key, nil, &f.Record)
 	}
-	n, err := b.number(f.key.Manager)
+	n, err := b.number(f.Key.Manager)
 	if err != nil {
 		return err
 	}
-	who := sessionRef{n, f.key.ID}
-	if f.kind == frameEvent {
-		if err := b.reserve(f.seq); err != nil {
+	who := sessionRef{n, f.Key.ID}
+	if f.Kind == archive.KindEvent {
+		if err := b.reserve(f.Seq); err != nil {
 			return err
 		}
-		b.s.outbox.next = max(b.s.outbox.next, f.seq+1)
-		f.event.session = who
-		raw := eventKey(f.seq)
-		return b.set(raw, f.event.encode(raw), 0)
+		b.s.outbox.next = max(b.s.outbox.next, f.Seq+1)
+		body, raw := eventOf(&f.Event, who), eventKey(f.Seq)
+		return b.set(raw, body.encode(raw), 0)
 	}
-	listener, err := b.listener(f.listener)
+	listener, err := b.listener(f.Listener)
 	if err != nil {
 		return err
 	}
-	f.state.session, f.state.at = who, f.event.at
-	recipients, err := readRecipients(b.txn, f.seq)
+	recipients, err := readRecipients(b.txn, f.Seq)
 	if err == nil {
-		err = b.set(recipientsKey(f.seq), withRecipient(recipients, listener), 0)
+		err = b.set(recipientsKey(f.Seq), withRecipient(recipients, listener), 0)
 	}
 	if err != nil {
 		return err
 	}
-	return b.add(&newDelivery{listener, f.seq, f.state})
+	return b.add(&newDelivery{listener, f.Seq, stateOf(&f.State, who, f.Event.At)})
 }
 
 // spool keeps a backup in a file while it is checked, beside the database. It

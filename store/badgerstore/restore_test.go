@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // TestRestoreChecksEachEvent: what listeners are told comes by a backup, too.
@@ -15,14 +16,14 @@ func TestRestoreChecksEachEvent(t *testing.T) {
 	defer shut(t, s)
 	wrong := errors.New("not like that")
 	for _, kind := range []store.EventKind{store.EventCreated, store.EventSaved, store.EventRotated, store.EventEnded} {
-		b := archive(t, 0, func(a *archiveWriter) {
+		b := backupOf(t, 0, func(a *archive.Writer) {
 			rec := truncated(record("{}"))
 			rec.Principal = "a\nb"
 			if kind != store.EventEnded {
 				rec.Data = nil
 			}
-			n := &event{kind: kind, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
-			if err := errors.Join(a.event(1, "shop", n), a.delivery("hook", &deliveryState{tag: 1, at: rec.Created})); err != nil {
+			n := &archive.Event{Kind: kind, At: rec.Created, Record: rec}
+			if err := errors.Join(a.Event(1, keyOf(1), n), a.Delivery("hook", &archive.State{Tag: 1})); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -46,7 +47,7 @@ func TestRestoreNamesWhatIsRefused(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
 	wrong := errors.New("not like that")
-	_, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), func(key store.Key, _ *store.Record) error {
+	_, err := s.Restore(t.Context(), bytes.NewReader(backupOf(t, 3, nil)), func(key store.Key, _ *store.Record) error {
 		if key == keyOf(2) {
 			return wrong
 		}
@@ -55,7 +56,7 @@ func TestRestoreNamesWhatIsRefused(t *testing.T) {
 	if !errors.Is(err, wrong) || !errors.Is(err, store.ErrBadBackup) || !strings.Contains(err.Error(), "session ") || !strings.Contains(err.Error(), keyOf(2).ID.String()) {
 		t.Fatalf("got %v", err)
 	}
-	if n, err := s.Restore(t.Context(), bytes.NewReader(archive(t, 3, nil)), nil); n != 3 || err != nil {
+	if n, err := s.Restore(t.Context(), bytes.NewReader(backupOf(t, 3, nil)), nil); n != 3 || err != nil {
 		t.Fatalf("afterwards: %d, %v", n, err)
 	}
 }
@@ -72,10 +73,10 @@ func TestRestoreChecksEachDelivery(t *testing.T) {
 		"listener is not UTF-8":    {"shop/\xff", ""},
 		"its failure is not UTF-8": {"shop/webhook/1", "refused \xff"},
 	} {
-		b := archive(t, 0, func(a *archiveWriter) {
-			n := &event{kind: store.EventEnded, at: rec.Created, rec: rec, session: sessionRef{id: keyOf(1).ID}}
+		b := backupOf(t, 0, func(a *archive.Writer) {
+			n := &archive.Event{Kind: store.EventEnded, At: rec.Created, Record: rec}
 			for seq, d := range []struct{ listener, failure string }{{"shop/webhook/1", "refused: \u00fc"}, bad} {
-				if err := errors.Join(a.event(uint64(seq+1), "shop", n), a.delivery(d.listener, &deliveryState{tag: 1, at: rec.Created, failure: d.failure})); err != nil {
+				if err := errors.Join(a.Event(uint64(seq+1), keyOf(1), n), a.Delivery(d.listener, &archive.State{Tag: 1, Failure: d.failure})); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -15,6 +15,7 @@ import (
 
 	domain "github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // sums returns a hash of each file of a directory.
@@ -114,26 +115,26 @@ func salvageKeyOf(i int) store.Key {
 // contents are the frames of a backup but its header, and its sessions by key.
 func contents(t *testing.T, b []byte) (frames string, sessions map[store.Key]string) {
 	t.Helper()
-	a, err := newArchiveReader(bytes.NewReader(b))
+	a, err := archive.NewReader(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := checker(domain.CheckRecord)
+	check := archive.Checker(domain.CheckRecord)
 	sessions = make(map[store.Key]string)
 	var all strings.Builder
 	for {
-		f, err := a.next()
+		f, err := a.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.kind == frameEnd {
+		if f.Kind == archive.KindEnd {
 			return all.String(), sessions
 		}
 		if err := check(f); err != nil {
 			t.Fatal(err)
 		}
-		if f.kind == frameSession {
-			sessions[f.key] = string(f.rec.Data)
+		if f.Kind == archive.KindSession {
+			sessions[f.Key] = string(f.Record.Data)
 		}
 		fmt.Fprintf(&all, "%+v\n", *f)
 	}

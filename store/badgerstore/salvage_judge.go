@@ -7,6 +7,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // judge decides what of a rebuilt database goes into the backup, and removes
@@ -163,7 +164,7 @@ func (j *judge) events(txn *badger.Txn) error {
 	if err := each(txn, keyEvent, func(_ *badger.Item, raw, value []byte) error {
 		n, err := decodeEvent(raw, value)
 		if err == nil && len(raw) == len(eventKey(0)) {
-			rec := n.checkable()
+			rec := n.archived().Checkable()
 			err = j.check(store.Key{Manager: j.managers[n.session.n], ID: n.session.id}, &rec)
 		}
 		if err != nil {
@@ -187,7 +188,7 @@ func (j *judge) events(txn *badger.Txn) error {
 			}
 			state, err := decodeDelivery(raw, value)
 			if err == nil {
-				err = (&archived{listener: j.listeners[listener], state: state}).checkDelivery()
+				err = archive.CheckDelivery(j.listeners[listener], state.failure)
 			}
 			if err != nil || !good[seq] {
 				j.out.LostDeliveries++

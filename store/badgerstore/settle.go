@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // settleStep is how many deliveries one transaction settles, and settleKeys how
@@ -88,7 +89,7 @@ func (b *batch) unlink(d *newDelivery) error {
 // find returns the delivery that an ID names, as the batch has it so far, or
 // nil. One that is damaged is found by its reader alone.
 func (b *batch) find(id string) (found *newDelivery, err error) {
-	seq, tag, ok := parseDeliveryID(id)
+	seq, tag, ok := archive.ParseDeliveryID(id)
 	if !ok {
 		return nil, nil
 	}

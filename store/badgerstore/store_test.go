@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/memstore"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
@@ -28,6 +29,16 @@ func TestConforms(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// TestBackupsGoFromStoreToStore: one form for all engines.
+func TestBackupsGoFromStoreToStore(t *testing.T) {
+	storetest.Exchange(t, map[string]storetest.Engine{
+		"badger": {Open: func(t *testing.T, dir string, now func() time.Time) storetest.Closer {
+			return checking{open(t, dir, func(o *Options) { o.Now = now }), t}
+		}},
+		"memory": {Volatile: true, Open: func(_ *testing.T, _ string, now func() time.Time) storetest.Closer { return memstore.New(now) }},
+	})
 }
 
 // to names the listeners of every event: see Store.Subscribe.

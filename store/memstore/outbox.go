@@ -3,13 +3,12 @@ package memstore
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Subscribe implements store.Outbox.
@@ -21,6 +20,12 @@ func (s *Store) Subscribe(listeners func(manager string, kind store.EventKind) [
 
 // Filed implements store.Outbox.
 func (s *Store) Filed(listener string) <-chan struct{} { return s.wakeups.Filed(listener) }
+
+// delivery is a delivery with the record that its event is of, for a backup.
+type delivery struct {
+	store.Delivery
+	rec store.Record
+}
 
 // file adds one delivery for each listener that subscribes to an event, and
 // wakes it. Callers hold mu.
@@ -35,12 +40,14 @@ func (s *Store) file(key store.Key, n store.Event, reason store.Reason, rec stor
 			continue
 		}
 		s.filed++
-		d := &store.Delivery{
-			ID: fmt.Sprintf("%08d", s.filed), Listener: listener, Kind: n.Kind, Reason: reason,
+		d := &delivery{rec: rec, Delivery: store.Delivery{
+			ID: archive.DeliveryID(uint64(s.filed), 0), Listener: listener, Kind: n.Kind, Reason: reason,
 			Key: key, At: s.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
-		}
+		}}
+		d.rec.Data, d.rec.Cookies = nil, nil // nothing is told of cookies
 		if n.Kind == store.EventEnded {
 			d.Data = bytes.Clone(rec.Data)
+			d.rec.Data = d.Data
 		}
 		if limit := s.limits[listener]; limit > 0 && s.waiting(listener) >= limit {
 			d.Dead, d.Error = true, store.ErrorOverflow
@@ -86,7 +93,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 			continue
 		}
 		if len(due) < n {
-			due = append(due, *d)
+			due = append(due, d.Delivery)
 		}
 	}
 	if len(due) > 0 {
@@ -103,7 +110,7 @@ func (s *Store) Settle(ctx context.Context, done ...store.Settlement) error {
 	}
 	defer leave()
 	for _, settled := range done {
-		i := slices.IndexFunc(s.deliveries, func(d *store.Delivery) bool { return d.ID == settled.ID })
+		i := slices.IndexFunc(s.deliveries, func(d *delivery) bool { return d.ID == settled.ID })
 		if i < 0 {
 			continue
 		}
@@ -125,12 +132,12 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (dead []st
 		return nil, err
 	}
 	defer leave()
-	if n, err := strconv.ParseInt(after, 10, 64); after != "" && (err != nil || n < 1) {
+	if _, _, ok := archive.ParseDeliveryID(after); after != "" && !ok {
 		return nil, store.ErrBadCursor
 	}
 	for _, d := range s.deliveries {
 		if d.Dead && d.ID > after && len(dead) < n {
-			dead = append(dead, *d)
+			dead = append(dead, d.Delivery)
 		}
 	}
 	return dead, nil
@@ -160,7 +167,7 @@ func (s *Store) DeleteDeadLetter(ctx context.Context, id string) error {
 		return err
 	}
 	defer leave()
-	i := slices.IndexFunc(s.deliveries, func(d *store.Delivery) bool { return d.Dead && d.ID == id })
+	i := slices.IndexFunc(s.deliveries, func(d *delivery) bool { return d.Dead && d.ID == id })
 	if i < 0 {
 		return store.ErrGone
 	}
@@ -176,7 +183,7 @@ func (s *Store) PurgeListener(ctx context.Context, listener string) (int, error)
 	}
 	defer leave()
 	n := len(s.deliveries)
-	s.deliveries = slices.DeleteFunc(s.deliveries, func(d *store.Delivery) bool { return d.Listener == listener })
+	s.deliveries = slices.DeleteFunc(s.deliveries, func(d *delivery) bool { return d.Listener == listener })
 	return n - len(s.deliveries), nil
 }
 

@@ -59,7 +59,7 @@ func (s *Store) put(key store.Key, w store.Write, current store.Record) (ended [
 		ended = append(ended, s.end(key, store.Replaced))
 	}
 	rec := w.Record
-	rec.Data = bytes.Clone(rec.Data)
+	rec.Data, rec.Cookies = bytes.Clone(rec.Data), bytes.Clone(rec.Cookies)
 	if current.Accessed.After(rec.Accessed) {
 		rec.Accessed = current.Accessed
 	}

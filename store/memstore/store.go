@@ -27,7 +27,7 @@ type Store struct {
 
 	mu                 sync.Mutex // protects what follows
 	records            map[store.Key]store.Record
-	deliveries         []*store.Delivery // in the order in which they were filed
+	deliveries         []*delivery // in the order in which they were filed
 	listeners          func(manager string, kind store.EventKind) []string
 	limits, overflowed map[string]int // by listener
 	filed              int64          // deliveries ever

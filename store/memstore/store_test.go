@@ -1,11 +1,11 @@
 package memstore_test
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 	"github.com/sessionproxy/sessionproxy/store/memstore"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
@@ -32,7 +32,7 @@ func TestNumberFrom(t *testing.T) {
 		t.Fatal(len(due), err)
 	}
 	for i, d := range due {
-		if want := strconv.FormatInt(first+int64(i)+1, 10); d.ID != want {
+		if want := archive.DeliveryID(uint64(first)+uint64(i)+1, 0); d.ID != want {
 			t.Errorf("got %s, want %s", d.ID, want)
 		}
 		if err := s.Settle(t.Context(), store.Settlement{ID: d.ID, Dead: true}); err != nil {

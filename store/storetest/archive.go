@@ -24,8 +24,11 @@ func (r *rig) backup() []byte {
 }
 
 // other returns another store of the same engine, on the same clock.
-func (r *rig) other(t *testing.T) *rig {
-	o := newRig(t, r.engine)
+func (r *rig) other(t *testing.T) *rig { return r.otherOf(t, r.engine) }
+
+// otherOf returns another store of an engine, on the same clock.
+func (r *rig) otherOf(t *testing.T, e Engine) *rig {
+	o := newRig(t, e)
 	o.close()
 	o.clock = r.clock
 	o.open()
@@ -94,9 +97,27 @@ func testArchive(t *testing.T, r *rig) {
 	t.Run("of nothing", func(t *testing.T) {
 		r.other(t).restore(r.backup(), 0)
 	})
+	r.restoresInto(t, r.engine)
+}
+
+// Exchange checks that a backup of each engine restores into a store of each
+// other one: sessions, deliveries, dead letters, their order and their IDs.
+func Exchange(t *testing.T, engines map[string]Engine) {
+	for from, e := range engines {
+		for into, other := range engines {
+			if from != into {
+				t.Run(from+" into "+into, func(t *testing.T) { newRig(t, e).restoresInto(t, other) })
+			}
+		}
+	}
+}
+
+// restoresInto fills the store, and compares it with one of an engine that got
+// its backup.
+func (r *rig) restoresInto(t *testing.T, e Engine) {
 	live := r.fill()
 	backup := r.backup()
-	o := r.other(t)
+	o := r.otherOf(t, e)
 	o.restore(backup, 39)
 	check := func(t *testing.T) {
 		t.Helper()
@@ -126,7 +147,7 @@ func testArchive(t *testing.T, r *rig) {
 		}
 	}
 	check(t)
-	if !r.engine.Volatile {
+	if !o.engine.Volatile {
 		o.reopen()
 		check(t)
 	}
