@@ -30,7 +30,7 @@ type Registry struct {
 // Registration is what one handler says about its manager.
 type Registration struct {
 	Manager string
-	Policy  string   // normalised JSON: equal text is an equal policy
+	Policy  Policy
 	Cookies []string // every name that the ticket cookie can have
 	Headers []string // the names of headers that carry the ticket, in canonical form
 	Place   string   // where it is configured, for messages
@@ -53,9 +53,9 @@ func (r *Registry) Add(n Registration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o, ok := r.managers[n.Manager]; ok {
-		if o.Policy != n.Policy {
+		if !o.Policy.Equal(n.Policy) {
 			return fmt.Errorf("session manager '%s' has another policy at %s than at %s: they differ in %s; give both the same, or one of them another name",
-				n.Manager, n.Place, o.Place, strings.Join(differences(n.Policy, o.Policy), ", "))
+				n.Manager, n.Place, o.Place, strings.Join(n.Policy.Differences(o.Policy), ", "))
 		}
 		return nil
 	}

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -47,17 +46,15 @@ func (h *Handler) resolve() (*settings, error) {
 	return s, nil
 }
 
-// registration describes the handler's manager. Policies are equal if their
-// JSON is, with all defaults filled in; matchers count by what they say, not
-// by their names.
+// registration describes the handler's manager, with all defaults filled in.
 func (s *settings) registration(place string) (app.Registration, error) {
 	full := s.handler
 	full.HideFromGateways = false // where a handler stands is no policy
-	policy, err := json.Marshal(full)
+	policy, err := app.NewPolicy(full)
 	if err != nil {
 		return app.Registration{}, fmt.Errorf("describing session manager %s: %w", full.Manager, err)
 	}
 	return app.Registration{
-		Manager: full.Manager, Policy: string(policy), Cookies: s.carriers.cookies, Headers: s.carriers.headers, Place: place,
+		Manager: full.Manager, Policy: policy, Cookies: s.carriers.cookies, Headers: s.carriers.headers, Place: place,
 	}, nil
 }
