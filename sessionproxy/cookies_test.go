@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy"
+	"github.com/sessionproxy/sessionproxy/sessionproxy/event"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/session"
 	"github.com/sessionproxy/sessionproxy/store"
@@ -168,6 +169,12 @@ func TestJarIsWrittenWhenItChanges(t *testing.T) {
 func TestJarOnAnyStatus(t *testing.T) {
 	for _, status := range []int{200, 204, 302, 304, 403, 404, 500, 503} {
 		v := &visitor{jarRig: newJarRig(t, jar.Options{}, nil)}
+		dropped := 0
+		defer v.node.Events.Subscribe(func(e event.Event) {
+			if e.Kind == event.Rollback {
+				dropped++
+			}
+		})()
 		answer := func(value string) http.HandlerFunc {
 			return func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Set-Cookie", "sid="+value+"; HttpOnly")
@@ -188,6 +195,9 @@ func TestJarOnAnyStatus(t *testing.T) {
 		rec := v.only()
 		if want := `{"a":2}`; status >= 500 && string(rec.Data) != "{}" || status < 500 && string(rec.Data) != want {
 			t.Errorf("%d: the data is %s", status, rec.Data)
+		}
+		if want := map[bool]int{true: 2}[status >= 500]; dropped != want || int(v.counter("removed_headers_total", "place", "rolled_back")) != want {
+			t.Errorf("%d: %d writes were told as dropped, want %d", status, dropped, want)
 		}
 	}
 }

@@ -25,20 +25,7 @@ func (w *writer) finalize(status int) {
 	if w.cookies != nil {
 		cookies = w.takeCookies(h, status)
 	}
-	answered := status != StatusClientGone || w.r.Context().Err() == nil
-	var out session.Outcome
-	var err error
-	switch {
-	case w.h.commits(status) && answered:
-		out, err = w.commit(h, writes, cookies)
-		if err == nil && w.attempt > 1 && !out.Reapplied {
-			w.h.metrics.conflictRestarted.Inc()
-		}
-	case cookies != nil && answered: // the app has done what they tell, whatever the status
-		out, err = w.commitCookies(cookies)
-	default:
-		out = w.x.rollBack(w.r.Context(), extentOf(h))
-	}
+	out, err := w.settle(h, status, writes, cookies)
 	if err != nil {
 		out = out.Then(w.x.rollBack(w.r.Context(), staged)) // a problem says what became of the writes
 		restart := w.mayRestart(err)
@@ -53,13 +40,29 @@ func (w *writer) finalize(status int) {
 		w.snapshot(h)           // what its proxy still adds is the app's: trailers, for instance
 		return
 	}
-	if writes && !(w.h.commits(status) && answered) {
-		w.h.metrics.rolledBack.Inc()
-	}
 	w.scrubResponse(h, ours)
 	if err := w.setTicket(h, out); err != nil {
 		w.replaceWithProblem(h, newProblem(err, w.id.String()))
 	}
+}
+
+// settle commits what a response of that status may write, and drops the rest.
+func (w *writer) settle(h http.Header, status int, writes bool, cookies *change.Cookies) (out session.Outcome, err error) {
+	answered := status != StatusClientGone || w.r.Context().Err() == nil
+	if answered && w.h.commits(status) {
+		out, err = w.commit(h, writes, cookies)
+		if err == nil && w.attempt > 1 && !out.Reapplied {
+			w.h.metrics.conflictRestarted.Inc()
+		}
+		return out, err
+	}
+	if writes {
+		w.h.metrics.rolledBack.Inc()
+	}
+	if answered && cookies != nil { // the app has done what they tell
+		return w.commitCookies(h, cookies)
+	}
+	return w.x.rollBack(w.r.Context(), extentOf(h)), nil
 }
 
 // commits reports whether a response with that status may write.
@@ -74,9 +77,8 @@ func (w *writer) commit(h http.Header, writes bool, cookies *change.Cookies) (se
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
 		if cookies != nil {
-			if out, failed := w.commitCookies(cookies); failed == nil {
-				return out, err
-			}
+			out, _ := w.commitCookies(h, cookies)
+			return out, err
 		}
 		return session.Outcome{}, err
 	}
@@ -98,14 +100,16 @@ func (w *writer) commit(h http.Header, writes bool, cookies *change.Cookies) (se
 	return w.x.commit(ctx, changes)
 }
 
-// commitCookies commits the cookies of a response, and none of its writes.
-func (w *writer) commitCookies(cookies *change.Cookies) (session.Outcome, error) {
+// commitCookies commits the cookies of a response, and drops its writes.
+func (w *writer) commitCookies(h http.Header, cookies *change.Cookies) (session.Outcome, error) {
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
 		return session.Outcome{}, err
 	}
 	ctx, cancel := w.h.commitContext(w.r)
 	defer cancel()
-	return w.x.commit(ctx, change.Changes{Rollback: true, Cookies: cookies, CanSetTicket: w.r.Context().Err() == nil})
+	changes, _ := readWrites(h, w.h.Manager.Policy().MaxSize) // to be told of as dropped
+	changes.Rollback, changes.Cookies, changes.CanSetTicket = true, cookies, w.r.Context().Err() == nil
+	return w.x.commit(ctx, changes)
 }
 
 // canSetTicket reports whether the response can bring the client a ticket that
