@@ -68,8 +68,8 @@ func (n note) expireLine() string {
 }
 
 // Adopt returns the wish to take the cookies that `adopt` names from the
-// browser, for a request without a session. Their paths are unknown: at /,
-// where most are, the app can replace them, and any other that it sets goes first.
+// browser, for a request without a session. Their paths are unknown, so they are
+// at /, until the app sets or deletes one of that name: it is the same then.
 func (r *Rules) Adopt(req *Request, browser []string) Wishes {
 	w := Wishes{rules: r, unsafe: req.Unsafe, navigation: req.Navigation}
 	if len(r.adopt.named) == 0 || r.export {
@@ -80,7 +80,7 @@ func (r *Rules) Adopt(req *Request, browser []string) Wishes {
 			!r.adopt.names(p.name) || r.drop.names(p.name) || r.pass.names(p.name) || indexOf(w.cookies, p.name, "/") >= 0 {
 			continue
 		}
-		f := httpOnly
+		f := httpOnly | adopted
 		if req.Secure {
 			f |= secure
 		}

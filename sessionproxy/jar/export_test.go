@@ -45,6 +45,25 @@ func TestCookiesAreAdopted(t *testing.T) {
 	if got := r.Line(Merge(nil, sum, Moment{At: noon}).Jar, req, nil).Value; got != "wp_a=2; PHPSESSID=new" {
 		t.Errorf("%q", got)
 	}
+	// the app has had it under another path: what it does there, it does to it
+	for line, want := range map[string]string{
+		"PHPSESSID=new; path=/blog/":                    "PHPSESSID=new; wp_a=2",
+		"PHPSESSID=; path=/blog/; Max-Age=0":            "wp_a=2",
+		"PHPSESSID=; path=/; Max-Age=0":                 "wp_a=2",
+		"wp_a=x; path=/blog; Max-Age=0; Domain=example": "PHPSESSID=first",
+		"wp_a=3; path=/blog/":                           "wp_a=3; PHPSESSID=first",
+	} {
+		blog := &Request{BrowserPath: "/blog/", AppPath: "/blog/", At: noon, Unsafe: true}
+		for _, wishes := range []Wishes{w.Then(r.Sort(j, blog, []string{line}).Wishes), r.Sort(j, blog, []string{line}).Wishes} {
+			now := j
+			if len(wishes.cookies) > 1 && !wishes.cookies[0].given.present {
+				now = nil // the response that adopts
+			}
+			if got := r.Line(Merge(now, wishes, Moment{At: noon}).Jar, blog, nil).Value; got != want {
+				t.Errorf("after %s: %q, want %q", line, got, want)
+			}
+		}
+	}
 	if !r.Begins(req, w, false) {
 		t.Error("nothing begins")
 	}

@@ -49,6 +49,7 @@ const (
 	partitioned
 	prevailed // a navigation or an unsafe request has changed the value
 	hasDomain
+	adopted              // from the browser, which does not tell paths
 	sameSiteShift = iota // two bits: sameSite
 	allFlags      = 1<<(sameSiteShift+2) - 1
 )
@@ -90,6 +91,17 @@ func (j *Jar) find(name, path string, at time.Time) int {
 		return -1
 	}
 	return i
+}
+
+// findAdopted returns the number of the adopted cookie of that name, which has
+// not expired and which the app has not set since, or -1.
+func (j *Jar) findAdopted(name string, at time.Time) int {
+	if j == nil {
+		return -1
+	}
+	return slices.IndexFunc(j.cookies, func(c cookie) bool {
+		return c.name == name && c.flags&adopted != 0 && !c.expired(at.Unix())
+	})
 }
 
 // hasName reports whether a cookie has that name, expired or not.

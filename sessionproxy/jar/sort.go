@@ -77,17 +77,20 @@ func (l *line) isSet(lines []line) bool {
 }
 
 func (r *Rules) sort(given *Jar, req *Request, lines []line, l *line, s *Sorted) {
-	i := given.find(l.name, l.path, req.At)
+	i, unplaced := given.find(l.name, l.path, req.At), given.findAdopted(l.name, req.At)
 	where := r.placeOf(l.name, l.flags)
 	switch {
 	case r.export && where != nowhere:
 		s.Browser = append(s.Browser, l.text)
 		s.Counts[Given]++
 		return
-	case l.deletes && i >= 0:
+	case l.deletes && (i >= 0 || unplaced >= 0):
 		where = inJar
 	case l.deletes && given.has(r.noteOf(req, l)):
 		where = inBrowser
+	}
+	if unplaced >= 0 && unplaced != i && where != nowhere {
+		s.wish(given, unplaced, wish{cookie: given.cookies[unplaced], deletes: true})
 	}
 	switch {
 	case where == nowhere:
