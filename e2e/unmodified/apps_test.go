@@ -25,6 +25,7 @@ func behind(m *mount, upstream string) string {
 
 // stripped is the route of a copy that does not see its prefix.
 func stripped(m *mount, upstream string) string {
+	m.stripped = true
 	return fmt.Sprintf("\tredir %[1]s %[1]s/\n\thandle_path %[1]s/* {\n\t\t{session}\n\t\t%[2]s\n\t}\n", m.path, upstream)
 }
 
@@ -71,6 +72,7 @@ var flask = &app{
 			return err
 		})
 	},
+	adopt:  "session",
 	broken: clobbered,
 	login:  formLogin, who: shownUser, logout: formLogout,
 }
@@ -94,6 +96,7 @@ var express = &app{
 			return err
 		})
 	},
+	adopt:  "connect.sid _csrf",
 	broken: clobbered,
 	login:  formLogin, who: shownUser, logout: formLogout,
 }

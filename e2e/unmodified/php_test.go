@@ -43,6 +43,7 @@ func byFPM(m *mount, env string) error {
 
 var phpApp = &app{
 	name:  "php",
+	adopt: "PHPSESSID",
 	needs: []string{"/usr/sbin/php-fpm*"},
 	start: func(p *pair) error {
 		text, err := os.ReadFile("testdata/php/index.php")
@@ -69,6 +70,7 @@ var phpApp = &app{
 // phpLiteAdmin has one password and no names.
 var phpLiteAdmin = &app{
 	name:  "phpliteadmin",
+	adopt: "PHPSESSID",
 	needs: []string{"/usr/sbin/php-fpm*", "php", "/usr/share/doc/php-sqlite3", "cache/root/usr/share/phpliteadmin"},
 	start: func(p *pair) error {
 		return p.each(func(m *mount) error {

@@ -75,7 +75,7 @@ func TestPlainCaddy(t *testing.T) {
 			pair := launch(a)
 			t.Parallel()
 			pair.ready(t)
-			p := newProxy(t, pair, "")
+			p := newProxy(t, plain, "", pair)
 			names, reasons := failures(p.base, pair)
 			if !slices.Equal(names, a.broken) {
 				t.Errorf("these checks fail, and should: %q\nthese do: %q\n%s", a.broken, names, strings.Join(reasons, "\n"))

@@ -15,6 +15,7 @@ func sha1Of(text string) [sha1.Size]byte { return sha1.Sum([]byte(text)) }
 
 var djangoAdmin = &app{
 	name:  "django",
+	adopt: "sessionid",
 	needs: []string{python, "/usr/bin/django-admin"},
 	start: func(p *pair) error { return p.each(startDjango) },
 	login: func(v *visitor, at *mount, user string) {
@@ -68,6 +69,7 @@ func startDjango(m *mount) error {
 // jupyter has one password and no names.
 var jupyter = &app{
 	name:  "jupyter",
+	adopt: "username-* _xsrf",
 	needs: []string{"/usr/bin/jupyter-notebook", "/usr/lib/python3/dist-packages/ipykernel"},
 	start: func(p *pair) error { return p.each(startJupyter) },
 	login: func(v *visitor, at *mount, user string) {

@@ -10,6 +10,7 @@ import (
 
 var redmine = &app{
 	name:  "redmine",
+	adopt: "Redmine autologin",
 	needs: []string{"/usr/share/redmine", "/usr/share/doc/redmine-sqlite", "puma", "bundle"},
 	start: startRedmine,
 	words: "remember autologin\n\t\t\t\tpass history_last_tab",
@@ -98,6 +99,7 @@ func copyRedmine(m *mount) error {
 
 var tomcat = &app{
 	name:  "tomcat",
+	adopt: "JSESSIONID",
 	needs: []string{"java", "/usr/share/tomcat10/bin/catalina.sh", "/usr/share/tomcat10-examples/examples"},
 	start: startTomcat,
 	login: func(v *visitor, at *mount, user string) {

@@ -10,6 +10,7 @@ import (
 
 var dokuWiki = &app{
 	name:  "dokuwiki",
+	adopt: "DokuWiki DW*",
 	needs: []string{"/usr/sbin/php-fpm*", "/usr/share/php/simplepie", "/usr/share/php-geshi", "cache/root/usr/share/dokuwiki"},
 	start: func(p *pair) error { return p.each(startDokuWiki) },
 	words: "pass DOKU_PREFS",
@@ -55,6 +56,7 @@ func startDokuWiki(m *mount) error {
 
 var mediaWiki = &app{
 	name:  "mediawiki",
+	adopt: "my_wiki*",
 	needs: []string{"/usr/sbin/php-fpm*", "php", "/usr/share/doc/php-sqlite3", "/usr/share/doc/php-intl", "/usr/share/doc/php-xml", "/usr/share/doc/php-mbstring", "cache/root/usr/share/mediawiki"},
 	start: func(p *pair) error { return p.each(startMediaWiki) },
 	login: func(v *visitor, at *mount, user string) {

@@ -57,6 +57,7 @@ type app struct {
 	needs  []string
 	start  func(pair *pair) error
 	words  string   // what it needs in the cookies block
+	adopt  string   // its cookies, by which its users are known
 	broken []string // checks that fail behind plain Caddy
 
 	login  func(v *visitor, at *mount, user string)
@@ -69,6 +70,7 @@ type mount struct {
 	name, path string // name is of the session's manager as well
 	dir        string
 	route      string // Caddyfile, with {session} where the directive of that name goes
+	stripped   bool   // the route takes the path away, and the session knows it by that
 	user       string // signs in to it
 }
 
