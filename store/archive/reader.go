@@ -45,6 +45,9 @@ func bad(format string, args ...any) error {
 func NewReader(r io.Reader) (*Reader, error) {
 	a := &Reader{r: bufio.NewReaderSize(r, 64<<10), sum: crc32.New(castagnoli), seen: make(map[string]struct{})}
 	b, err := a.read(len(magic) + 4)
+	if err != nil && !errors.Is(err, store.ErrBadBackup) {
+		return nil, err
+	}
 	if err != nil || string(b[:len(magic)]) != magic {
 		return nil, bad("it is something else")
 	}

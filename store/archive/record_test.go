@@ -2,6 +2,7 @@ package archive
 
 import (
 	"encoding/binary"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -47,5 +48,27 @@ func TestCookiesAreApartFromData(t *testing.T) {
 	}
 	if got, err := DecodeRecord(b[:at+3]); err == nil {
 		t.Errorf("cut off: %+v", got)
+	}
+}
+
+// TestRecordsThatAreCutOff: without data, which goes to the end, a record that
+// is cut off anywhere is damaged, in each format.
+func TestRecordsThatAreCutOff(t *testing.T) {
+	rec := record("")
+	rec.Principal = "alice"
+	b := AppendRecord(nil, &rec)
+	first := append([]byte(nil), b...)
+	first[5*8] &^= 0x80
+	at := recordLen - 2
+	first = append(first[:at:at], first[at+extensionLen:]...)
+	for _, b := range [][]byte{b, first} {
+		if _, err := DecodeRecord(b); err != nil {
+			t.Error(err)
+		}
+		for i := range b {
+			if _, err := DecodeRecord(b[:i]); !errors.Is(err, ErrDamaged) {
+				t.Errorf("cut off at %d of %d: %v", i, len(b), err)
+			}
+		}
 	}
 }
