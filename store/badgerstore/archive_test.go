@@ -25,7 +25,7 @@ func backupOf(t testing.TB, n int, change func(*archive.Writer)) []byte {
 	var b bytes.Buffer
 	a, err := archive.NewWriter(&b, "store", time.Unix(1e9, 0))
 	for i := range n {
-		rec := truncated(record(fmt.Sprint(i)))
+		rec := archive.Truncate(record(fmt.Sprint(i)))
 		err = errors.Join(err, a.Session(keyOf(byte(i)), &rec))
 	}
 	if change != nil {
@@ -38,20 +38,20 @@ func backupOf(t testing.TB, n int, change func(*archive.Writer)) []byte {
 }
 
 func FuzzDecodeEvent(f *testing.F) {
-	n := event{kind: store.EventSaved, keys: []string{"a", "b"}, rec: truncated(record("x"))}
-	a := deliveryState{tag: 7, n: 3, failure: "e"}
+	n := event{Event: archive.Event{Kind: store.EventSaved, Keys: []string{"a", "b"}, Record: archive.Truncate(record("x"))}}
+	a := deliveryState{State: archive.State{Tag: 7, Attempts: 3, Failure: "e"}}
 	key := []byte("key")
 	f.Add(n.encode(key)[sealLen:], a.encode(key)[sealLen:])
 	f.Fuzz(func(t *testing.T, b, c []byte) {
 		sealed := seal(key, append(make([]byte, sealLen), b...))
 		if n, err := decodeEvent(key, sealed); err == nil {
-			if again, err := decodeEvent(key, n.encode(key)); err != nil || again.rec.Version != n.rec.Version {
+			if again, err := decodeEvent(key, n.encode(key)); err != nil || again.Record.Version != n.Record.Version {
 				t.Fatalf("%+v, %v", again, err)
 			}
 		}
 		sealed = seal(key, append(make([]byte, sealLen), c...))
 		if a, err := decodeDelivery(key, sealed); err == nil {
-			if again, err := decodeDelivery(key, a.encode(key)); err != nil || again.tag != a.tag {
+			if again, err := decodeDelivery(key, a.encode(key)); err != nil || again.Tag != a.Tag {
 				t.Fatalf("%+v, %v", again, err)
 			}
 		}
@@ -167,7 +167,7 @@ func TestARestoreCutOffLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
-	rec := truncated(record("x"))
+	rec := archive.Truncate(record("x"))
 	n := archive.Event{Kind: store.EventEnded, Record: rec, At: rec.Created}
 	for _, f := range []*archive.Frame{
 		{Kind: archive.KindSession, Key: keyOf(1), Record: rec}, {Kind: archive.KindEvent, Key: keyOf(2), Seq: 5, Event: n},
@@ -220,7 +220,7 @@ func TestARestoreThatFailsIsUndone(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
-	rec := truncated(record("x"))
+	rec := archive.Truncate(record("x"))
 	if err := errors.Join(l.add(&archive.Frame{Kind: archive.KindSession, Key: keyOf(1), Record: rec}), l.flush()); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestRestoreOfWhatEndedLongAgo(t *testing.T) {
 	clock := storetest.NewClock()
 	s := open(t, t.TempDir(), func(o *Options) { o.Now = clock.Now })
 	defer shut(t, s)
-	rec := truncated(record("old"))
+	rec := archive.Truncate(record("old"))
 	rec.Absolute = rec.Absolute.Add(-10 * 365 * 24 * time.Hour) // far behind the engine's backstop
 	if n, err := s.Restore(t.Context(), bytes.NewReader(backupOf(t, 0, func(a *archive.Writer) { _ = a.Session(keyOf(1), &rec) })), nil); n != 1 || err != nil {
 		t.Fatalf("%d sessions, %v", n, err)
@@ -264,7 +264,7 @@ func TestNothingEndsWhileABackupIsLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := restoreBatch{s: s, ctx: t.Context()}
-	rec := truncated(record("x"))
+	rec := archive.Truncate(record("x"))
 	if err := errors.Join(l.add(&archive.Frame{Kind: archive.KindSession, Key: keyOf(1), Record: rec}), l.flush()); err != nil {
 		t.Fatal(err)
 	}

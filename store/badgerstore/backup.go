@@ -122,11 +122,11 @@ func (s *Store) backupOutbox(ctx context.Context, txn *badger.Txn, a *archive.Wr
 			}
 			if !begun {
 				begun = true
-				if err := a.Event(seq, store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id}, n.archived()); err != nil {
+				if err := a.Event(seq, store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id}, &n.Event); err != nil {
 					return err
 				}
 			}
-			if err := a.Delivery(name, t.archived()); err != nil {
+			if err := a.Delivery(name, &t.State); err != nil {
 				return err
 			}
 		}

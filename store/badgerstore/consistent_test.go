@@ -9,6 +9,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // consistent checks that all keys of the layout belong together, and that what
@@ -68,17 +69,17 @@ func consistent(t testing.TB, s *Store) {
 				if err != nil {
 					return fmt.Errorf("delivery %x: %w", key, err)
 				}
-				if state.dead != (key[0] == keyDead) {
-					return fmt.Errorf("delivery %x is dead: %v", key, state.dead)
+				if state.Dead != (key[0] == keyDead) {
+					return fmt.Errorf("delivery %x is dead: %v", key, state.Dead)
 				}
 				n, seq := number(key[1:5]), seqOf(key)
-				if state.dead {
+				if state.Dead {
 					n, seq = number(key[9:]), seqOf(key[:9])
 					dead[n]++
 				} else {
 					q := queueRef{n, state.session}
 					if waiting[n]++; firsts[q] == (dueRef{}) {
-						firsts[q] = dueRef{millis(state.next), seq} // they come in order
+						firsts[q] = dueRef{archive.Millis(state.Next), seq} // they come in order
 					}
 					queues[string(queueKey(q, seq))] = true
 				}

@@ -78,7 +78,7 @@ func (s *Store) RetryDeadLetter(ctx context.Context, id string) error {
 		if err := b.unlink(d); err != nil {
 			return err
 		}
-		d.dead, d.next = false, time.Time{}
+		d.Dead, d.Next = false, time.Time{}
 		b.listenerDelta(d.listener).wakes = true
 		return b.add(d)
 	})
@@ -101,7 +101,7 @@ func (s *Store) updateDeadLetter(ctx context.Context, id string, do func(*batch,
 		if err != nil {
 			return err
 		}
-		if d == nil || !d.dead {
+		if d == nil || !d.Dead {
 			return store.ErrGone
 		}
 		b.staged++
@@ -211,7 +211,7 @@ func (s *Store) giveUp(ctx context.Context, listener number, damaged []dueRef) e
 func (b *batch) giveUp(listener number, ref dueRef) error {
 	b.staged++
 	if _, err := b.txn.Get(deadKey(ref.seq, listener)); err == nil {
-		return b.settled(&newDelivery{listener, ref.seq, deliveryState{dead: true}})
+		return b.settled(&newDelivery{listener, ref.seq, deliveryState{State: archive.State{Dead: true}}})
 	}
 	q, ok, err := b.queueOf(listener, ref.seq)
 	if err != nil {
@@ -220,7 +220,7 @@ func (b *batch) giveUp(listener number, ref dueRef) error {
 	if err := b.remove(dueKey(listener, ref.due, ref.seq)); err != nil || !ok {
 		return err
 	}
-	return b.settled(&newDelivery{listener, ref.seq, deliveryState{session: q.session, next: fromMillis(ref.due)}})
+	return b.settled(&newDelivery{listener, ref.seq, deliveryState{session: q.session, State: archive.State{Next: archive.FromMillis(ref.due)}}})
 }
 
 // queueOf looks for the queue that a delivery stands in.

@@ -11,16 +11,11 @@ import (
 	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
-// event is what all listeners that are to be told of one thing share. That
-// of an end keeps the session's last record: it is a tomb.
+// event is an event with the session that it is of. That of an end keeps the
+// session's last record: it is a tombstone.
 type event struct {
-	kind    store.EventKind
-	reason  store.Reason
 	session sessionRef
-	at      time.Time
-	keys    []string
-	size    int          // of the data, which only a tomb has
-	rec     store.Record // with Data of a tomb alone
+	archive.Event
 }
 
 // sessionRef names a session by its manager's number.
@@ -29,10 +24,15 @@ type sessionRef struct {
 	id store.ID
 }
 
+func (r sessionRef) append(b []byte) []byte { return append(append(b, r.n[:]...), r.id[:]...) }
+
+func readSessionRef(f *archive.Decoder) sessionRef {
+	return sessionRef{number(f.Take(4)), store.ID(f.Take(16))}
+}
+
 func (n *event) encode(key []byte) []byte {
-	b := make([]byte, sealLen, sealLen+256+len(n.rec.Principal)+len(n.rec.Data))
-	b = append(append(b, n.session.n[:]...), n.session.id[:]...)
-	return seal(key, n.archived().Append(b))
+	b := make([]byte, sealLen, sealLen+256+len(n.Record.Principal)+len(n.Record.Data))
+	return seal(key, n.Append(n.session.append(b)))
 }
 
 func decodeEvent(key, b []byte) (n event, err error) {
@@ -40,43 +40,24 @@ func decodeEvent(key, b []byte) (n event, err error) {
 		return event{}, err
 	}
 	f := archive.NewDecoder(b)
-	session := sessionRef{number(f.Take(4)), store.ID(f.Take(16))}
-	var body archive.Event
-	if err := body.Read(f); err != nil {
+	n.session = readSessionRef(f)
+	if err := n.Read(f); err != nil {
 		return event{}, err
 	}
-	return eventOf(&body, session), nil
+	return n, nil
 }
-
-// archived returns the event as a backup has it.
-func (n *event) archived() *archive.Event {
-	return &archive.Event{Kind: n.kind, Reason: n.reason, At: n.at, Keys: n.keys, Size: n.size, Record: n.rec}
-}
-
-// eventOf returns the event of a session that a backup has.
-func eventOf(n *archive.Event, session sessionRef) event {
-	return event{n.Kind, n.Reason, session, n.At, n.Keys, n.Size, n.Record}
-}
-
-// info returns the metadata of the record that the event is of.
-func (n *event) info() store.Info { return n.archived().Info(n.session.id) }
 
 // deliveryState is the state of one delivery, as it is stored. It names the
 // session, too, so that the event need not be read for that.
 type deliveryState struct {
-	tag     uint64
 	session sessionRef
 	at      time.Time // when it happened
-	n       int
-	next    time.Time
-	dead    bool
-	failure string
+	archive.State
 }
 
 func (a *deliveryState) encode(key []byte) []byte {
-	b := make([]byte, sealLen, sealLen+128+len(a.failure))
-	b = append(append(b, a.session.n[:]...), a.session.id[:]...)
-	return seal(key, a.archived().Append(archive.AppendTime(b, a.at)))
+	b := make([]byte, sealLen, sealLen+128+len(a.Failure))
+	return seal(key, a.Append(archive.AppendTime(a.session.append(b), a.at)))
 }
 
 func decodeDelivery(key, b []byte) (a deliveryState, err error) {
@@ -84,22 +65,11 @@ func decodeDelivery(key, b []byte) (a deliveryState, err error) {
 		return deliveryState{}, err
 	}
 	f := archive.NewDecoder(b)
-	session, at := sessionRef{number(f.Take(4)), store.ID(f.Take(16))}, f.Time()
-	var state archive.State
-	if err := state.Read(f); err != nil {
+	a.session, a.at = readSessionRef(f), f.Time()
+	if err := a.Read(f); err != nil {
 		return deliveryState{}, err
 	}
-	return stateOf(&state, session, at), nil
-}
-
-// archived returns the state as a backup has it.
-func (a *deliveryState) archived() *archive.State {
-	return &archive.State{Tag: a.tag, Attempts: a.n, Next: a.next, Dead: a.dead, Failure: a.failure}
-}
-
-// stateOf returns the state of a delivery that a backup has.
-func stateOf(s *archive.State, session sessionRef, at time.Time) deliveryState {
-	return deliveryState{s.Tag, session, at, s.Attempts, s.Next, s.Dead, s.Failure}
+	return a, nil
 }
 
 // deliveryCost is at most what a delivery takes of a transaction, beside the

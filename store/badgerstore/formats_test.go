@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // at is when the stores of testdata/formats were written.
@@ -75,7 +76,7 @@ func TestFormats(t *testing.T) {
 		}
 		shut(t, s)
 		if to := os.Getenv(formatsDir); to != "" { // for a new format
-			write(t, to, fmt.Sprintf("%d.backup", markerFormat), backup.String())
+			write(t, to, fmt.Sprintf("%d.backup", archive.Format), backup.String())
 			if out, err := exec.Command("tar", "--owner=0", "--group=0", "--numeric-owner", "-C", dir, "-czf", filepath.Join(to, fmt.Sprintf("%d.tar.gz", markerFormat)), ".").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
@@ -97,6 +98,8 @@ func TestFormats(t *testing.T) {
 				}
 			}
 		})
+	}
+	for format := 1; format <= archive.Format; format++ {
 		t.Run(fmt.Sprint("backup ", format), func(t *testing.T) {
 			b, err := os.ReadFile(filepath.Join("testdata", "formats", fmt.Sprintf("%d.backup", format)))
 			if err != nil {

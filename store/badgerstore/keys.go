@@ -14,6 +14,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // The layout. Each key begins with a letter; number is the manager's interned
@@ -120,7 +121,7 @@ func principalPrefix(principal string, n number) []byte {
 }
 
 // descending is a time so that later ones sort first.
-func descending(t time.Time) uint64 { return math.MaxInt64 - uint64(millis(t)) }
+func descending(t time.Time) uint64 { return math.MaxInt64 - uint64(archive.Millis(t)) }
 
 func nameKey(kind byte, name string) []byte { return append([]byte{kind}, name...) }
 

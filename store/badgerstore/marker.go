@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // marker is a file beside the database that says what the directory is. The
@@ -208,7 +209,7 @@ func (s *Store) convertDelivery(txn *badger.Txn, raw []byte, headed map[queueRef
 			s.reportCorrupt(raw)
 			return errors.Join(txn.Delete(raw), txn.Delete(eventKey(seq)))
 		}
-		state = deliveryState{tag: store.RandomUint64(), session: e.session, at: e.at}
+		state = deliveryState{e.session, e.At, archive.State{Tag: store.RandomUint64()}}
 		err = txn.Set(raw, state.encode(raw))
 	}
 	if err != nil {
@@ -221,14 +222,14 @@ func (s *Store) convertDelivery(txn *badger.Txn, raw []byte, headed map[queueRef
 	if err != nil {
 		return err
 	}
-	if state.dead {
+	if state.Dead {
 		dead := deadKey(seq, listener)
 		return errors.Join(txn.Set(dead, state.encode(dead)), txn.Delete(raw))
 	}
 	q := queueRef{listener, state.session}
 	if !headed[q] {
 		headed[q] = true
-		if err := txn.Set(dueKey(listener, millis(state.next), seq), nil); err != nil {
+		if err := txn.Set(dueKey(listener, archive.Millis(state.Next), seq), nil); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,7 @@ func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, from s
 				first, ok = ref, true
 			}
 			if uint64(ref.due) > ready {
-				next = fromMillis(ref.due)
+				next = archive.FromMillis(ref.due)
 				break
 			}
 			due = append(due, ref)
@@ -144,12 +144,12 @@ func (s *Store) deliveryIn(txn *badger.Txn, raw []byte, listener number, seq uin
 		return d, err
 	}
 	d = store.Delivery{
-		ID: archive.DeliveryID(seq, a.tag), Listener: s.listeners.name(listener),
-		Kind: n.kind, Reason: n.reason, Key: store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id},
-		At: n.at, Keys: n.keys, Info: n.info(), Attempts: a.n, Next: a.next, Error: a.failure, Dead: a.dead,
+		ID: archive.DeliveryID(seq, a.Tag), Listener: s.listeners.name(listener),
+		Kind: n.Kind, Reason: n.Reason, Key: store.Key{Manager: s.managers.name(n.session.n), ID: n.session.id},
+		At: n.At, Keys: n.Keys, Info: n.Info(n.session.id), Attempts: a.Attempts, Next: a.Next, Error: a.Failure, Dead: a.Dead,
 	}
-	if n.kind == store.EventEnded {
-		d.Data = n.rec.Data
+	if n.Kind == store.EventEnded {
+		d.Data = n.Record.Data
 	}
 	return d, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // outboxDelta is what a batch changes in the outbox.
@@ -66,15 +67,15 @@ func (b *batch) file(key store.Key, n store.Event, listeners []string, reason st
 	if err != nil {
 		return err
 	}
-	session, now := sessionRef{manager, key.ID}, fromMillis(b.s.opts.Now().UnixMilli())
+	session, now := sessionRef{manager, key.ID}, archive.FromMillis(b.s.opts.Now().UnixMilli())
 	seq, err := b.sequence()
 	if err != nil {
 		return err
 	}
-	body := event{kind: n.Kind, reason: reason, session: session, at: now, keys: n.Keys, size: len(rec.Data), rec: *rec}
-	body.rec.Cookies = nil // nothing is told of cookies
+	body := event{session, archive.Event{Kind: n.Kind, Reason: reason, At: now, Keys: n.Keys, Size: len(rec.Data), Record: *rec}}
+	body.Record.Cookies = nil // nothing is told of cookies
 	if n.Kind != store.EventEnded {
-		body.rec.Data = nil
+		body.Record.Data = nil
 	}
 	var recipients []byte
 	for _, name := range once(listeners) {
@@ -83,11 +84,11 @@ func (b *batch) file(key store.Key, n store.Event, listeners []string, reason st
 			return err
 		}
 		recipients = append(recipients, listener[:]...)
-		state := deliveryState{tag: store.RandomUint64(), session: session, at: now}
+		state := deliveryState{session, now, archive.State{Tag: store.RandomUint64()}}
 		c := b.listenerDelta(listener)
 		c.wakes = true
 		if c.waiting >= b.s.outbox.room(name, listener) {
-			state.dead, state.failure = true, store.ErrorOverflow
+			state.Dead, state.Failure = true, store.ErrorOverflow
 			c.overflowed++
 		}
 		if err := b.add(&newDelivery{listener, seq, state}); err != nil {
@@ -101,7 +102,7 @@ func (b *batch) file(key store.Key, n store.Event, listeners []string, reason st
 
 // add stages a delivery, waiting or dead.
 func (b *batch) add(d *newDelivery) error {
-	if d.dead {
+	if d.Dead {
 		b.listenerDelta(d.listener).dead++
 		raw := deadKey(d.seq, d.listener)
 		return b.set(raw, d.encode(raw), 0)
@@ -123,11 +124,11 @@ func (b *batch) enqueue(d *newDelivery) error {
 			if err != nil {
 				return err
 			}
-			if err := b.remove(dueKey(d.listener, millis(state.next), h.seq)); err != nil {
+			if err := b.remove(dueKey(d.listener, archive.Millis(state.Next), h.seq)); err != nil {
 				return err
 			}
 		}
-		if err := b.schedule(d.listener, d.seq, millis(d.next)); err != nil {
+		if err := b.schedule(d.listener, d.seq, archive.Millis(d.Next)); err != nil {
 			return err
 		}
 		h.seq = d.seq
@@ -155,7 +156,7 @@ func (b *batch) dequeue(d *newDelivery) error {
 	if h.seq != d.seq {
 		return nil
 	}
-	if err := b.remove(dueKey(d.listener, millis(d.next), d.seq)); err != nil {
+	if err := b.remove(dueKey(d.listener, archive.Millis(d.Next), d.seq)); err != nil {
 		return err
 	}
 	if err := b.advance(q, h); err != nil || h.seq == 0 {
@@ -165,7 +166,7 @@ func (b *batch) dequeue(d *newDelivery) error {
 	if err != nil {
 		return err
 	}
-	return b.schedule(d.listener, h.seq, millis(state.next))
+	return b.schedule(d.listener, h.seq, archive.Millis(state.Next))
 }
 
 // readHead reads the first delivery of a queue. One that is damaged counts as due
@@ -185,7 +186,7 @@ func (b *batch) reschedule(d *newDelivery, state deliveryState) error {
 		return err
 	}
 	if h.seq == d.seq {
-		err = errors.Join(b.remove(dueKey(d.listener, millis(d.next), d.seq)), b.schedule(d.listener, d.seq, millis(state.next)))
+		err = errors.Join(b.remove(dueKey(d.listener, archive.Millis(d.Next), d.seq)), b.schedule(d.listener, d.seq, archive.Millis(state.Next)))
 	}
 	raw := deliveryKey(d.listener, d.seq)
 	return errors.Join(err, b.set(raw, state.encode(raw), 0))

@@ -6,6 +6,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // Two principals may share a hash: the record decides whose a session is.
@@ -13,7 +14,7 @@ func TestPrincipalsThatShareAHash(t *testing.T) {
 	s, clock := onClock(t, t.TempDir(), 0, nil)
 	defer shut(t, s)
 	for i, principal := range []string{"alice", "bob"} {
-		rec := truncated(record("x"))
+		rec := archive.Truncate(record("x"))
 		rec.Created, rec.Accessed, rec.Principal = clock.Now(), clock.Now(), principal
 		if err := s.Save(t.Context(), keyOf(byte(i)), store.Write{Record: rec}, store.Create()); err != nil {
 			t.Fatal(err)
@@ -30,7 +31,7 @@ func TestPrincipalsThatShareAHash(t *testing.T) {
 			t.Fatalf("%+v, %v", page, err)
 		}
 	}
-	rec := truncated(record("y"))
+	rec := archive.Truncate(record("y"))
 	rec.Principal = "alice"
 	w := store.Write{Record: rec, Limit: store.Limit{Sessions: 1, Evict: true}}
 	if err := s.Save(t.Context(), keyOf(2), w, store.Create()); err != nil {

@@ -71,10 +71,6 @@ func (e *entry) size() int64 {
 	return int64(len(e.rec.Data)+len(e.rec.Cookies)+len(e.rec.Principal)) + 512
 }
 
-func millis(t time.Time) int64              { return archive.Millis(t) }
-func fromMillis(ms int64) time.Time         { return archive.FromMillis(ms) }
-func truncated(r store.Record) store.Record { return archive.Truncate(r) }
-
 // access is an access time of one life of a session.
 type access struct {
 	incarnation uint64
@@ -88,7 +84,7 @@ const accessLen = 3 * 8
 // wins over what the record says.
 func (a access) encode(due int64) []byte {
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, accessLen), a.incarnation)
-	b = binary.BigEndian.AppendUint64(b, uint64(millis(a.at)))
+	b = binary.BigEndian.AppendUint64(b, uint64(archive.Millis(a.at)))
 	return binary.BigEndian.AppendUint64(b, uint64(due))
 }
 
@@ -104,6 +100,6 @@ func (e *entry) mergeAccess(b []byte) {
 	if len(b) != accessLen || binary.BigEndian.Uint64(b) != e.rec.Incarnation {
 		return
 	}
-	access{e.rec.Incarnation, fromMillis(int64(binary.BigEndian.Uint64(b[8:])))}.merge(&e.rec)
+	access{e.rec.Incarnation, archive.FromMillis(int64(binary.BigEndian.Uint64(b[8:])))}.merge(&e.rec)
 	e.due = int64(binary.BigEndian.Uint64(b[16:]))
 }

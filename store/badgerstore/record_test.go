@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 func FuzzDecodeRecord(f *testing.F) {
 	key := []byte("s\x00\x00\x00\x01key")
-	e := entry{rec: truncated(record(`{"a":1}`)), due: 60}
+	e := entry{rec: archive.Truncate(record(`{"a":1}`)), due: 60}
 	e.rec.Principal = "alice"
 	good := e.encode(key)
 	f.Add(key, good)
@@ -34,7 +35,7 @@ func FuzzDecodeRecord(f *testing.F) {
 }
 
 func TestRecordIsBoundToItsKey(t *testing.T) {
-	e := entry{rec: truncated(record("x"))}
+	e := entry{rec: archive.Truncate(record("x"))}
 	b := e.encode([]byte("one"))
 	if _, err := decode([]byte("two"), b); err == nil {
 		t.Fatal("a record was accepted under another key")

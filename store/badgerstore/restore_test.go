@@ -17,7 +17,7 @@ func TestRestoreChecksEachEvent(t *testing.T) {
 	wrong := errors.New("not like that")
 	for _, kind := range []store.EventKind{store.EventCreated, store.EventSaved, store.EventRotated, store.EventEnded} {
 		b := backupOf(t, 0, func(a *archive.Writer) {
-			rec := truncated(record("{}"))
+			rec := archive.Truncate(record("{}"))
 			rec.Principal = "a\nb"
 			if kind != store.EventEnded {
 				rec.Data = nil
@@ -66,7 +66,7 @@ func TestRestoreNamesWhatIsRefused(t *testing.T) {
 func TestRestoreChecksEachDelivery(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	defer shut(t, s)
-	rec := truncated(record("{}"))
+	rec := archive.Truncate(record("{}"))
 	for want, bad := range map[string]struct{ listener, failure string }{
 		"has no name":              {"", ""},
 		"control character":        {"shop/\nhook", ""},

@@ -164,7 +164,7 @@ func (j *judge) events(txn *badger.Txn) error {
 	if err := each(txn, keyEvent, func(_ *badger.Item, raw, value []byte) error {
 		n, err := decodeEvent(raw, value)
 		if err == nil && len(raw) == len(eventKey(0)) {
-			rec := n.archived().Checkable()
+			rec := n.Checkable()
 			err = j.check(store.Key{Manager: j.managers[n.session.n], ID: n.session.id}, &rec)
 		}
 		if err != nil {
@@ -188,7 +188,7 @@ func (j *judge) events(txn *badger.Txn) error {
 			}
 			state, err := decodeDelivery(raw, value)
 			if err == nil {
-				err = archive.CheckDelivery(j.listeners[listener], state.failure)
+				err = archive.CheckDelivery(j.listeners[listener], state.Failure)
 			}
 			if err != nil || !good[seq] {
 				j.out.LostDeliveries++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // save decides about a conditional save.
@@ -53,7 +54,7 @@ func (b *batch) stage(key store.Key, current *entry, alive bool, w *store.Write)
 	if b.s.restoring.Load() {
 		return fmt.Errorf("saving session %s: a backup is being restored: %w", key.ID, store.ErrUnavailable)
 	}
-	w.Record = truncated(w.Record)
+	w.Record = archive.Truncate(w.Record)
 	if alive && current.rec.Accessed.After(w.Accessed) {
 		w.Accessed = current.rec.Accessed
 	}

@@ -64,10 +64,10 @@ func (b *batch) settle(done *store.Settlement) error {
 		return b.settled(d)
 	}
 	state := d.deliveryState
-	state.n++
-	state.next, state.dead = fromMillis(millis(done.Next)), done.Dead
-	state.failure = strings.ToValidUTF8(done.Error[:min(len(done.Error), store.MaxDeliveryError)], "")
-	if !d.dead && !state.dead {
+	state.Attempts++
+	state.Next, state.Dead = archive.FromMillis(archive.Millis(done.Next)), done.Dead
+	state.Failure = strings.ToValidUTF8(done.Error[:min(len(done.Error), store.MaxDeliveryError)], "")
+	if !d.Dead && !state.Dead {
 		return b.reschedule(d, state)
 	}
 	if err := b.unlink(d); err != nil {
@@ -79,7 +79,7 @@ func (b *batch) settle(done *store.Settlement) error {
 // unlink stages the removal of a delivery from its queue, or from those that
 // are dead.
 func (b *batch) unlink(d *newDelivery) error {
-	if !d.dead {
+	if !d.Dead {
 		return b.dequeue(d)
 	}
 	b.listenerDelta(d.listener).dead--
@@ -98,7 +98,7 @@ func (b *batch) find(id string) (found *newDelivery, err error) {
 		if errors.Is(err, errDamaged) {
 			return true, nil
 		}
-		if err == nil && state.tag == tag {
+		if err == nil && state.Tag == tag {
 			found = &newDelivery{n, seq, state}
 		}
 		return found == nil, err

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
@@ -49,7 +50,7 @@ func TestLowSpaceRefusesWritesAndResumes(t *testing.T) {
 	if err := s.Touch(t.Context(), store.Touch{Key: keyOf(2), Incarnation: kept.Incarnation, Accessed: kept.Accessed.Add(10 * time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).Equal(fromMillis(millis(kept.Accessed))) {
+	if err := s.flushTouches(false); err != nil || !written(t, s, keyOf(2)).Equal(archive.FromMillis(archive.Millis(kept.Accessed))) {
 		t.Fatalf("an access time was written to the full disk (%v)", err)
 	}
 	free.Store(1 << 40)

@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 )
 
@@ -21,7 +22,7 @@ func (s *Store) Stats() store.Stats {
 		DiskBytes: s.usage.Of(s.opts.Dir), FreeBytes: s.space.Free(), Health: s.health(),
 	}
 	if at, ok := s.sweep.lowWater(); ok {
-		stats.SweptThrough = fromMillis(at)
+		stats.SweptThrough = archive.FromMillis(at)
 	}
 	return stats
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
 
@@ -70,7 +71,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	clock.Advance(45 * time.Minute)
 	swept(t, s, 100, 1, false)
 	clock.Advance(-45 * time.Minute)
-	rec := truncated(record("x"))
+	rec := archive.Truncate(record("x"))
 	rec.Accessed, rec.Absolute = clock.Now(), clock.Now().Add(time.Hour)
 	err := s.writer.do(t.Context(), &op{run: func(b *batch) error {
 		return errors.Join(b.stageRecord(keyOf(8), nil, &rec), b.writeWatermarks([]number{n}))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/archive"
 )
 
 // maxPending is how many unwritten touches one shard keeps before it has all
@@ -41,7 +42,7 @@ func (s *Store) Touch(ctx context.Context, touches ...store.Touch) error {
 func (s *shard) touch(t store.Touch, seen *store.Record) (flush bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := fromMillis(t.Accessed.UnixMilli())
+	at := archive.FromMillis(t.Accessed.UnixMilli())
 	rec := seen
 	if c, ok := s.entries[t.Key]; ok {
 		rec = &c.rec
