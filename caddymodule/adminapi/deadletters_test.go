@@ -16,7 +16,7 @@ func TestAdminDeadLetters(t *testing.T) {
 	st := caddytest.Shop(t, "")
 	caddytest.Subscribe(st, "mail", "audit")
 	id := caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
-	for _, letter := range []string{"00000000000000010000000000000000", "00000000000000020000000000000000"} {
+	for _, letter := range []string{"00000000000000010000000000000000", "00000000000000010000000000000001"} {
 		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true, Error: "no answer"}); err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestAdminDeadLetters(t *testing.T) {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}
 	w = caddytest.Ask(http.MethodGet, "/sessions/dead-letters?limit=1&cursor=MDAwMDAwMDAwMDAwMDAwMTAwMDAwMDAwMDAwMDAwMDA", "")
-	if want := `{"dead_letters":[{"id":"00000000000000020000000000000000","listener":"audit",` + rest + `]}`; strings.TrimSpace(w.Body.String()) != want {
+	if want := `{"dead_letters":[{"id":"00000000000000010000000000000001","listener":"audit",` + rest + `]}`; strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("%s\nwant %s", w.Body, want)
 	}
 	app, _ := servingApp()
@@ -41,7 +41,7 @@ func TestAdminDeadLetters(t *testing.T) {
 		Name: "audit", Kinds: []event.Kind{event.Save},
 		Listener: hearing(func(e event.Event) { heard <- e }),
 	}}})()
-	if w := caddytest.Ask(http.MethodPost, "/sessions/dead-letters/00000000000000020000000000000000/retry", ""); w.Code != http.StatusOK || w.Body.String() != "{\"id\":\"00000000000000020000000000000000\"}\n" {
+	if w := caddytest.Ask(http.MethodPost, "/sessions/dead-letters/00000000000000010000000000000001/retry", ""); w.Code != http.StatusOK || w.Body.String() != "{\"id\":\"00000000000000010000000000000001\"}\n" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	select {
@@ -52,7 +52,7 @@ func TestAdminDeadLetters(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("nobody was told it again")
 	}
-	if w := caddytest.Ask(http.MethodPost, "/sessions/dead-letters/00000000000000020000000000000000/retry", ""); w.Code != http.StatusNotFound {
+	if w := caddytest.Ask(http.MethodPost, "/sessions/dead-letters/00000000000000010000000000000001/retry", ""); w.Code != http.StatusNotFound {
 		t.Errorf("twice: %d", w.Code)
 	}
 }
@@ -64,7 +64,7 @@ func TestAdminDiscards(t *testing.T) {
 	caddytest.Subscribe(st, "mail", "audit")
 	caddytest.Fill(t, st, "shop", 4, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
 	caddytest.Fill(t, st, "shop", 5, "bob", store.Event{Kind: store.EventSaved, Keys: []string{"cart"}})
-	for _, letter := range []string{"00000000000000010000000000000000", "00000000000000020000000000000000"} {
+	for _, letter := range []string{"00000000000000010000000000000000", "00000000000000010000000000000001"} {
 		if err := st.Settle(t.Context(), store.Settlement{ID: letter, Dead: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +82,8 @@ func TestAdminDiscards(t *testing.T) {
 		}
 	}
 	done := local.Subscriptions.Add(map[string][]event.Subscription{"shop": {{Name: "mail", Kinds: []event.Kind{event.Save}, Listener: silent{}}}})
-	answers("DELETE", "/sessions/dead-letters/00000000000000020000000000000000", 200, `{"id":"00000000000000020000000000000000"}`)
-	answers("DELETE", "/sessions/dead-letters/00000000000000020000000000000000", 404, "no such dead letter")
+	answers("DELETE", "/sessions/dead-letters/00000000000000010000000000000001", 200, `{"id":"00000000000000010000000000000001"}`)
+	answers("DELETE", "/sessions/dead-letters/00000000000000010000000000000001", 404, "no such dead letter")
 	answers("DELETE", "/sessions/backlog?listener=mail", 409, "remove it from the configuration first")
 	answers("GET", "/sessions/stats", 200, `{"name":"audit","waiting":1,"dead":0,"oldest":1700003600,"configured":false},{"name":"mail","waiting":1,"dead":1,"oldest":1700003600,"configured":true}`)
 	answers("DELETE", "/sessions/backlog?listener=audit", 200, `{"discarded":1}`)

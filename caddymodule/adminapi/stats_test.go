@@ -16,7 +16,7 @@ func TestAdminStats(t *testing.T) {
 	st.Reported = store.Stats{Batches: 4, Writes: 9, SweptThrough: caddytest.Begin, DiskBytes: 1 << 20}
 	caddytest.Subscribe(st, "mail", "audit")
 	at := caddytest.Fill(t, st, "shop", 4, "", store.Event{Kind: store.EventCreated})
-	if err := st.Settle(t.Context(), store.Settlement{ID: "00000000000000020000000000000000", Dead: true, Error: "500"}); err != nil {
+	if err := st.Settle(t.Context(), store.Settlement{ID: "00000000000000010000000000000001", Dead: true, Error: "500"}); err != nil {
 		t.Fatal(err)
 	}
 	app, _ := servingApp()

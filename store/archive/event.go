@@ -39,10 +39,8 @@ func (n *Event) Read(f *Decoder) (err error) {
 		}
 	}
 	n.Size = int(f.Uint32())
-	if n.Record, err = DecodeRecord(f.Rest()); err != nil || f.failed {
-		return ErrDamaged
-	}
-	return nil
+	n.Record, err = DecodeRecord(f.Rest()) // which has nothing left if something was not there
+	return err
 }
 
 // Info returns the metadata of the record that the event is of.

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"encoding/binary"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,6 +42,28 @@ func TestEventsAndStatesAreWhole(t *testing.T) {
 	s.Failure += "e"
 	if err := new(State).Read(NewDecoder(s.Append(nil))); err == nil {
 		t.Error("an error that is too long")
+	}
+}
+
+// TestCountsThatAreNotThere: a number of keys, or a length, that the bytes do
+// not keep costs no memory.
+func TestCountsThatAreNotThere(t *testing.T) {
+	n := Event{Kind: store.EventSaved, Record: record("")}
+	b := n.Append(nil)
+	at := len(b) - len(AppendRecord(nil, &n.Record)) - 8
+	binary.BigEndian.PutUint32(b[at:], 1<<20)
+	allocs := testing.AllocsPerRun(1, func() {
+		var n Event
+		if err := n.Read(NewDecoder(b)); err == nil || len(n.Keys) > 1000 {
+			t.Errorf("%d keys, %v", len(n.Keys), err)
+		}
+	})
+	if allocs > 1000 {
+		t.Errorf("%g allocations", allocs)
+	}
+	f := NewDecoder([]byte{0, 0, 0, 200, 'x'})
+	if s := f.Text(); s != "" || !f.Failed() || f.Rest() != nil || f.Uint64() != 0 {
+		t.Errorf("got %q", s)
 	}
 }
 

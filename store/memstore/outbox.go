@@ -28,27 +28,31 @@ type delivery struct {
 }
 
 // file adds one delivery for each listener that subscribes to an event, and
-// wakes it. Callers hold mu.
+// wakes it. They share the event's number; the place of the listener tells them
+// apart. Callers hold mu.
 func (s *Store) file(key store.Key, n store.Event, reason store.Reason, rec store.Record) {
 	if s.listeners == nil {
 		return
 	}
 	listeners := s.listeners(key.Manager, n.Kind)
 	defer s.wakeups.Wake(listeners...)
+	if len(listeners) == 0 {
+		return
+	}
+	s.filed++
+	info, keys, now := rec.Info(key.ID), slices.Clone(n.Keys), s.now()
+	rec.Cookies = nil // nothing is told of cookies
+	if rec.Data = bytes.Clone(rec.Data); n.Kind != store.EventEnded {
+		rec.Data = nil
+	}
 	for i, listener := range listeners {
 		if slices.Contains(listeners[:i], listener) {
 			continue
 		}
-		s.filed++
 		d := &delivery{rec: rec, Delivery: store.Delivery{
-			ID: archive.DeliveryID(uint64(s.filed), 0), Listener: listener, Kind: n.Kind, Reason: reason,
-			Key: key, At: s.now(), Keys: slices.Clone(n.Keys), Info: rec.Info(key.ID),
+			ID: archive.DeliveryID(uint64(s.filed), uint64(i)), Listener: listener, Kind: n.Kind, Reason: reason,
+			Key: key, At: now, Keys: keys, Info: info, Data: rec.Data,
 		}}
-		d.rec.Data, d.rec.Cookies = nil, nil // nothing is told of cookies
-		if n.Kind == store.EventEnded {
-			d.Data = bytes.Clone(rec.Data)
-			d.rec.Data = d.Data
-		}
 		if limit := s.limits[listener]; limit > 0 && s.waiting(listener) >= limit {
 			d.Dead, d.Error = true, store.ErrorOverflow
 			s.overflowed[listener]++

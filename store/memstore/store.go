@@ -30,7 +30,7 @@ type Store struct {
 	deliveries         []*delivery // in the order in which they were filed
 	listeners          func(manager string, kind store.EventKind) []string
 	limits, overflowed map[string]int // by listener
-	filed              int64          // deliveries ever
+	filed              int64          // events ever that there were deliveries of
 	calls              map[string]int
 	closed             bool
 }
@@ -41,7 +41,7 @@ func New(now func() time.Time) *Store {
 		limits: make(map[string]int), overflowed: make(map[string]int)}
 }
 
-// NumberFrom gives the deliveries that follow numbers above n, which is not
+// NumberFrom gives the events that follow numbers above n, which is not
 // negative. A server that numbers from its start time gives no delivery the ID
 // of one before its restart: receivers of webhooks drop what they know.
 func (s *Store) NumberFrom(n int64) {

@@ -1,6 +1,8 @@
 package memstore_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 	"time"
 
@@ -41,6 +43,36 @@ func TestNumberFrom(t *testing.T) {
 	}
 	if dead, err := s.DeadLetters(t.Context(), due[9].ID, 100); err != nil || len(dead) != 2 || dead[0].ID != due[10].ID {
 		t.Errorf("got %v, %v", dead, err)
+	}
+}
+
+// TestBackupHasEachEventOnce: what all deliveries of an event share is written
+// once, and comes back with each.
+func TestBackupHasEachEventOnce(t *testing.T) {
+	s, o := memstore.New(time.Now), memstore.New(time.Now)
+	s.Subscribe(func(string, store.EventKind) []string { return []string{"hook", "files", "hook"} })
+	now := time.Now()
+	rec := store.Record{Data: []byte("the last data"), Created: now, Accessed: now, Idle: time.Hour, Absolute: now.Add(time.Hour), Incarnation: 1, Version: store.Version{}.Next()}
+	key := store.Key{Manager: "shop"}
+	if err := errors.Join(s.Save(t.Context(), key, store.Write{Record: rec}, store.Create()), s.Delete(t.Context(), key, store.Destroyed)); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b.Bytes(), rec.Data); n != 1 {
+		t.Errorf("the data is in the backup %d times", n)
+	}
+	if _, err := o.Restore(t.Context(), &b, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, listener := range []string{"hook", "files"} {
+		want, _, err1 := s.Deliveries(t.Context(), listener, 9)
+		got, _, err2 := o.Deliveries(t.Context(), listener, 9)
+		if errors.Join(err1, err2) != nil || len(want) != 1 || len(got) != 1 || got[0].ID != want[0].ID || !bytes.Equal(got[0].Data, rec.Data) {
+			t.Errorf("for %s: got %+v, want %+v", listener, got, want)
+		}
 	}
 }
 
