@@ -72,7 +72,7 @@ func TestDeliveryID(t *testing.T) {
 	if seq, tag, ok := ParseDeliveryID(id); seq != 7 || tag != 1<<63 || !ok {
 		t.Errorf("%q is %d, %d, %t", id, seq, tag, ok)
 	}
-	for _, bad := range []string{"", id[:16], id + "00", id[:31] + "g"} {
+	for _, bad := range []string{"", id[:16], id + "0", id + "00", id[:31] + "g"} {
 		if seq, tag, ok := ParseDeliveryID(bad); ok || seq != 0 || tag != 0 {
 			t.Errorf("%q is %d, %d", bad, seq, tag)
 		}
