@@ -66,8 +66,6 @@ var (
 		"sessionproxy/session/rotation_test.go": 400,
 		"sessionproxy/stream_test.go":           350,
 		"sessionproxy/transaction_test.go":      550,
-		"store/badgerstore/outbox_test.go":      400,
-		"store/badgerstore/sweep_test.go":       400,
 	}
 )
 
