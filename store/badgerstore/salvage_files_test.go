@@ -2,6 +2,8 @@ package badgerstore
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/disk"
 	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
@@ -88,5 +91,56 @@ func TestSalvageOfFormerFormats(t *testing.T) {
 	write(t, dir, markerFile, `{"format":99,"store":"x"}`)
 	if _, _, err := salvage(t, dir, nil); err == nil {
 		t.Error("a newer format is read")
+	}
+}
+
+// TestSalvageOfADamagedJar: the seal of a record is over its cookies, too. A
+// session whose jar is damaged is lost, and the others come with theirs.
+func TestSalvageOfADamagedJar(t *testing.T) {
+	dir := t.TempDir()
+	s := openFast(t, dir, nil)
+	const n = 60
+	jarOf := func(i int) []byte { return fmt.Appendf(nil, "the jar of session %d.", i) }
+	for i := range n {
+		rec := record("{}")
+		rec.Cookies = jarOf(i)
+		if err := s.Save(t.Context(), salvageKeyOf(i), store.Write{Record: rec}, store.Create()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shut(t, s)
+	jar := jarOf(44)
+	damageTable(t, dir, func(b []byte) {
+		at := bytes.Index(b, jar)
+		if at < 0 || bytes.Contains(b[at+1:], jar) {
+			t.Fatal("the jar is not there once")
+		}
+		b[at] ^= 1 // one bit alone is put right
+		b[at+9] ^= 1
+	})
+	out, b, err := salvage(t, dir, nil)
+	if err != nil || out.LostSessions != 1 || out.Complete() {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	_, sessions := contents(t, b)
+	if _, there := sessions[salvageKeyOf(44)]; there || int64(len(sessions)) != out.Sessions || out.Sessions != n-1 {
+		t.Errorf("%d sessions, %+v", len(sessions), out)
+	}
+	o := openFast(t, t.TempDir(), nil)
+	defer shut(t, o)
+	if _, err := o.Restore(t.Context(), bytes.NewReader(b), nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		rec, err := o.Load(t.Context(), salvageKeyOf(i))
+		if i == 44 {
+			if !errors.Is(err, store.ErrGone) {
+				t.Errorf("the session that was damaged: %+v, %v", rec, err)
+			}
+			continue
+		}
+		if err != nil || !bytes.Equal(rec.Cookies, jarOf(i)) {
+			t.Errorf("session %d has %q, %v", i, rec.Cookies, err)
+		}
 	}
 }
