@@ -58,11 +58,43 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	return cert, key, pool
 }
 
+// tlsSite loads a site on TLS, and returns a transport to it for each protocol.
+func tlsSite(t *testing.T, s *caddytest.Site, routes string) (h1, h2 *http.Transport, h3 *http3.Transport) {
+	t.Helper()
+	cert, key, pool := certificate(t)
+	_, port, _ := net.SplitHostPort(s.Address)
+	s.Load(caddytest.Adapt(t, fmt.Sprintf(`{
+	admin off
+	persist_config off
+	auto_https off
+	grace_period 10s
+	storage file_system %s
+	sessions {
+		%s
+		endpoint off
+	}
+}
+https://:%s {
+	bind 127.0.0.1
+	tls %s %s
+	%s
+}
+`, s.Storage, s.Store(s.Dir, "async"), port, cert, key, routes)))
+
+	config := &tls.Config{RootCAs: pool}
+	h1 = &http.Transport{TLSClientConfig: config.Clone(), TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}
+	h2 = &http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}
+	h3 = &http3.Transport{TLSClientConfig: config.Clone()}
+	t.Cleanup(h1.CloseIdleConnections)
+	t.Cleanup(h2.CloseIdleConnections)
+	t.Cleanup(func() { _ = h3.Close() })
+	return h1, h2, h3
+}
+
 // TestTrustBoundaryOfEveryProtocol repeats what a client may not do, and what
 // it may not see, in each protocol that a browser speaks.
 func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 	s := caddytest.NewSite(t)
-	cert, key, pool := certificate(t)
 	upstream := caddytest.App(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/begin":
@@ -81,36 +113,12 @@ func TestTrustBoundaryOfEveryProtocol(t *testing.T) {
 			caddytest.Dump(w, r)
 		}
 	})
-	_, port, _ := net.SplitHostPort(s.Address)
-	s.Load(caddytest.Adapt(t, fmt.Sprintf(`{
-	admin off
-	persist_config off
-	auto_https off
-	grace_period 10s
-	storage file_system %s
-	sessions {
-		%s
-		endpoint off
-	}
-}
-https://:%s {
-	bind 127.0.0.1
-	tls %s %s
-	session shop {
+	h1, h2, h3 := tlsSite(t, s, `session shop {
 		ticket cookie
 		ticket header X-Session
 		ticket bearer
 	}
-	reverse_proxy %s
-}
-`, s.Storage, s.Store(s.Dir, "async"), port, cert, key, upstream)))
-
-	config := &tls.Config{RootCAs: pool}
-	h1, h2, h3 := &http.Transport{TLSClientConfig: config.Clone(), TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}},
-		&http.Transport{TLSClientConfig: config.Clone(), ForceAttemptHTTP2: true}, &http3.Transport{TLSClientConfig: config.Clone()}
-	t.Cleanup(h1.CloseIdleConnections)
-	t.Cleanup(h2.CloseIdleConnections)
-	t.Cleanup(func() { _ = h3.Close() })
+	reverse_proxy `+upstream)
 	for _, protocol := range []struct {
 		name      string
 		transport http.RoundTripper

@@ -21,6 +21,9 @@ type Cookies struct {
 	// BrowserPath returns the path that the browser asked for, escaped; nil
 	// means that it is the one that the handler sees.
 	BrowserPath func(*http.Request) string
+	// Came is called with the Cookie lines of a request, without tickets, before
+	// the app gets others in their place; nil means no observer.
+	Came func(r *http.Request, lines []string)
 	// Unknown is called with the name of a cookie that the browser sent in an
 	// active session, and that did not reach the app since the app never set
 	// it and no rule names it; nil means no observer.
@@ -58,6 +61,9 @@ type cookieJar struct {
 func (c *Cookies) newJar(r *http.Request, secure bool) *cookieJar {
 	j := &cookieJar{of: c, request: c.describe(r, secure), browser: r.Header["Cookie"]}
 	j.login = c.Login != nil && c.Login(r)
+	if c.Came != nil {
+		c.Came(r, j.browser)
+	}
 	return j
 }
 
@@ -141,6 +147,10 @@ func (j *cookieJar) giveBack(h http.Header) {
 // once, for a final status.
 func (w *writer) takeCookies(h http.Header, status int) *change.Cookies {
 	j := w.cookies
+	if _, ok := h[GatewayMark]; ok { // its cookies are not the app's
+		delete(h, GatewayMark)
+		return nil
+	}
 	rules, shown := j.of.Rules, j.shown()
 	w.h.count(w.h.metrics.setCookie, w.h.stripSetCookie(h))
 	browser, lines := w.divideSetCookie(h)

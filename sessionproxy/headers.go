@@ -26,6 +26,10 @@ const (
 	HeaderIfVersion = "Session-If-Version"
 )
 
+// GatewayMark marks a response of a gateway that was asked instead of the app,
+// and is not sent its cookies: what it sets is for the browser, past the jar.
+const GatewayMark = "Session-Gateway"
+
 // writeHeaders are those that an app may answer with; none reaches the client.
 var writeHeaders = [...]string{
 	HeaderData, HeaderPatch, HeaderAdd, HeaderAction, HeaderPrincipal, HeaderTimeout, HeaderIfVersion,

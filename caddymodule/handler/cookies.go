@@ -108,7 +108,7 @@ func (h *Handler) cookieJar(rules *jar.Rules) *sessionproxy.Cookies {
 		return nil
 	}
 	c := &sessionproxy.Cookies{
-		Rules: rules, BrowserPath: browserPath,
+		Rules: rules, BrowserPath: browserPath, Came: noteBrowserCookies,
 		Unknown: h.warnOfUnknownCookie, Fixed: h.warnOfFixedCookie, Refused: h.warnOfLargeJar, LongLine: h.warnOfLongLine, Lost: h.warnOfLostJar,
 	}
 	if len(h.login) > 0 {

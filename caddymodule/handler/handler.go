@@ -133,7 +133,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.Policy, h.Ticket, h.Cookies = resolved.handler.Policy, resolved.handler.Ticket, resolved.handler.Cookies
-	if err := prepareProxies(ctx, h.HideFromGateways); err != nil {
+	if err := prepareProxies(ctx, h.HideFromGateways, h.Cookies != nil); err != nil {
 		return fmt.Errorf("preparing proxies of named routes: %w", err)
 	}
 	if err := guardServer(ctx); err != nil {

@@ -28,6 +28,8 @@ type requestInfo struct {
 	view    sessionproxy.View // nil until a session was opened
 	problem string
 	came    tickets               // see resume
+	header  http.Header           // of the request
+	browser []string              // its cookies as they came, without tickets, while the app has others
 	serve   *sessionproxy.Handler // of the handler that has served the request last
 }
 
@@ -43,7 +45,7 @@ func infoOf(r *http.Request) *requestInfo {
 	if info, ok := caddyhttp.GetVar(r.Context(), infoVar).(*requestInfo); ok {
 		return info
 	}
-	info := new(requestInfo)
+	info := &requestInfo{header: r.Header}
 	caddyhttp.SetVar(r.Context(), infoVar, info)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(info.lookup)
@@ -52,7 +54,7 @@ func infoOf(r *http.Request) *requestInfo {
 }
 
 func (i *requestInfo) begin(h *Handler) {
-	*i = requestInfo{manager: h.Manager, place: h.Place(), serve: h.serve, active: true, problem: i.problem, came: i.came}
+	*i = requestInfo{manager: h.Manager, place: h.Place(), serve: h.serve, active: true, problem: i.problem, came: i.came, header: i.header}
 }
 
 // resume gives the session handler of an error route the tickets that the
@@ -76,7 +78,7 @@ func (i *requestInfo) resume(r *http.Request, managers *app.Registry) {
 	}
 }
 
-func (i *requestInfo) end() { i.active = false }
+func (i *requestInfo) end() { i.active, i.browser = false, nil }
 
 // String keeps {http.vars.…} from printing what is inside.
 func (i *requestInfo) String() string { return i.manager }
@@ -92,11 +94,34 @@ func observe(r *http.Request, view sessionproxy.View) {
 	}
 }
 
+// browserCookies is what a gateway is sent as its Cookie line: see prepareProxies.
+const browserCookies = "{" + browserCookiesKey + "}"
+
+const browserCookiesKey = "http.sessionproxy.browser_cookies"
+
+// noteBrowserCookies notes the cookies that come from the browser, before the
+// app gets those of its jar in their place.
+func noteBrowserCookies(r *http.Request, lines []string) {
+	infoOf(r).browser = append([]string{}, lines...)
+}
+
+// cookies returns those of the browser in one line. Without a jar it is what
+// the request has.
+func (i *requestInfo) cookies() string {
+	if i.browser != nil {
+		return strings.Join(i.browser, "; ")
+	}
+	return strings.Join(i.header["Cookie"], "; ")
+}
+
 // lookup answers for {http.session.…}. Every name under the prefix is known:
 // what has no value is empty, and without a session the state is new.
 func (i *requestInfo) lookup(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, app.PlaceholderPrefix)
 	if !ok {
+		if key == browserCookiesKey {
+			return i.cookies(), true
+		}
 		return nil, false
 	}
 	switch name {

@@ -20,14 +20,15 @@ import (
 //     the client instead, where the session handler finds it, unless its status
 //     is 500 or above, or the configuration copies headers itself.
 //   - A gateway of forward_auth gets no header of the session, if hide is set,
-//     unless its configuration sets one.
+//     unless its configuration sets one; nor does it get cookies of the app's
+//     jar, but those of the browser, and its own cookies go there.
 //
 // Caddy provisions the handlers of a server in their order, so what follows is
 // still text: the routes of the server, or else its error routes, and those of
 // the handlers around. Named routes come last, in any order; which of them a
 // request invokes after the session is not known, so all are changed.
-func prepareProxies(ctx caddy.Context, hide bool) error {
-	p := proxyPreparer{hide}
+func prepareProxies(ctx caddy.Context, hide, jar bool) error {
+	p := proxyPreparer{hide, jar}
 	for _, parent := range ctx.Modules() {
 		for _, nested := range app.RoutesIn(parent) {
 			p.routes(nested.Routes)
@@ -54,6 +55,7 @@ func prepareProxies(ctx caddy.Context, hide bool) error {
 // proxyPreparer changes configurations.
 type proxyPreparer struct {
 	hide bool // the session from gateways
+	jar  bool // the session keeps the app's cookies
 }
 
 // routes changes a list of routes: the first one that is still text holds the
@@ -109,7 +111,7 @@ func (p proxyPreparer) change(config any) (changed bool) {
 		switch {
 		case c["handler"] != "reverse_proxy":
 		case p.hide && isGateway(c):
-			changed = deleteSession(c) || changed
+			changed = p.deleteSession(c) || changed
 		default:
 			changed = copyWrites(c) || changed
 		}
@@ -135,8 +137,9 @@ const (
 	copiedStatus   = "{http.reverse_proxy.status_code} < 500"
 )
 
-// deleteSession adds the session's headers to those that a gateway does not get.
-func deleteSession(handler map[string]any) bool {
+// deleteSession adds the session's headers to those that a gateway does not
+// get, and gives it the browser's cookies.
+func (p proxyPreparer) deleteSession(handler map[string]any) (changed bool) {
 	headers := member(handler, "headers")
 	request := member(headers, "request")
 	for _, op := range []string{"set", "add"} {
@@ -147,13 +150,30 @@ func deleteSession(handler map[string]any) bool {
 			}
 		}
 	}
-	deleted, _ := request["delete"].([]any)
-	if slices.Contains(deleted, any(sessionHeaders)) {
+	if deleted, _ := request["delete"].([]any); !slices.Contains(deleted, any(sessionHeaders)) {
+		request["delete"] = append(deleted, sessionHeaders)
+		changed = true
+	}
+	headers["request"] = request
+	if p.jar {
+		changed = addField(headers, "response", sessionproxy.GatewayMark, "1") || changed
+		changed = addField(headers, "request", "Cookie", browserCookies) || changed
+	}
+	if changed {
+		handler["headers"] = headers
+	}
+	return changed
+}
+
+// addField has the headers of a proxy set one, unless they set it already.
+func addField(headers map[string]any, direction, name, value string) bool {
+	ops := member(headers, direction)
+	set := member(ops, "set")
+	if _, ok := set[name]; ok {
 		return false
 	}
-	request["delete"] = append(deleted, sessionHeaders)
-	headers["request"] = request
-	handler["headers"] = headers
+	set[name] = []any{value}
+	ops["set"], headers[direction] = set, ops
 	return true
 }
 

@@ -31,7 +31,7 @@ func (p proxyPreparer) provisioned(ctx caddy.Context, handlers []caddyhttp.Middl
 		switch {
 		case !ok:
 		case p.hide && isGatewayHandler(proxy):
-			hideSession(proxy)
+			p.hideSession(proxy)
 		default:
 			if err := copyWritesOf(ctx, proxy); err != nil {
 				return err
@@ -50,7 +50,7 @@ func isGatewayHandler(h *reverseproxy.Handler) bool {
 }
 
 // hideSession is deleteSession for a handler.
-func hideSession(h *reverseproxy.Handler) {
+func (p proxyPreparer) hideSession(h *reverseproxy.Handler) {
 	if h.Headers == nil {
 		h.Headers = new(headers.Handler)
 	}
@@ -68,6 +68,25 @@ func hideSession(h *reverseproxy.Handler) {
 	if !slices.Contains(ops.Delete, sessionHeaders) {
 		ops.Delete = append(ops.Delete, sessionHeaders)
 	}
+	if !p.jar {
+		return
+	}
+	setField(ops, "Cookie", browserCookies)
+	if h.Headers.Response == nil {
+		h.Headers.Response = &headers.RespHeaderOps{HeaderOps: new(headers.HeaderOps)}
+	}
+	setField(h.Headers.Response.HeaderOps, sessionproxy.GatewayMark, "1")
+}
+
+// setField is addField for a handler.
+func setField(ops *headers.HeaderOps, name, value string) {
+	if _, ok := ops.Set[name]; ok {
+		return
+	}
+	if ops.Set == nil {
+		ops.Set = make(http.Header)
+	}
+	ops.Set[name] = []string{value}
 }
 
 // copyWritesOf is copyWrites for a handler.

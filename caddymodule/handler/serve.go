@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -57,7 +58,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case info.view == nil:
 		return caddyhttp.Error(sessionproxy.StatusClientGone, err) // it left before its session was open
 	}
-	return err
+	return withoutHeader(err)
+}
+
+// withoutHeader takes the text of a header that Go's HTTP client refuses out of
+// an error, which is for the log and for error pages: it may be a cookie.
+func withoutHeader(err error) error {
+	var bad textproto.ProtocolError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	known := caddyhttp.HandlerError{StatusCode: http.StatusBadGateway}
+	_ = errors.As(err, &known)
+	what, _, _ := strings.Cut(bad.Error(), ":")
+	known.Err = errors.New("the app's response has a " + what)
+	return known
 }
 
 // bodyError is the client's fault, unless a handler before this one says what

@@ -43,7 +43,7 @@ func Example() {
 	fmt.Println("unknown:", line.Unknown, "names of the jar:", line.Counts[jar.RemovedJar])
 
 	// Output:
-	// for the browser: ["csrf=42; Path=/blog/"]
+	// for the browser: ["csrf=42; Path=/blog"]
 	// changed: true a login: true
 	// for the app: PHPSESSID=4711; remembered=alice; csrf=42; prefs=dark
 	// unknown: [other] names of the jar: 1

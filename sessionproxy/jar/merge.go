@@ -167,7 +167,7 @@ func (m *merger) grant(i int, w *wish) {
 			m.next.cookies = slices.Delete(m.next.cookies, expired, expired+1)
 		}
 		m.next.cookies = append(m.next.cookies, c)
-		m.merged.Login = m.merged.Login || m.wishes.unsafe
+		m.merged.Login = m.merged.Login || m.wishes.unsafe || m.wishes.navigation && !m.rests()
 	case m.differs(&m.next.cookies[i], &w.cookie):
 		m.own()
 		m.replace(&m.next.cookies[i], w.cookie)
@@ -182,7 +182,7 @@ func (m *merger) replace(now *cookie, c cookie) {
 		if m.wishes.prevails() {
 			c.flags |= prevailed
 		}
-		rolling := now.changes > maxChanges || m.moment.At.Sub(m.moment.Replaced) < ticketRest
+		rolling := now.changes > maxChanges || m.rests()
 		m.merged.Login = m.merged.Login || m.wishes.unsafe || m.wishes.navigation && !rolling
 		if !m.wishes.unsafe && c.changes <= maxChanges {
 			c.changes++
@@ -190,6 +190,9 @@ func (m *merger) replace(now *cookie, c cookie) {
 	}
 	*now = c
 }
+
+// rests reports whether the ticket was replaced a short while ago.
+func (m *merger) rests() bool { return m.moment.At.Sub(m.moment.Replaced) < ticketRest }
 
 // differs reports whether the new cookie is worth a write.
 func (m *merger) differs(now, c *cookie) bool { return now.differs(c) && now.differsAt(c, m.unix) }

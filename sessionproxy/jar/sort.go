@@ -166,6 +166,9 @@ func (r *Rules) moved(req *Request, l *line) (path string, ok bool) {
 	if mount == "/" || pathMatches(l.path, mount) || isHostName(l.name) || l.domain != "" && r.passes(l.name) {
 		return "", false
 	}
+	if l.path == "/" {
+		return mount, true // with a slash it would not match the mount itself
+	}
 	return mount + l.path, true
 }
 

@@ -183,13 +183,13 @@ func TestJarAfterAnEarlyCommit(t *testing.T) {
 		out := v.answer("sid=2")
 		s.shows(*out.Ticket, "sid=2; other=1")
 		v = s.open(page, nil)
-		created := v.commit(replace(`{"a":1}`))
+		v.commit(replace(`{"a":1}`))
 		if v.Session, err = v.Reopen(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if out := v.answer("sid=1"); out.Created || !out.Saved {
+		if out = v.answer("sid=1"); out.Created || !out.Saved || !out.Rotated {
 			t.Fatalf("got %+v", out)
 		}
-		s.shows(*created.Ticket, "sid=1")
+		s.shows(*out.Ticket, "sid=1")
 	})
 }
