@@ -33,6 +33,15 @@ const namedRoutes = `
 	invoke endless-b
 	invoke named-b
 }
+&(ring-a) {
+	route {
+		invoke ring
+		session a
+	}
+}
+&(ring) {
+	invoke ring-a
+}
 `
 
 // wrapper is another module's handler that has routes.
@@ -64,6 +73,11 @@ func TestRoutesThatCannotWorkAreRefused(t *testing.T) {
 		"below a matched route":      {"route /x/* {\nsession a\nroute /x/y {\nrespond session-b\n}\nrespond ok\n}", two},
 		"in the answer of a gateway": {"route {\nsession a\nreverse_proxy 127.0.0.1:1 {\n@e status 401\nhandle_response @e {\nrespond session-b\nrespond no\n}\n}\n}", two},
 		"two on an error route":      {"session a\nerror 404\nhandle_errors {\nsession a\nrespond session-b\nrespond e\n}", two},
+		"named, after another":       {"handle /x/* {\ninvoke named-b\n}\nhandle {\nroute {\nsession a\ninvoke named-b\n}\n}", two},
+		"named, after a proxy":       {"handle /x/* {\ninvoke named-b\n}\nhandle {\nroute {\nreverse_proxy 127.0.0.1:1\ninvoke named-b\n}\n}", "session b stands after reverse_proxy"},
+		"named, beside another":      {"handle /x/* {\nroute {\nsession /x/1 c\nroute /x/2 {\ninvoke named-b\n}\n}\n}\nhandle {\nroute {\nsession /y/1 c\ninvoke named-b\n}\n}", two},
+		"named, after and before":    {"handle /x/* {\nroute {\ninvoke named-b\ninvoke guard\n}\n}\nhandle {\ninvoke guard\n}", early},
+		"a ring, entered twice":      {"handle /x/* {\ninvoke ring-a\n}\nhandle {\nroute {\ninvoke ring\nsession c\n}\n}", two},
 		"side by side":               {"handle /a/* {\nsession a\nrespond a\n}\nhandle /b/* {\nsession b\nrespond b\n}\nhandle {\nsession c\nrespond c\n}", ""},
 		"by matchers":                {"@a path /a/*\n@b path /b/*\nsession @a a\nsession @b b\nrespond ok", ""},
 		"with off":                   {"session a\nhandle /x {\nsession off\nrespond x\n}\nrespond ok", ""},
