@@ -7,7 +7,7 @@ LINT    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 TESTS   := gotest.tools/gotestsum@v1.13.0
 VULN    := golang.org/x/vuln/cmd/govulncheck@latest
 
-.PHONY: run build test test-deps lint vuln bench bench-short trials-short stress fuzz clean
+.PHONY: run build test test-deps lint vuln bench bench-short bench-compare trials-short stress fuzz clean
 
 ## run: the demo, two apps behind one proxy
 run: build
@@ -46,6 +46,13 @@ bench:
 ## bench-short: the same in about a minute
 bench-short:
 	$(GO) run -C e2e ./bench -short
+
+## bench-compare: the working tree against the commit BASE in about a minute; more
+## rounds, or other flags of e2e/bench, in BENCH
+BENCH ?= -short
+bench-compare:
+	@test -n "$(BASE)" || { echo "usage: make bench-compare BASE=<git ref>"; exit 2; }
+	$(GO) run -C e2e ./bench -base "$(BASE)" $(BENCH)
 
 ## trials-short: the long runs in about four minutes
 trials-short:

@@ -7,6 +7,7 @@
 //	go run -C e2e ./bench            # about ten minutes
 //	go run -C e2e ./bench -short     # about a minute
 //	go run -C e2e ./bench -json FILE # the figures of every round besides
+//	go run -C e2e ./bench -base REF  # against the proxy of a commit, instead of bare Caddy
 //	go run -C e2e ./bench -trials    # a million sessions, a sweep, and 30 minutes of churn: 45 minutes
 //
 // It fails when an update was lost, when a request failed, when something
@@ -15,6 +16,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -77,6 +79,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	flags.IntVar(&set.Large, "large", 1_000_000, "sessions of the large store, in -trials")
 	flags.IntVar(&set.Expiring, "expiring", 100_000, "sessions that expire at once, in -trials")
 	flags.DurationVar(&set.Churn, "churn", 30*time.Minute, "how long sessions come and go, in -trials")
+	base := flags.String("base", "", "measure against the proxy of this commit (`ref`) instead of bare Caddy")
 	flags.StringVar(&set.only, "only", "", "only the workloads, or trials, whose name contains this")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -85,16 +88,22 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 		set.Rounds, set.Duration, set.Soak, set.Many = 3, time.Second, 40_000, 10_000
 		set.Large, set.Expiring, set.Churn = 50_000, 10_000, 2*time.Minute
 	}
+	if *long && *base != "" {
+		return errors.New("-trials and -base do not go together: the long runs have no base")
+	}
 	f, err := newFleet(ctx)
 	if err != nil {
 		return err
 	}
 	defer f.close()
 	var rep *report
-	if *long {
+	switch {
+	case *base != "":
+		rep, err = compare(ctx, f, set, *base, out)
+	case *long:
 		rep = newReport(set)
 		rep.Trials, err = runTrials(f, set, out)
-	} else {
+	default:
 		rep, err = measure(ctx, f, set, out)
 	}
 	if err != nil {

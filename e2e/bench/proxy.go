@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,7 @@ type proxy struct {
 	admin      *http.Client
 	socket     string // of the admin endpoint
 	env        []string
+	binary     string
 
 	cookies []string // of the sessions that the load is spread over
 	shared  string   // of the one session that all clients patch
@@ -77,6 +79,7 @@ type spec struct {
 	sites      string // instead of the usual ones; {SITE1} … are the ports behind {PORT}
 	sweep      string // sweep_interval, if not the default
 	compress   bool   // the store's files
+	binary     string // of the proxy, if not that of the fleet
 }
 
 func (s *spec) app() string {
@@ -98,7 +101,7 @@ func (s *spec) app() string {
 
 // newProxy starts a proxy and waits until it serves.
 func newProxy(f *fleet, s spec) (*proxy, error) {
-	p := &proxy{f: f, dir: filepath.Join(f.dir, s.name), env: s.env}
+	p := &proxy{f: f, dir: filepath.Join(f.dir, s.name), env: s.env, binary: cmp.Or(s.binary, f.binary)}
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -132,7 +135,7 @@ func (p *proxy) start() error {
 			return new(net.Dialer).DialContext(ctx, "unix", p.socket)
 		},
 	}}
-	cmd := exec.CommandContext(p.f.ctx, p.f.binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
+	cmd := exec.CommandContext(p.f.ctx, p.binary, "run", "--config", "Caddyfile", "--adapter", "caddyfile")
 	cmd.Dir = p.dir
 	cmd.Env = append(append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir), p.env...)
 	out := &output{ready: make(chan struct{})}

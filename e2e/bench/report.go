@@ -23,6 +23,7 @@ type report struct {
 	Many      []sample  `json:"many_sessions,omitempty"`
 	Parked    *parked   `json:"parked,omitempty"`
 	Trials    []*trial  `json:"trials,omitempty"`
+	Compared  string    `json:"compared,omitempty"` // the commit that is the base of all workloads
 }
 
 // result is what the rounds of one workload gave.
@@ -104,6 +105,10 @@ func (r *report) print(out io.Writer) {
 		for _, t := range r.Trials {
 			t.print(out)
 		}
+		return
+	}
+	if r.Compared != "" {
+		r.printComparison(out)
 		return
 	}
 	fmt.Fprintf(out, "\n%s, %d CPUs, %d connections, %d sessions of %d B; medians of %d rounds of %v, (least–greatest)\n\n",

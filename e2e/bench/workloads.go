@@ -45,12 +45,12 @@ func workloads(f *fleet, set settings) (list []workload) {
 		{"WRITE, async", "bare", f.side(f.bare, set, "/write"), f.side(f.async, set, "/write"), goal{0.88, 0.80, 25, 45}},
 		{"WRITE, sync", "bare", f.side(f.bare, set, "/write"), f.side(f.sync, set, "/write"), goal{0.55, 0.45, 0, 0}},
 		{"bare, one connection: the pace of one after the other", "WRITE", write, f.alone(set), goal{}},
-		{"serialized, one session incremented", "WRITE", write, f.serialized(set, &increments), goal{0.50, 0, 0, 0}},
+		{"serialized, one session incremented", "WRITE", write, f.serialized(set, f.async, &increments), goal{0.50, 0, 0, 0}},
 		{"lossy, one session, 32 keys", "WRITE", write, f.keys(set, f.async.address, f.async.shared), goal{0.80, 0, 0, 0}},
 		{"optimistic merge, one session, 32 keys", "WRITE", write, f.keys(set, f.async.merging, f.async.planner), goal{0.50, 0, 0, 0}},
 		{"READ with an endpoint that is not used", "no endpoint", f.side(f.closed, set, "/read"), f.side(f.open, set, "/read"), goal{0, 0, 1, 0}},
-		{"endpoint: GET data", "net/http", f.static(set, "GET"), f.endpoint(set, "GET", "", ""), goal{0.70, 0, 0, 0}},
-		{"endpoint: PATCH data", "net/http", f.static(set, "PATCH"), f.endpoint(set, "PATCH", "application/merge-patch+json", `{"n":1}`), goal{0.70, 0, 0, 0}},
+		{"endpoint: GET data", "net/http", f.static(set, "GET"), f.endpoint(set, f.async, "GET", "", ""), goal{0.70, 0, 0, 0}},
+		{"endpoint: PATCH data", "net/http", f.static(set, "PATCH"), f.endpoint(set, f.async, "PATCH", "application/merge-patch+json", `{"n":1}`), goal{0.70, 0, 0, 0}},
 	} {
 		if strings.Contains(w.name, set.only) {
 			list = append(list, w)
@@ -107,9 +107,8 @@ func (f *fleet) alone(set settings) func() (figures, error) {
 
 // serialized has all clients read, add one and write, on one session. Their
 // increments are counted; every one has to be there.
-func (f *fleet) serialized(set settings, total *int) func() (figures, error) {
+func (f *fleet) serialized(set settings, p *proxy, total *int) func() (figures, error) {
 	return func() (figures, error) {
-		p := f.async
 		fig, t, err := f.timed(p.cmd.Process.Pid, job{Address: p.serialized, Path: "/increment", Cookies: []string{p.counter}, Connections: connections, Duration: set.Duration})
 		if err != nil {
 			return fig, err
@@ -139,9 +138,9 @@ func (f *fleet) static(set settings, method string) func() (figures, error) {
 }
 
 // endpoint is calls of an app, on as many requests as there are connections.
-func (f *fleet) endpoint(set settings, method, kind, body string) func() (figures, error) {
+func (f *fleet) endpoint(set settings, p *proxy, method, kind, body string) func() (figures, error) {
 	return func() (figures, error) {
-		paths, address, release, err := f.hold(f.async, connections)
+		paths, address, release, err := f.hold(p, connections)
 		if err != nil {
 			return figures{}, err
 		}
@@ -149,7 +148,7 @@ func (f *fleet) endpoint(set settings, method, kind, body string) func() (figure
 		for i := range paths {
 			paths[i] += "/data"
 		}
-		fig, _, err := f.timed(f.async.cmd.Process.Pid, job{
+		fig, _, err := f.timed(p.cmd.Process.Pid, job{
 			Address: address, Paths: paths, Method: method, Type: kind, Body: body, Connections: connections, Duration: set.Duration,
 		})
 		return fig, err

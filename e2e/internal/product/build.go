@@ -18,6 +18,11 @@ func Build(ctx context.Context, binary string, flags ...string) error {
 	if err != nil {
 		return fmt.Errorf("building the proxy: %w", err)
 	}
+	return BuildIn(ctx, root, binary, flags...)
+}
+
+// BuildIn builds the binary from the source tree below root.
+func BuildIn(ctx context.Context, root, binary string, flags ...string) error {
 	build := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", binary}, flags...), "./cmd/sessionproxy")...)
 	build.Dir, build.Stderr = root, os.Stderr
 	if err := build.Run(); err != nil {
