@@ -17,84 +17,6 @@ type edit struct {
 	within bool
 }
 
-// ParseMergePatch reads a JSON Merge Patch (RFC 7396) whose top is an object, as
-// strictly as Parse.
-func ParseMergePatch(src []byte, maxSize int) (Edits, error) {
-	compact, err := Parse(src, maxSize)
-	if err != nil {
-		return Edits{}, err
-	}
-	return Edits{edits: mergePatchEdits(compact)}, nil
-}
-
-// NestedMergePatch is the merge patch of a compact object that stands below the
-// top of a document, where no name is reserved.
-func NestedMergePatch(object []byte) Edits { return Edits{edits: mergePatchEdits(object)} }
-
-// IsObject reports whether a compact value is an object.
-func IsObject(value []byte) bool { return isObject(value) }
-
-func mergePatchEdits(patch []byte) []edit {
-	var edits []edit
-	for m := range members(patch) {
-		e := edit{name: m.name}
-		switch {
-		case isObject(m.value):
-			e.within, e.inside = true, mergePatchEdits(m.value)
-		case string(m.value) != "null":
-			e.set = m.value
-		}
-		edits = append(edits, e)
-	}
-	return edits
-}
-
-// Diff returns the changes that lead from one compact document to another:
-// members set, removed, or changed inside. An object that was not there is one
-// that is changed inside, so that another change that creates it can fill it, too.
-// Unlike a merge patch a difference can set a member to null. The order of
-// members is not part of a document.
-func Diff(from, to []byte) Edits {
-	return Edits{edits: diffEdits(from, to)}
-}
-
-func diffEdits(from, to []byte) []edit {
-	if bytes.Equal(from, to) {
-		return nil
-	}
-	was := index(from)
-	var edits []edit
-	for m := range members(to) {
-		old, there := was[string(m.name)]
-		delete(was, string(m.name))
-		switch {
-		case there && bytes.Equal(old, m.value):
-		case there && isObject(old) && isObject(m.value):
-			if inside := diffEdits(old, m.value); len(inside) > 0 {
-				edits = append(edits, edit{name: m.name, within: true, inside: inside})
-			}
-		case !there && isObject(m.value):
-			edits = append(edits, edit{name: m.name, within: true, inside: diffEdits(emptyObject, m.value)})
-		default:
-			edits = append(edits, edit{name: m.name, set: m.value})
-		}
-	}
-	for m := range members(from) {
-		if _, left := was[string(m.name)]; left {
-			edits = append(edits, edit{name: m.name})
-		}
-	}
-	return edits
-}
-
-func index(object []byte) map[string][]byte {
-	all := make(map[string][]byte)
-	for m := range members(object) {
-		all[string(m.name)] = m.value
-	}
-	return all
-}
-
 // Empty reports whether there is no edit.
 func (c Edits) Empty() bool { return len(c.edits) == 0 }
 
@@ -115,15 +37,6 @@ func (c Edits) Apply(doc []byte) []byte {
 		return changed
 	}
 	return doc
-}
-
-// ApplyTo is Apply for a value that need not be an object: what a merge patch
-// changes inside becomes one (RFC 7396 §2).
-func (c Edits) ApplyTo(value []byte) []byte {
-	if !isObject(value) {
-		value = emptyObject
-	}
-	return c.Apply(value)
 }
 
 var emptyObject = []byte("{}")
@@ -233,4 +146,58 @@ func (e *edit) overlaps(o *edit, same bool) bool {
 		return true
 	}
 	return same || (e.set == nil) != (o.set == nil) || !bytes.Equal(e.set, o.set)
+}
+
+// finder finds edits by name, and remembers which were found. A patch names a
+// few members, which are compared one by one; a large one goes through a map.
+type finder struct {
+	edits  []edit
+	byName map[string]int
+	few    uint64 // bits of those that were seen
+	many   []bool
+}
+
+const fewEdits = 16
+
+func newFinder(edits []edit) finder {
+	f := finder{edits: edits}
+	if len(edits) > fewEdits {
+		f.many = make([]bool, len(edits))
+		f.byName = make(map[string]int, len(edits))
+		for i := range edits {
+			f.byName[string(edits[i].name)] = i
+		}
+	}
+	return f
+}
+
+// find returns the edit's index, or -1.
+func (f *finder) find(name []byte) int {
+	if f.byName != nil {
+		if i, ok := f.byName[string(name)]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range f.edits {
+		if bytes.Equal(f.edits[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (f *finder) seen(i int) {
+	if f.many != nil {
+		f.many[i] = true
+	} else {
+		f.few |= 1 << i
+	}
+}
+
+func (f *finder) wasSeen(i int) bool {
+	if f.many != nil {
+		return f.many[i]
+	}
+	return f.few&(1<<i) != 0
 }

@@ -158,21 +158,3 @@ func TestValues(t *testing.T) {
 		})
 	}
 }
-
-func TestLookup(t *testing.T) {
-	doc := []byte(`{"role":"sta\u0007ff","n":1.50,"ok":true,"none":null,"o":{"p":[{"q":"x"},2]},"e":[],"Zo\u00eb":1,"big":1E300,"long":9007199254740993000,"exp":1E2,"no":false}`)
-	for _, tc := range []struct {
-		path  string
-		value any
-	}{
-		{"role", "staff"}, {"n", 1.5}, {"ok", true}, {"none", nil},
-		{"o", nil}, {"o.p", nil}, {"o.p.0.q", "x"}, {"o.p.1", int64(2)}, {"o.p.2", nil},
-		{"o.p.-1", nil}, {"o.p.x", nil}, {"e.0", nil}, {"missing", nil}, {"role.x", nil}, {"Zoë", int64(1)}, {"", nil},
-		{"big", 1e300}, {"long", int64(9007199254740993000)}, {"exp", float64(100)}, {"no", false},
-	} {
-		raw, _ := Lookup(doc, tc.path)
-		if got, ok := Scalar(raw); got != tc.value || ok != (tc.value != nil) {
-			t.Errorf("%s: got %T %v, %v", tc.path, got, got, ok)
-		}
-	}
-}

@@ -203,8 +203,6 @@ func remove(container []byte, token string) ([]byte, error) {
 	return splice(container, from, to, nil), nil
 }
 
-func isArray(value []byte) bool { return len(value) > 0 && value[0] == '[' }
-
 // checked returns a document that was put together from compact parts, unless
 // Parse would refuse it.
 func checked(doc []byte) ([]byte, error) {

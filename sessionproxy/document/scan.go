@@ -1,6 +1,9 @@
 package document
 
-import "bytes"
+import (
+	"bytes"
+	"iter"
+)
 
 // member is one member of an object in compact form: the name with its
 // quotes, and the value, both as they stand there.
@@ -33,7 +36,12 @@ func get(object, name []byte) []byte {
 	return nil
 }
 
+// IsObject reports whether a compact value is an object.
+func IsObject(value []byte) bool { return isObject(value) }
+
 func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
+
+func isArray(value []byte) bool { return len(value) > 0 && value[0] == '[' }
 
 // skipString returns the place after the string that begins at i.
 func skipString(b []byte, i int) int {
@@ -72,4 +80,34 @@ func skipValue(b []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// Elements returns the elements of a compact array in order; of anything else none.
+func Elements(value []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if len(value) <= len("[]") || value[0] != '[' {
+			return
+		}
+		for at := 1; at < len(value); {
+			end := skipValue(value, at)
+			if !yield(value[at:end]) {
+				return
+			}
+			at = end + 1 // past the comma or the bracket
+		}
+	}
+}
+
+// children returns the values of an object's members, or an array's elements.
+func children(value []byte) iter.Seq[[]byte] {
+	if !isObject(value) {
+		return Elements(value)
+	}
+	return func(yield func([]byte) bool) {
+		for m := range members(value) {
+			if !yield(m.value) {
+				return
+			}
+		}
+	}
 }

@@ -7,8 +7,17 @@ import (
 	"strings"
 )
 
-// Selection is a path that can lead to many values: that of Lookup, in which a
-// step of * stands for every member of an object and every element of an
+// A path is names of members and indexes of arrays with dots between. It is
+// what operators write: in a placeholder, or in the options of a listener. An
+// index has no leading zeros, as in a [Pointer]; a name that holds a dot cannot
+// be reached.
+
+// Lookup returns the raw value at a path, and whether it is there.
+func Lookup(doc []byte, path string) ([]byte, bool) {
+	return At(doc, strings.Split(path, "."))
+}
+
+// Selection is a path that can lead to many values: a step of * stands for every member of an object and every element of an
 // array. Members named * cannot be reached by their name.
 type Selection []string
 
@@ -46,36 +55,6 @@ func (s Selection) walk(value []byte, yield func([]byte) bool) bool {
 		}
 		return true
 	}
-	next, ok := Lookup(value, s[0])
-	return !ok || s[1:].walk(next, yield)
-}
-
-// Elements returns the elements of a compact array in order; of anything else none.
-func Elements(value []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		if len(value) <= len("[]") || value[0] != '[' {
-			return
-		}
-		for at := 1; at < len(value); {
-			end := skipValue(value, at)
-			if !yield(value[at:end]) {
-				return
-			}
-			at = end + 1 // past the comma or the bracket
-		}
-	}
-}
-
-// children returns the values of an object's members, or an array's elements.
-func children(value []byte) iter.Seq[[]byte] {
-	if !isObject(value) {
-		return Elements(value)
-	}
-	return func(yield func([]byte) bool) {
-		for m := range members(value) {
-			if !yield(m.value) {
-				return
-			}
-		}
-	}
+	from, to, ok := locate(value, s[0])
+	return !ok || s[1:].walk(value[from:to], yield)
 }
