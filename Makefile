@@ -47,7 +47,7 @@ bench:
 bench-short:
 	$(GO) run -C e2e ./bench -short
 
-## bench-compare: the working tree against the commit BASE in about a minute; more
+## bench-compare: the working tree against the commit BASE, a minute beside two builds; more
 ## rounds, or other flags of e2e/bench, in BENCH
 BENCH ?= -short
 bench-compare:

@@ -1,7 +1,10 @@
 package sessionproxy_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -100,4 +103,103 @@ func TestALostAnswerAfterAnEarlyCommit(t *testing.T) {
 // cookieHeader returns the header that a browser sends after the reply.
 func cookieHeader(got reply) http.Header {
 	return http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
+}
+
+// TestAnEarlyCommitBeginsASession: its cookie goes out whatever the status.
+func TestAnEarlyCommitBeginsASession(t *testing.T) {
+	for name, end := range map[string]func(w http.ResponseWriter) int{
+		"200": func(http.ResponseWriter) int { return 200 },
+		"500": func(w http.ResponseWriter) int { w.WriteHeader(http.StatusInternalServerError); return 500 },
+		"a bad write": func(w http.ResponseWriter) int {
+			w.Header().Set("Session-Patch", "{")
+			return 502
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEndpointRig(t, nil)
+			want := 0
+			got := e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
+				e.call("PUT", endpointOf(r)+"/data/a", `1`)
+				e.call("POST", endpointOf(r)+"/commit", "")
+				want = end(w)
+			})
+			if got.status != want || got.cookie == nil {
+				t.Fatalf("%d, cookie %v", got.status, got.cookie)
+			}
+			in := http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
+			if data := e.data(in); data != `{"a":1}` {
+				t.Fatalf("data is %s", data)
+			}
+		})
+	}
+	t.Run("after the headers none can begin", func(t *testing.T) {
+		e := newEndpointRig(t, nil)
+		e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			if got := e.call("PUT", endpointOf(r)+"/data/a", `1`); got.status != 409 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+			if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != `{}` {
+				t.Errorf("reading: %d %s", got.status, got.body)
+			}
+		})
+		if n := e.store.Len(); n != 0 {
+			t.Errorf("%d sessions", n)
+		}
+	})
+}
+
+// TestEarlyCommitReleasesTheLock: under serialized the next one has its turn.
+func TestEarlyCommitReleasesTheLock(t *testing.T) {
+	e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
+	in := e.begin(`{"n":1}`)
+	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
+		second := func() int {
+			req := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+			req.Header = in.Clone()
+			w := httptest.NewRecorder()
+			err := e.handler.Serve(w, req, func(w http.ResponseWriter, _ *http.Request) error {
+				w.Header().Set("Session-Add", `{"n":10}`)
+				_, err := io.WriteString(w, "ok")
+				return err
+			})
+			var p *sessionproxy.Problem
+			if errors.As(err, &p) {
+				return p.Status
+			}
+			return w.Code
+		}
+		if got := second(); got != 503 {
+			t.Errorf("while the lock is held: %d", got)
+		}
+		e.call("PUT", endpointOf(r)+"/data/a", `1`)
+		e.call("POST", endpointOf(r)+"/commit", "")
+		if got := second(); got != 200 {
+			t.Errorf("after the early commit: %d", got)
+		}
+	})
+	if got := e.data(in); got != `{"n":11,"a":1}` {
+		t.Fatalf("data is %s", got)
+	}
+}
+
+// TestAnEarlyCommitOfAnAppThatDies: what it began still needs its cookie.
+func TestAnEarlyCommitOfAnAppThatDies(t *testing.T) {
+	e := newEndpointRig(t, nil)
+	e.run(func(_ http.ResponseWriter, r *http.Request) error {
+		e.call("PUT", endpointOf(r)+"/data/a", `1`)
+		e.call("POST", endpointOf(r)+"/commit", "")
+		return errors.New("no upstream")
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.send(req)
+	if got.status != http.StatusBadGateway || got.cookie == nil {
+		t.Fatalf("%d, cookie %v", got.status, got.cookie)
+	}
+	if data := e.data(http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}); data != `{"a":1}` {
+		t.Fatalf("data is %s", data)
+	}
 }

@@ -3,10 +3,7 @@ package sessionproxy_test
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -228,168 +225,6 @@ func TestMetadataShowsWhatIsStaged(t *testing.T) {
 	}
 }
 
-// TestAnEarlyCommitBeginsASession: its cookie goes out whatever the status.
-func TestAnEarlyCommitBeginsASession(t *testing.T) {
-	for name, end := range map[string]func(w http.ResponseWriter) int{
-		"200": func(http.ResponseWriter) int { return 200 },
-		"500": func(w http.ResponseWriter) int { w.WriteHeader(http.StatusInternalServerError); return 500 },
-		"a bad write": func(w http.ResponseWriter) int {
-			w.Header().Set("Session-Patch", "{")
-			return 502
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			e := newEndpointRig(t, nil)
-			want := 0
-			got := e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
-				e.call("PUT", endpointOf(r)+"/data/a", `1`)
-				e.call("POST", endpointOf(r)+"/commit", "")
-				want = end(w)
-			})
-			if got.status != want || got.cookie == nil {
-				t.Fatalf("%d, cookie %v", got.status, got.cookie)
-			}
-			in := http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}
-			if data := e.data(in); data != `{"a":1}` {
-				t.Fatalf("data is %s", data)
-			}
-		})
-	}
-	t.Run("after the headers none can begin", func(t *testing.T) {
-		e := newEndpointRig(t, nil)
-		e.do("GET", "/", nil, func(w http.ResponseWriter, r *http.Request) {
-			_ = http.NewResponseController(w).Flush()
-			if got := e.call("PUT", endpointOf(r)+"/data/a", `1`); got.status != 409 {
-				t.Errorf("%d %s", got.status, got.body)
-			}
-			if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != `{}` {
-				t.Errorf("reading: %d %s", got.status, got.body)
-			}
-		})
-		if n := e.store.Len(); n != 0 {
-			t.Errorf("%d sessions", n)
-		}
-	})
-}
-
-func TestEndpointOfAReadOnlyRequest(t *testing.T) {
-	e := newEndpointRig(t, nil)
-	in := e.begin(`{"a":1}`)
-	e.do("GET", "/readonly", in, func(_ http.ResponseWriter, r *http.Request) {
-		ep := endpointOf(r)
-		if got := e.call("GET", ep+"/data", ""); got.body != `{"a":1}` {
-			t.Errorf("%s", got.body)
-		}
-		for _, got := range []answer{
-			e.call("PUT", ep+"/data/a", `2`), e.call("DELETE", ep, ""), e.call("POST", ep+"/add", `{"a":1}`), e.call("POST", ep+"/regenerate", ""),
-		} {
-			if got.status != 403 || problemOf(got) != sessionproxy.TypeReadOnly {
-				t.Errorf("%d %s", got.status, got.body)
-			}
-		}
-		if got := e.call("POST", ep+"/touch", ""); got.status != 204 {
-			t.Errorf("touch: %d", got.status)
-		}
-	})
-}
-
-func TestForward(t *testing.T) {
-	for _, tc := range []struct {
-		forward          sessionproxy.Forward
-		data, meta, read bool
-	}{
-		{sessionproxy.ForwardData, true, true, true},
-		{sessionproxy.ForwardEndpoint, false, true, true},
-		{sessionproxy.ForwardID, false, false, true},
-	} {
-		e := newEndpointRig(t, func(c *sessionproxy.Config, _ *session.Policy) { c.Forward = tc.forward })
-		in := e.begin(`{"a":1}`)
-		e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
-			_, data := r.Header["Session-Data"]
-			_, meta := r.Header["Session-Meta"]
-			if data != tc.data || meta != tc.meta || r.Header.Get("Session-Id") == "" || r.Header.Get("Session-State") != "active" {
-				t.Errorf("forward %d: %v", tc.forward, r.Header)
-			}
-			if tc.forward == sessionproxy.ForwardID {
-				if endpointOf(r) != "" {
-					t.Error("forward id sends an endpoint")
-				}
-				return
-			}
-			if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != `{"a":1}` {
-				t.Errorf("forward %d: %s", tc.forward, got.body)
-			}
-		})
-	}
-}
-
-// TestLargeDataIsReadAtTheEndpoint: beyond inline_limit there is no header.
-func TestLargeDataIsReadAtTheEndpoint(t *testing.T) {
-	e := newEndpointRig(t, nil)
-	large := `{"x":"` + strings.Repeat("x", 5000) + `"}`
-	in := e.begin(large)
-	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
-		if _, ok := r.Header["Session-Data"]; ok {
-			t.Error("it is in a header")
-		}
-		if got := e.call("GET", endpointOf(r)+"/data", ""); got.body != large {
-			t.Errorf("%d bytes", len(got.body))
-		}
-	})
-}
-
-// TestEarlyCommitReleasesTheLock: under serialized the next one has its turn.
-func TestEarlyCommitReleasesTheLock(t *testing.T) {
-	e := newEndpointRig(t, func(_ *sessionproxy.Config, p *session.Policy) { p.Locking, p.Wait = session.Serialized, 0 })
-	in := e.begin(`{"n":1}`)
-	e.do("GET", "/", in, func(_ http.ResponseWriter, r *http.Request) {
-		second := func() int {
-			req := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
-			req.Header = in.Clone()
-			w := httptest.NewRecorder()
-			err := e.handler.Serve(w, req, func(w http.ResponseWriter, _ *http.Request) error {
-				w.Header().Set("Session-Add", `{"n":10}`)
-				_, err := io.WriteString(w, "ok")
-				return err
-			})
-			var p *sessionproxy.Problem
-			if errors.As(err, &p) {
-				return p.Status
-			}
-			return w.Code
-		}
-		if got := second(); got != 503 {
-			t.Errorf("while the lock is held: %d", got)
-		}
-		e.call("PUT", endpointOf(r)+"/data/a", `1`)
-		e.call("POST", endpointOf(r)+"/commit", "")
-		if got := second(); got != 200 {
-			t.Errorf("after the early commit: %d", got)
-		}
-	})
-	if got := e.data(in); got != `{"n":11,"a":1}` {
-		t.Fatalf("data is %s", got)
-	}
-}
-
-// TestAReplacedResponseWritesNothingMore: its app may still run, but is of no
-// request any more.
-func TestAReplacedResponseWritesNothingMore(t *testing.T) {
-	e := newEndpointRig(t, nil)
-	in := e.begin(`{"a":1}`)
-	got := e.do("GET", "/", in, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Session-Patch", "{")
-		w.WriteHeader(http.StatusOK)
-		if got := e.call("PUT", endpointOf(r)+"/data/leak", `1`); got.status != http.StatusGone {
-			t.Errorf("a call after the response was replaced: %d %s", got.status, got.body)
-		}
-	})
-	e.refuses(got, http.StatusBadGateway, sessionproxy.TypeBadWrite)
-	if data := e.data(in); data != `{"a":1}` {
-		t.Fatalf("data is %s", data)
-	}
-}
-
 // TestConditionsInAStream: what If-Match was checked against is what changes.
 func TestConditionsInAStream(t *testing.T) {
 	e := newEndpointRig(t, nil)
@@ -425,27 +260,6 @@ func TestConditionsInAStream(t *testing.T) {
 	}
 }
 
-// TestAnEarlyCommitOfAnAppThatDies: what it began still needs its cookie.
-func TestAnEarlyCommitOfAnAppThatDies(t *testing.T) {
-	e := newEndpointRig(t, nil)
-	e.run(func(_ http.ResponseWriter, r *http.Request) error {
-		e.call("PUT", endpointOf(r)+"/data/a", `1`)
-		e.call("POST", endpointOf(r)+"/commit", "")
-		return errors.New("no upstream")
-	})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.server.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := e.send(req)
-	if got.status != http.StatusBadGateway || got.cookie == nil {
-		t.Fatalf("%d, cookie %v", got.status, got.cookie)
-	}
-	if data := e.data(http.Header{"Cookie": {cookieName + "=" + got.cookie.Value}}); data != `{"a":1}` {
-		t.Fatalf("data is %s", data)
-	}
-}
-
 // TestManyAdditionsNeverConflict: however many one request stages.
 func TestManyAdditionsNeverConflict(t *testing.T) {
 	e := newEndpointRig(t, nil)
@@ -459,59 +273,4 @@ func TestManyAdditionsNeverConflict(t *testing.T) {
 	if data := e.data(in); data != `{"n":1300}` {
 		t.Fatalf("data is %s", data)
 	}
-}
-
-// What the app sends behind the body of a dropped response, as trailers come
-// from a proxy, is dropped as well; the ticket of an early commit is not.
-func TestWhatFollowsADroppedResponse(t *testing.T) {
-	follow := func(w http.ResponseWriter) {
-		_, _ = io.WriteString(w, "from the app")
-		for name, value := range map[string]string{
-			"Session-Patch": `{"secret":1}`, "Session-Ticket": "x", "X-App": "x", http.TrailerPrefix + "X-App-Late": "x", "Set-Cookie": cookieName + "=evil",
-		} {
-			w.Header().Add(name, value)
-		}
-	}
-	t.Run("replaced", func(t *testing.T) {
-		e := newEndpointRig(t, nil)
-		e.run(func(w http.ResponseWriter, r *http.Request) error {
-			e.call("PUT", endpointOf(r)+"/data/a", `1`)
-			e.call("POST", endpointOf(r)+"/commit", "")
-			w.Header().Set("Session-Patch", "{")
-			follow(w)
-			return nil
-		})
-		resp, err := http.Get(e.server.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusBadGateway {
-			t.Fatalf("status %d", resp.StatusCode)
-		}
-		if cookies := resp.Cookies(); len(cookies) != 1 || e.data(http.Header{"Cookie": {cookies[0].String()}}) != `{"a":1}` {
-			t.Errorf("the ticket of the early commit has become %v", cookies)
-		}
-		for name := range resp.Header {
-			if strings.HasPrefix(name, "Session-") || strings.HasPrefix(name, "X-App") {
-				t.Errorf("%s came through", name)
-			}
-		}
-	})
-	t.Run("made again", func(t *testing.T) {
-		e := newEndpointRig(t, restarting(1, false))
-		in := e.begin(`{"n":0}`)
-		attempts := 0
-		got := e.do("GET", "/", in, func(w http.ResponseWriter, _ *http.Request) {
-			if attempts++; attempts > 1 {
-				return
-			}
-			e.meddle(in, `{"n":1}`)
-			w.Header().Set("Session-Patch", `{"n":2}`)
-			follow(w)
-		})
-		if attempts != 2 || got.status != 200 || got.cookie != nil || got.header.Get("X-App") != "" || len(got.trailer) > 0 {
-			t.Fatalf("%d attempts, %+v", attempts, got)
-		}
-	})
 }
