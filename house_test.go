@@ -33,7 +33,7 @@ var floors = [][]string{
 	{"sessionproxy/change", "sessionproxy/event", "sessionproxy/lock"},
 	{"sessionproxy/internal/guard", "sessionproxy/document", "sessionproxy/jar", "sessionproxy/ticket"},
 	{"store/storetest"},
-	{"store/badgerstore", "store/memstore", "store/instrument"},
+	{"store/badgerstore", "store/memstore", "store/redisstore", "store/instrument"},
 	{"store/badgerstore/internal/disk"},
 	{"store/badgerstore/internal/rawfiles"},
 	{"store/badgerstore/internal/panics", "store/archive"},
@@ -47,6 +47,7 @@ var walls = []struct {
 }{
 	{"github.com/caddyserver/", []string{"cmd/sessionproxy", "caddymodule", "caddymodule/*", "caddymodule/*/*"}},
 	{"github.com/dgraph-io/", []string{"store/badgerstore", "store/badgerstore/internal/*"}},
+	{"github.com/redis/", []string{"store/redisstore"}},
 	{"net/http", []string{"cmd/sessionproxy", "caddymodule", "caddymodule/*", "caddymodule/*/*", "sessionproxy", "sessionproxy/ticket"}},
 	{"testing", []string{"caddymodule/internal/caddytest", "sessionproxy/internal/sessiontest", "store/storetest"}},
 	{module + "/caddymodule/internal/caddytest", nil},

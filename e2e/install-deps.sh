@@ -35,6 +35,7 @@ need python3-flask-login /usr/lib/python3/dist-packages/flask_login
 need jupyter-notebook /usr/bin/jupyter-notebook
 need redmine /usr/share/redmine
 need redmine-sqlite /usr/share/doc/redmine-sqlite
+need redis-server redis-server
 need puma puma
 need tomcat10-user /usr/share/tomcat10/bin/catalina.sh
 need tomcat10-examples /usr/share/tomcat10-examples/examples

@@ -91,7 +91,8 @@ type Outbox interface {
 	// store asks between the begin of the call that makes the event and its
 	// commit: Save and Update for each event of the Write, and for EventEnded
 	// whatever ends a session: Delete, Sweep, a Save that evicts or replaces
-	// others. A repeated call of Save that was stored already asks nothing.
+	// others. A repeated call of Save that was stored already stores nothing of them,
+	// whatever the function says then.
 	//
 	// Each name gets a delivery of its own; a name that is repeated counts once.
 	// Any name is taken, and its deliveries stay until they are settled or

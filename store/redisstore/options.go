@@ -1,0 +1,51 @@
+package redisstore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Options say where a store is, and how it is used.
+type Options struct {
+	// Address is host:port of the server.
+	Address string
+	// Username and Password are those of an ACL user; both may be empty.
+	Username, Password string
+	// Database is the number of the server's database.
+	Database int
+	// Prefix begins the names of all keys, so that several stores have room on
+	// one server; empty means [DefaultPrefix].
+	Prefix string
+	// Timeout bounds each call to the server; zero means [DefaultTimeout].
+	Timeout time.Duration
+
+	// Now is the clock by which records expire, in place of the server's: for tests.
+	Now func() time.Time
+}
+
+// What Options mean if they do not say.
+const (
+	DefaultPrefix  = "sessions"
+	DefaultTimeout = 5 * time.Second
+)
+
+// check completes options, or refuses them.
+func (o Options) check() (Options, error) {
+	o.Prefix, o.Timeout = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Timeout, DefaultTimeout)
+	switch {
+	case o.Address == "":
+		return o, errors.New("the address of the server is missing")
+	case o.Username != "" && o.Password == "":
+		return o, errors.New("there is a username without a password")
+	case o.Timeout < 0:
+		return o, fmt.Errorf("the timeout %v is negative", o.Timeout)
+	case o.Database < 0:
+		return o, fmt.Errorf("the database %d is negative", o.Database)
+	case strings.ContainsFunc(o.Prefix, func(r rune) bool { return !isPlain(r) }):
+		return o, fmt.Errorf("the prefix %q has other characters than A-Za-z0-9_-", o.Prefix)
+	}
+	return o, nil
+}
