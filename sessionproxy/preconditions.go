@@ -14,7 +14,7 @@ func quoted(tag string) string { return `"` + tag + `"` }
 // §13.1). there says whether the call's target exists.
 func preconditions(h http.Header, tag string, there bool) error {
 	if lines, ok := h["If-Match"]; ok {
-		match, err := matches(lines, tag, there, false)
+		match, err := matches(lines, tag, there, strong)
 		if err != nil {
 			return err
 		}
@@ -23,7 +23,7 @@ func preconditions(h http.Header, tag string, there bool) error {
 		}
 	}
 	if lines, ok := h["If-None-Match"]; ok {
-		match, err := matches(lines, tag, there, true)
+		match, err := matches(lines, tag, there, weak)
 		if err != nil {
 			return err
 		}
@@ -40,7 +40,7 @@ func noneMatch(h http.Header, tag string) (same bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	return matches(lines, tag, true, true)
+	return matches(lines, tag, true, weak)
 }
 
 // sameTag reports whether two tags stand for the same data. A rotation by timer
@@ -54,9 +54,15 @@ func sameTag(a, b string) bool {
 	return err == nil && err2 == nil && !v.IsZero() && v.Same(w)
 }
 
-// matches compares a list of entity tags with the current one. A weak tag
-// matches only in a weak comparison; "*" matches whatever exists.
-func matches(lines []string, tag string, there, weak bool) (bool, error) {
+// comparison is how entity tags are compared (RFC 9110 §8.8.3.2): a weak tag
+// matches only in a weak comparison.
+type comparison bool
+
+const strong, weak comparison = false, true
+
+// matches compares a list of entity tags with the current one; "*" matches
+// what is there.
+func matches(lines []string, tag string, there bool, how comparison) (bool, error) {
 	list := strings.TrimSpace(strings.Join(lines, ","))
 	if list == "*" {
 		return there, nil
@@ -73,7 +79,7 @@ func matches(lines []string, tag string, there, weak bool) (bool, error) {
 			return false, errBadTag
 		}
 		any = true
-		found = found || there && sameTag(value, tag) && (weak || !isWeak)
+		found = found || there && sameTag(value, tag) && (how == weak || !isWeak)
 		if rest = strings.TrimLeft(rest, " \t"); rest != "" && rest[0] != ',' {
 			return false, errBadTag
 		}

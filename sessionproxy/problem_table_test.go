@@ -1,9 +1,11 @@
 package sessionproxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
@@ -66,5 +68,30 @@ func TestUnknownErrorsFailClosed(t *testing.T) {
 	}
 	if d := OperatorProblem(strange); d.Status != http.StatusInternalServerError || d.Type != TypeMisplaced || d.Detail != "strange" || d.Title == "" {
 		t.Errorf("operators get %+v", d)
+	}
+}
+
+// TestFailedCallsAreCounted, but for a failure after which the caller has gone:
+// it is its own.
+func TestFailedCallsAreCounted(t *testing.T) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, tc := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want string
+	}{
+		{"a failure", t.Context(), errors.New("strange"), TypeUnavailable},
+		{"a failure of a caller that has gone", gone, errors.New("strange"), ""},
+		{"a conflict", t.Context(), change.ErrConflict, TypeConflict},
+		{"a conflict of a caller that has gone", gone, change.ErrConflict, TypeConflict},
+	} {
+		var counted string
+		h := &Handler{metrics: &managerMetrics{refusedCall: func(typ string) { counted = typ }}}
+		k := &call{capability: &capability{h: h}, r: httptest.NewRequestWithContext(tc.ctx, http.MethodGet, "/", nil)}
+		if k.problem(tc.err); counted != tc.want {
+			t.Errorf("%s is counted as %q, want %q", tc.name, counted, tc.want)
+		}
 	}
 }
