@@ -20,6 +20,7 @@ type cookieJar struct {
 	form  formID   // that was sent; zero if none
 	twice bool     // given is the past, and the same form has replaced the ticket
 	lost  error    // why the jar that was stored cannot be read
+	seal  seal     // with which it was opened; zero if nothing was stored
 }
 
 // keptJar is what Record.Cookies holds, sealed.
@@ -83,8 +84,21 @@ func (s *Session) openJar(rec *store.Record) {
 	if s.jar == nil {
 		return
 	}
+	if len(rec.Cookies) > 0 {
+		s.jar.seal = newSeal(s.key, s.cred.Number)
+	}
 	s.jar.kept, s.jar.lost = s.unseal(rec)
 	s.jar.given = s.jar.kept.jar
+}
+
+// currentSeal returns the seal of the session's jar: that of the opening, since
+// deriving the key costs more than to open or to seal, or another one if the
+// session is another one by now.
+func (s *Session) currentSeal() seal {
+	if of := &s.jar.seal; of.aead != nil && of.key == s.key && of.number == s.cred.Number {
+		return *of
+	}
+	return newSeal(s.key, s.cred.Number)
 }
 
 // openPast opens for a late tab what its session's jar was before the ticket
@@ -139,7 +153,7 @@ func (s *Session) unseal(rec *store.Record) (k keptJar, err error) {
 	if len(rec.Cookies) == 0 {
 		return keptJar{}, nil
 	}
-	index, secret, err := newSeal(s.key, s.cred.Number).open(rec.Incarnation, rec.Cookies)
+	index, secret, err := s.currentSeal().open(rec.Incarnation, rec.Cookies)
 	if err != nil {
 		return keptJar{}, err
 	}
@@ -174,7 +188,7 @@ func (s *Session) keepIn(rec *store.Record, k keptJar) {
 	}
 	secret = binary.BigEndian.AppendUint64(secret, uint64(ms))
 	secret = append(secret, values...)
-	rec.Cookies = newSeal(s.key, s.cred.Number).close(rec.Incarnation, index, secret)
+	rec.Cookies = s.currentSeal().close(rec.Incarnation, index, secret)
 }
 
 // beginsApart reports whether a late tab begins a session of its own by its

@@ -30,18 +30,20 @@ var (
 	errBrokenSeal = errors.New("cookie jar cannot be opened")
 )
 
-// seal opens and seals the cookie jar of one session.
+// seal opens and seals the cookie jar of one session. Safe for concurrent use.
 type seal struct {
-	aead cipher.AEAD
-	key  store.Key
+	aead   cipher.AEAD
+	key    store.Key
+	number [16]byte
 }
 
 func newSeal(key store.Key, number [16]byte) seal {
-	mac := hmac.New(sha256.New, number[:])
-	mac.Write([]byte("sessionproxy cookie jar\x00"))
-	mac.Write([]byte(key.Manager))
-	var sum [sha256.Size]byte
-	block, err := aes.NewCipher(mac.Sum(sum[:0]))
+	room := make([]byte, 0, 128) // for all that is derived from: one allocation
+	room = append(room, number[:]...)
+	room = append(append(room, "sessionproxy cookie jar\x00"...), key.Manager...)
+	mac := hmac.New(sha256.New, room[:len(number)])
+	mac.Write(room[len(number):])
+	block, err := aes.NewCipher(mac.Sum(room[:0]))
 	if err != nil {
 		panic(err) // the key has the right length
 	}
@@ -49,7 +51,7 @@ func newSeal(key store.Key, number [16]byte) seal {
 	if err != nil {
 		panic(err)
 	}
-	return seal{aead: aead, key: key}
+	return seal{aead: aead, key: key, number: number}
 }
 
 // close returns what is stored.
