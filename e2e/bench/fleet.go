@@ -24,6 +24,7 @@ type fleet struct {
 	bare, bareTwin, async, sync *proxy
 	bareRoom, asyncRoom         *proxy // with equal room for garbage
 	open, closed                *proxy // as async but only read; with endpoint, and without
+	jar                         *jarProxy
 	upstreamPID                 int
 }
 
@@ -78,6 +79,9 @@ func (f *fleet) startProxies() (err error) {
 		if *p.to, err = f.startProxy(p.spec); err != nil {
 			return fmt.Errorf("starting the proxy %q: %w", p.name, err)
 		}
+	}
+	if err := f.startJars(); err != nil {
+		return fmt.Errorf("starting the proxy with cookie jars: %w", err)
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 )
 
@@ -131,6 +132,12 @@ func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*
 			return nil, fmt.Errorf("measuring %s: %w", w.name, err)
 		}
 		rep.Workloads = append(rep.Workloads, res)
+	}
+	if strings.Contains("jar", set.only) {
+		var err error
+		if rep.Jar, err = weighJars(ctx, f, progress); err != nil {
+			return nil, fmt.Errorf("weighing cookie jars: %w", err)
+		}
 	}
 	if set.only != "" {
 		return rep, nil

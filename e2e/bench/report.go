@@ -24,6 +24,8 @@ type report struct {
 	Parked    *parked   `json:"parked,omitempty"`
 	Trials    []*trial  `json:"trials,omitempty"`
 	Compared  string    `json:"compared,omitempty"` // the commit that is the base of all workloads
+
+	Jar *jarFigures `json:"jar,omitempty"`
 }
 
 // result is what the rounds of one workload gave.
@@ -87,7 +89,7 @@ const farBelow = 0.8
 
 // failure is why the run as a whole failed.
 func (r *report) failure() error {
-	errs := []error{grown(r.Soak)}
+	errs := []error{grown(r.Soak), r.Jar.failure()}
 	for _, w := range r.Workloads {
 		if ratio := w.ratio().median; ratio < farBelow*w.Goal.Floor {
 			errs = append(errs, fmt.Errorf("%s: a ratio of %.2f is far below %.2f", w.Name, ratio, w.Goal.Floor))
@@ -127,6 +129,9 @@ func (r *report) print(out io.Writer) {
 			x.verdict())
 	}
 	_ = w.Flush()
+	if r.Jar != nil {
+		r.Jar.print(out)
+	}
 	printSamples(out, "soak, reads and writes in turn", r.Soak)
 	printSamples(out, "a store of many sessions: empty, stored, each read once", r.Many)
 	if p := r.Parked; p != nil {

@@ -19,6 +19,21 @@ var sessionData = func() string {
 	return head + strings.Repeat("x", 300-len(head)-len(`"}`)) + `"}`
 }()
 
+// threeCookies are those of a signed-in visitor.
+var threeCookies = []string{
+	"sid=0123456789abcdef0123456789abcdef; Path=/; HttpOnly",
+	"user_id=1; Max-Age=15552000; Path=/; HttpOnly",
+	"user_name=alice; Max-Age=15552000; Path=/; HttpOnly",
+}
+
+// fullJar is as many cookies as a jar takes, of 100 bytes each: name and value.
+func fullJar() (lines []string) {
+	for i := range 128 {
+		lines = append(lines, fmt.Sprintf("c%03d=%096d; Path=/; HttpOnly", i, i))
+	}
+	return lines
+}
+
 // serveUpstream answers on a port of its own, which it prints, until its
 // input ends: that of a parent that died ends too.
 func serveUpstream(ctx context.Context, in io.Reader, out io.Writer) error {
@@ -53,6 +68,21 @@ func upstream() http.Handler {
 	})
 	mux.HandleFunc("/begin", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Session-Data", sessionData)
+		_, _ = io.WriteString(w, "ok")
+	})
+	for path, cookies := range map[string][]string{
+		"/cookies/three": threeCookies, "/cookies/repeat": threeCookies[:1], "/cookies/full": fullJar(),
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			if path != "/cookies/repeat" {
+				w.Header().Set("Session-Data", sessionData)
+			}
+			w.Header()["Set-Cookie"] = cookies
+			_, _ = io.WriteString(w, "ok")
+		})
+	}
+	mux.HandleFunc("/cookies/change", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Set-Cookie", fmt.Sprintf("sid=%032d; Path=/; HttpOnly", count.Add(1)))
 		_, _ = io.WriteString(w, "ok")
 	})
 	mux.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {

@@ -49,6 +49,8 @@ func workloads(f *fleet, set settings) (list []workload) {
 		{"lossy, one session, 32 keys", "WRITE", write, f.keys(set, f.async.address, f.async.shared), goal{0.80, 0, 0, 0}},
 		{"optimistic merge, one session, 32 keys", "WRITE", write, f.keys(set, f.async.merging, f.async.planner), goal{0.50, 0, 0, 0}},
 		{"READ with an endpoint that is not used", "no endpoint", f.side(f.closed, set, "/read"), f.side(f.open, set, "/read"), goal{0, 0, 1, 0}},
+		{"READ with a jar of 3 cookies", "no jar", f.side(f.jar.proxy, set, "/read"), f.jarSide(set, "/read"), goal{0, 0, 6, 10}},
+		{"a changed cookie in a jar", "WRITE", f.side(f.jar.proxy, set, "/write"), f.jarSide(set, "/cookies/change"), goal{0.90, 0, 0, 0}},
 		{"endpoint: GET data", "net/http", f.static(set, "GET"), f.endpoint(set, f.async, "GET", "", ""), goal{0.70, 0, 0, 0}},
 		{"endpoint: PATCH data", "net/http", f.static(set, "PATCH"), f.endpoint(set, f.async, "PATCH", "application/merge-patch+json", `{"n":1}`), goal{0.70, 0, 0, 0}},
 	} {
