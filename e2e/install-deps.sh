@@ -28,6 +28,9 @@ for module in sqlite3 xml intl mbstring; do
 	need php-$module "/usr/share/doc/php-$module"
 done
 need php-geshi /usr/share/php-geshi
+for script in jquery jquery-ui jquery-cookie; do
+	need libjs-$script "/usr/share/javascript/$script"
+done
 need php-phpseclib /usr/share/doc/php-phpseclib
 need libphp-simplepie /usr/share/php/simplepie
 need python3-django /usr/bin/django-admin

@@ -32,7 +32,7 @@ func withJar(more ...string) session {
 		if !m.stripped {
 			lines = append(lines, "mount "+m.path)
 		}
-		return fmt.Sprintf("session %s {\n\t\t\tcookies {\n\t\t\t\t%s\n\t\t\t}\n\t\t}", m.name, strings.Join(lines, "\n\t\t\t\t"))
+		return fmt.Sprintf("session %s {\n\t\t\tmax_timeout 30d 365d\n\t\t\tcookies {\n\t\t\t\t%s\n\t\t\t}\n\t\t}", m.name, strings.Join(lines, "\n\t\t\t\t"))
 	}
 }
 

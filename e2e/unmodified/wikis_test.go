@@ -11,7 +11,7 @@ import (
 var dokuWiki = &app{
 	name:  "dokuwiki",
 	adopt: "DokuWiki DW*",
-	needs: []string{"/usr/sbin/php-fpm*", "/usr/share/php/simplepie", "/usr/share/php-geshi", "cache/root/usr/share/dokuwiki"},
+	needs: []string{"/usr/sbin/php-fpm*", "/usr/share/php/simplepie", "/usr/share/php-geshi", "/usr/share/javascript/jquery-cookie", "cache/root/usr/share/dokuwiki"},
 	start: func(p *pair) error { return p.each(startDokuWiki) },
 	words: "pass DOKU_PREFS",
 	login: func(v *visitor, at *mount, user string) {
