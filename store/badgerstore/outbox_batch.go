@@ -215,11 +215,11 @@ func (b *batch) head(q queueRef) (*queueHead, error) {
 		return h, nil
 	}
 	h := new(queueHead)
-	setIn(&b.outbox.heads, q, h)
-	if !b.s.outbox.waits(q) {
-		return h, nil
+	if err := b.advance(q, h); err != nil {
+		return nil, err
 	}
-	return h, b.advance(q, h)
+	setIn(&b.outbox.heads, q, h)
+	return h, nil
 }
 
 // advance has a queue begin with the first one that still waits behind its

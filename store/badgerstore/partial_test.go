@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,7 +109,7 @@ func TestNothingOfAnOperationThatFails(t *testing.T) {
 			before, failed := stored(t, s), 0
 			for ; ; failed++ {
 				left.Store(int64(failed + 1))
-				err := operate(t, s)
+				err := behindAnother(t, s, func() error { return operate(t, s) })
 				left.Store(1 << 40)
 				if err == nil {
 					break
@@ -129,6 +130,34 @@ func TestNothingOfAnOperationThatFails(t *testing.T) {
 			consistent(t, s)
 		})
 	}
+}
+
+// behindAnother has an operation join a batch that has something to commit
+// already: a batch with nothing but what has failed is not committed at all.
+func behindAnother(t *testing.T, s *Store, operate func() error) error {
+	t.Helper()
+	began, done := make(chan struct{}), make(chan error, 1)
+	queued := make(chan error, 1)
+	go func() {
+		queued <- s.writer.do(t.Context(), &op{run: func(*batch) error { // a batch of its own
+			close(began)
+			for len(s.writer.ops) < 2 && len(done) == 0 {
+				runtime.Gosched()
+			}
+			return nil
+		}})
+	}()
+	<-began
+	other := &op{done: make(chan error, 1), run: func(b *batch) error { b.staged++; return nil }}
+	s.writer.ops <- other
+	go func() { done <- operate() }()
+	if err := <-queued; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-other.done; err != nil && !errors.Is(err, errStaging) {
+		t.Fatal(err)
+	}
+	return <-done
 }
 
 // firstDelivery returns the ID of a delivery that waits for the listener.
