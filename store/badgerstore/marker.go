@@ -16,6 +16,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/archive"
+	"github.com/sessionproxy/sessionproxy/store/badgerstore/internal/rawfiles"
 )
 
 // marker is a file beside the database that says what the directory is. The
@@ -43,11 +44,13 @@ var errMarker = errors.New("its file " + markerFile + " is damaged")
 
 // readMarker returns nil if there is no marker.
 func readMarker(dir string) (*marker, error) {
-	b, err := os.ReadFile(filepath.Join(dir, markerFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := rawfiles.ReadFile(filepath.Join(dir, markerFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, rawfiles.ErrNotRegular):
+		return nil, fmt.Errorf("%w, %w: %s", errMarker, err, restore)
+	case err != nil:
 		return nil, err
 	}
 	var m marker

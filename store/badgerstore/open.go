@@ -30,6 +30,9 @@ func openDatabase(o *Options, s *disk.Guard) (db *badger.DB, id string, err erro
 	if info, err := os.Stat(o.Dir); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		o.Logger.Warn("the directory of the session store can be read by others: chmod 700", zap.String("dir", o.Dir))
 	}
+	if err := checkKinds(o.Dir); err != nil {
+		return nil, "", wrap(err)
+	}
 	if err := s.Ready(); err != nil {
 		return nil, "", wrap(err)
 	}
@@ -81,6 +84,28 @@ func (o *Options) abandon(db *badger.DB, s *disk.Guard) error {
 	}
 }
 
+// checkKinds refuses a directory with pipes and the like, whatever their names
+// are: to open one would wait for its other end for ever.
+func checkKinds(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() {
+			return fmt.Errorf("%s: %w: remove it", e.Name(), rawfiles.ErrNotRegular)
+		}
+	}
+	return nil
+}
+
 // checkFiles looks at the files before the engine does: without its MANIFEST
 // it would begin anew and remove every table, and a table of zeros is a panic
 // in a goroutine of its own.
@@ -110,18 +135,15 @@ func checkFiles(dir string, marked bool) error {
 
 // checkTable looks at the end of a table, where the length of its checksum stands.
 func checkTable(name string) error {
-	info, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
-	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	var length [4]byte
 	if info.Size() < int64(len(length)) {
 		return errors.New("it is cut off")

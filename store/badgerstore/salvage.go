@@ -153,11 +153,14 @@ func (o *SalvageOptions) read(to *rebuild, out *Salvaged) error {
 		return err
 	}
 	missing, err := missingLogs(o.Dir, o.EncryptionKey)
+	if err != nil {
+		missing = append(missing, fmt.Sprintf("%s: %v", disk.InUseFile, err))
+	}
 	for _, fault := range missing {
 		v.Fault(fault)
 		v.Lost(rawfiles.Everything)
 	}
-	return err
+	return nil
 }
 
 // identify has the copy be the store that it is a copy of, in its format.

@@ -47,7 +47,7 @@ func MarkClosed(dir string) error {
 // ReadInUse returns the logs that should be there, and whether the engine was
 // not closed. A former version names no logs.
 func ReadInUse(dir string) (begun []int, inUse bool, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, InUseFile))
+	b, err := rawfiles.ReadFile(filepath.Join(dir, InUseFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}

@@ -30,9 +30,9 @@ func chooseForm(b []byte, forms []tableForm) (best readableTable) {
 			}
 			index.blocks = scanBlocks(b)
 		}
-		t := readableTable{form: form, index: index, isScanned: isScanned}
+		t, left := readableTable{form: form, index: index, isScanned: isScanned}, tableBudget(len(b))
 		for _, block := range index.blocks {
-			if _, whole, err := form.block(b[block.at : block.at+block.n]); err == nil && whole {
+			if _, whole, err := form.block(b[block.at:block.at+block.n], &left); err == nil && whole {
 				t.good++
 			}
 		}
@@ -48,7 +48,7 @@ func chooseForm(b []byte, forms []tableForm) (best readableTable) {
 func (t *readableTable) read(name string, b []byte, v *Visitor) error {
 	var last []byte // the key before
 	open := false   // a block is lost behind last
-	at, damaged := 0, 0
+	at, damaged, left := 0, 0, tableBudget(len(b))
 	lose := func(to []byte) {
 		v.Lost(Gap{From: last, To: to, MaxVersion: t.index.maxVersion})
 		open = false
@@ -62,7 +62,7 @@ func (t *readableTable) read(name string, b []byte, v *Visitor) error {
 		if len(block.base) > 8 && open {
 			lose(block.base[:len(block.base)-8])
 		}
-		entries, whole, err := t.form.block(b[block.at : block.at+block.n])
+		entries, whole, err := t.form.block(b[block.at:block.at+block.n], &left)
 		if err != nil || !whole {
 			damaged++
 			if len(block.base) > 8 {
@@ -101,7 +101,7 @@ func (t *readableTable) read(name string, b []byte, v *Visitor) error {
 }
 
 // scanBudget bounds the bytes that are hashed to find the blocks of a table
-// whose index is lost, for each byte of it.
+// whose index is lost, or the entries of a damaged log, for each byte of it.
 const scanBudget = 256
 
 // scanBlocks finds the blocks of a table without its index, by their

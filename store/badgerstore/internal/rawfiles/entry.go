@@ -16,8 +16,11 @@ type Entry struct {
 const (
 	metaDelete  = 1 << 0
 	metaPointer = 1 << 1 // the value is in the value log
+	metaDiscard = 1 << 2 // of earlier versions
 	metaTxn     = 1 << 6
 	metaFin     = 1 << 7
+
+	kinds = metaDelete | metaPointer | metaDiscard | metaTxn | metaFin
 )
 
 // IsDeletion reports whether the entry removes its key.

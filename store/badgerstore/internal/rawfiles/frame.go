@@ -18,12 +18,42 @@ func DamageIn(b []byte) (at int, damaged bool) {
 		}
 		at += n
 	}
+	s := newEntrySearch(b)
+	return at, s.next(at+1) > 0 || s.isSpent()
+}
+
+// entrySearch finds whole entries behind what is damaged.
+type entrySearch struct {
+	b    []byte // without the zeros behind the last entry
+	left int    // bytes that may still be hashed
+}
+
+func newEntrySearch(b []byte) *entrySearch {
 	last := len(b)
-	for last > at && b[last-1] == 0 {
+	for last > 0 && b[last-1] == 0 {
 		last--
 	}
-	return at, nextEntry(b[:last], at+1) > 0
+	return &entrySearch{b[:last], 1 + scanBudget*len(b)}
 }
+
+// next returns where the next entry begins, from a place on, or 0.
+func (s *entrySearch) next(at int) int {
+	for ; at < len(s.b) && !s.isSpent(); at++ {
+		f, ok := logFrameOf(s.b[at:])
+		if !ok || s.b[at]&^kinds != 0 || s.b[at+1] != 0 || f.end+crc32.Size <= leastEntry {
+			continue
+		}
+		s.left -= f.end
+		if _, ok := logEntry(s.b[at:]); ok {
+			return at
+		}
+	}
+	return 0
+}
+
+// isSpent reports whether the search was given up: lengths that a hostile log
+// claims would have it hash all of the log for each byte of it.
+func (s *entrySearch) isSpent() bool { return s.left <= 0 }
 
 // leastEntry is longer than what a few bytes could be taken for by chance.
 const leastEntry = 16

@@ -34,15 +34,15 @@ func logKeyID(b []byte) uint64 {
 }
 
 func (l *logReader) read() error {
-	last := len(l.b)
-	for last > 0 && l.b[last-1] == 0 {
-		last--
-	}
+	search := newEntrySearch(l.b)
 	for at := LogHeader; at < len(l.b); {
 		n, ok := logEntry(l.b[at:])
 		if !ok {
-			next := nextEntry(l.b[:last], at+1)
+			next := search.next(at + 1)
 			if next == 0 {
+				if search.isSpent() {
+					l.holes++
+				}
 				return nil // as a crash leaves it
 			}
 			if err := l.hole(at, next); err != nil {
@@ -71,16 +71,6 @@ func (l *logReader) hole(at, next int) error {
 	l.holes++
 	l.torn = true
 	return nil
-}
-
-// nextEntry returns where the next entry begins, or 0.
-func nextEntry(b []byte, at int) int {
-	for ; at < len(b); at++ {
-		if n, ok := logEntry(b[at:]); ok && n > leastEntry {
-			return at
-		}
-	}
-	return 0
 }
 
 // entry takes the entry that stands at a place.

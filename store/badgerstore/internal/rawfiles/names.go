@@ -56,6 +56,10 @@ func BegunLogs(dir string) (begun []int, err error) {
 	return begun, err
 }
 
+// ErrNotRegular says that a pipe, a device or a directory has the name of a
+// file of the engine.
+var ErrNotRegular = errors.New("it is not a regular file")
+
 // maxFile is far more than a table or a log of the engine has.
 const maxFile = 1 << 30
 
@@ -67,7 +71,7 @@ func ReadFile(name string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
+		return nil, ErrNotRegular
 	case info.Size() > maxFile:
 		return nil, fmt.Errorf("it has %d bytes, which no file of the engine has", info.Size())
 	}

@@ -2,7 +2,6 @@ package rawfiles
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -72,9 +71,9 @@ func FuzzTable(f *testing.F) {
 	f.Add(make([]byte, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, form := range []tableForm{{}, {compression: options.ZSTD}, {key: testKey}} {
-			best := chooseForm(b, []tableForm{form})
+			best, left := chooseForm(b, []tableForm{form}), tableBudget(len(b))
 			for _, block := range best.index.blocks {
-				entries, _, _ := form.block(b[block.at : block.at+block.n])
+				entries, _, _ := form.block(b[block.at:block.at+block.n], &left)
 				for i := range entries {
 					entries[i].isWhole(func(*Entry) bool { return true })
 				}
@@ -110,31 +109,4 @@ func FuzzLogEntry(f *testing.F) {
 			t.Fatalf("ends at %d of %d", at, len(b))
 		}
 	})
-}
-
-// TestOverlappingEntriesAreBounded: the entries of a block take no more memory
-// than it may have, whatever it claims.
-func TestOverlappingEntriesAreBounded(t *testing.T) {
-	b := make([]byte, 70<<10)
-	binary.NativeEndian.PutUint16(b[2:], 60<<10) // the length of the first key
-	var starts []byte
-	for range 10000 { // each is the whole block
-		starts = binary.NativeEndian.AppendUint32(starts, 0)
-		starts = binary.NativeEndian.AppendUint32(starts, uint32(len(b)))
-	}
-	if n := len(blockEntries(b, starts)); n > 1 {
-		t.Errorf("%d entries of one place", n)
-	}
-}
-
-// TestOverlappingBlocksAreBounded: an index makes no more work than a few
-// readings of the table.
-func TestOverlappingBlocksAreBounded(t *testing.T) {
-	blocks := []tableBlock{{n: maxBlock + 1}}
-	for range 100 {
-		blocks = append(blocks, tableBlock{n: 1000})
-	}
-	if n := len(bounded(blocks, 1000)); n != 4 {
-		t.Errorf("%d blocks are read", n)
-	}
 }

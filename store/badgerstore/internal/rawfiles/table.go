@@ -103,6 +103,9 @@ func readTableIndex(b, key []byte) (index tableIndex, err error) {
 // errBlock says that nothing in a block makes sense.
 var errBlock = errors.New("block is damaged")
 
+// errBudget ends the reading of a table that claims more than one can hold.
+var errBudget = errors.New("table claims more than one holds")
+
 // bounded leaves out blocks that are longer than one can be, and those beyond
 // a few times the length of the table: a damaged index may have some overlap,
 // and none makes more work than that.
@@ -134,14 +137,18 @@ func decrypted(b, key []byte) ([]byte, error) {
 const maxBlock = 2 << 20
 
 // maxBlockKeys is more than all keys of a block take when they are whole.
-const maxBlockKeys = 8 << 20
+const maxBlockKeys = 1 << 20
+
+// tableBudget is how many bytes decompression and whole keys may take of the
+// reading of a table of a length: far more than they do in one of the engine.
+func tableBudget(n int) int { return 64<<20 + scanBudget*n }
 
 // unzip bounds what a damaged block may claim to hold.
 var unzip, _ = zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxBlock), zstd.WithDecoderConcurrency(1)) // these options are valid
 
 // block returns the entries of a block, and whether they are all that was
-// written.
-func (f tableForm) block(b []byte) (entries []Entry, whole bool, err error) {
+// written. left is what is left of the budget of the table.
+func (f tableForm) block(b []byte, left *int) (entries []Entry, whole bool, err error) {
 	if f.key != nil {
 		if b, err = decrypted(b, f.key); err != nil {
 			return nil, false, err
@@ -150,9 +157,14 @@ func (f tableForm) block(b []byte) (entries []Entry, whole bool, err error) {
 	switch f.compression {
 	case options.None:
 	case options.ZSTD:
+		if *left <= 0 {
+			return nil, false, errBudget
+		}
 		if b, err = unzip.DecodeAll(b, nil); err != nil {
+			*left -= maxBlock // it may have failed late
 			return nil, false, fmt.Errorf("decompressing: %w", err)
 		}
+		*left -= len(b)
 	default:
 		return nil, false, fmt.Errorf("compression %d is none of a session store", f.compression)
 	}
@@ -173,43 +185,71 @@ func (f tableForm) block(b []byte) (entries []Entry, whole bool, err error) {
 	if n > last/4 {
 		return nil, false, errBlock
 	}
-	entries = blockEntries(body[:last-4*n], body[last-4*n:last])
+	entries = blockEntries(body[:last-4*n], body[last-4*n:last], left)
 	return entries, whole && len(entries) == n, nil
 }
 
+// entrySpan is where a block says that one of its entries is.
+type entrySpan struct {
+	start, end int
+	same, more int // how much of the block's first key its key begins with, and what follows
+}
+
+// cost is how much memory and hashing an entry takes.
+func (s entrySpan) cost() int { return s.end - s.start + s.same }
+
+const spanHead = 4 // same and more
+
 // blockEntries returns those entries of a block that can be read. starts are
-// where they begin. A key is written as how much of the block's first key it
-// begins with, and what follows that.
-func blockEntries(b, starts []byte) (entries []Entry) {
-	const head = 4
-	if len(b) < head {
+// where they begin.
+func blockEntries(b, starts []byte, left *int) (entries []Entry) {
+	if len(b) < spanHead {
 		return nil
 	}
-	base := b[head:]
+	base := b[spanHead:]
 	base = base[:min(len(base), int(binary.NativeEndian.Uint16(b[2:])))]
-	last, keys := 0, 0 // where the entry before ends, and how long all keys are
+	var spans []entrySpan
 	for at := 0; at < len(starts); at += 4 {
-		start, end := int(binary.NativeEndian.Uint32(starts[at:])), len(b)
+		s := entrySpan{start: int(binary.NativeEndian.Uint32(starts[at:])), end: len(b)}
 		if at+4 < len(starts) {
-			end = int(binary.NativeEndian.Uint32(starts[at+4:]))
+			s.end = int(binary.NativeEndian.Uint32(starts[at+4:]))
 		}
-		if start < last || end > len(b) || start+head > end {
-			continue // entries do not overlap
-		}
-		same, more := int(binary.NativeEndian.Uint16(b[start:])), int(binary.NativeEndian.Uint16(b[start+2:]))
-		rest := b[start+head : end]
-		if same > len(base) || more > len(rest) {
+		if s.start < 0 || s.end > len(b) || s.start+spanHead > s.end {
 			continue
 		}
-		if keys += same + more; keys > maxBlockKeys {
-			break
+		s.same, s.more = int(binary.NativeEndian.Uint16(b[s.start:])), int(binary.NativeEndian.Uint16(b[s.start+2:]))
+		if s.same <= len(base) && s.start+spanHead+s.more <= s.end {
+			spans = append(spans, s)
 		}
-		last = end
-		if e, ok := tableEntry(slices.Concat(base[:same], rest[:more]), rest[more:]); ok {
+	}
+	for _, s := range affordable(spans, min(*left, 4*len(b)+maxBlockKeys)) {
+		*left -= s.cost()
+		rest := b[s.start+spanHead : s.end]
+		if e, ok := tableEntry(slices.Concat(base[:s.same], rest[:s.more]), rest[s.more:]); ok {
 			entries = append(entries, e)
 		}
 	}
 	return entries
+}
+
+// affordable returns all entries of a block if they do not take more than the
+// budget, and otherwise as many of the shortest as do not: a damaged start
+// makes entries that are too long, and they must not push out the others.
+func affordable(spans []entrySpan, budget int) []entrySpan {
+	all := 0
+	for _, s := range spans {
+		all += s.cost()
+	}
+	if all <= budget {
+		return spans
+	}
+	slices.SortFunc(spans, func(a, b entrySpan) int { return a.cost() - b.cost() })
+	for i, s := range spans {
+		if budget -= s.cost(); budget < 0 {
+			return spans[:i]
+		}
+	}
+	return spans
 }
 
 func tableEntry(key, b []byte) (e Entry, ok bool) {
