@@ -29,7 +29,7 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 			return nil, fmt.Errorf("listing dead letters: %w", store.ErrBadCursor)
 		}
 	}
-	damaged := make(map[number][]dueRef)
+	damaged := make(map[number][]uint64)
 	err = s.view(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{keyDead}})
 		defer it.Close()
@@ -51,7 +51,7 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 			d, err := s.deliveryIn(txn, raw, listener, seq)
 			switch {
 			case errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound):
-				damaged[listener] = append(damaged[listener], dueRef{seq: seq})
+				damaged[listener] = append(damaged[listener], seq)
 			case err != nil:
 				return err
 			case seq > from || d.ID > archive.DeliveryID(from, tag):
@@ -61,9 +61,9 @@ func (s *Store) DeadLetters(ctx context.Context, after string, n int) (all []sto
 		take()
 		return nil
 	})
-	for listener, refs := range damaged {
+	for listener, seqs := range damaged {
 		if err == nil {
-			err = s.giveUp(ctx, listener, refs)
+			err = s.giveUp(ctx, listener, seqs)
 		}
 	}
 	if err != nil {
@@ -174,7 +174,7 @@ func (b *batch) purge(listener number, prefix, from []byte) (removed int, next [
 		state, readErr := readDelivery(b.txn, raw)
 		switch {
 		case errors.Is(readErr, errDamaged):
-			err = b.giveUp(listener, dueRef{seq: seq})
+			err = b.giveUp(listener, seq)
 		case readErr != nil:
 			err = readErr
 		default:
@@ -186,14 +186,14 @@ func (b *batch) purge(listener number, prefix, from []byte) (removed int, next [
 }
 
 // giveUp removes deliveries that cannot be read.
-func (s *Store) giveUp(ctx context.Context, listener number, damaged []dueRef) error {
-	for _, ref := range damaged {
-		s.reportCorrupt(deliveryKey(listener, ref.seq))
+func (s *Store) giveUp(ctx context.Context, listener number, damaged []uint64) error {
+	for _, seq := range damaged {
+		s.reportCorrupt(deliveryKey(listener, seq))
 	}
 	for part := range slices.Chunk(damaged, settleStep) {
 		err := s.settling(ctx, len(part), func(b *batch) error {
-			for _, ref := range part {
-				if err := b.giveUp(listener, ref); err != nil {
+			for _, seq := range part {
+				if err := b.giveUp(listener, seq); err != nil {
 					return err
 				}
 			}
@@ -207,20 +207,36 @@ func (s *Store) giveUp(ctx context.Context, listener number, damaged []dueRef) e
 }
 
 // giveUp stages the removal of all that is left of a delivery that cannot be
-// read. Its session is known from what can be.
-func (b *batch) giveUp(listener number, ref dueRef) error {
+// read. Its session, and when it is due, are known from the indexes.
+func (b *batch) giveUp(listener number, seq uint64) error {
 	b.staged++
-	if _, err := b.txn.Get(deadKey(ref.seq, listener)); err == nil {
-		return b.settled(&newDelivery{listener, ref.seq, deliveryState{State: archive.State{Dead: true}}})
+	if _, err := b.txn.Get(deadKey(seq, listener)); err == nil {
+		return b.settled(&newDelivery{listener, seq, deliveryState{State: archive.State{Dead: true}}})
 	}
-	q, ok, err := b.queueOf(listener, ref.seq)
+	q, ok, err := b.queueOf(listener, seq)
 	if err != nil {
 		return err
 	}
-	if err := b.remove(dueKey(listener, ref.due, ref.seq)); err != nil || !ok {
-		return err
+	due, isDue := b.dueTime(listener, seq)
+	switch {
+	case ok:
+		return b.settled(&newDelivery{listener, seq, deliveryState{session: q.session, State: archive.State{Next: archive.FromMillis(due)}}})
+	case isDue:
+		return b.remove(dueKey(listener, due, seq))
 	}
-	return b.settled(&newDelivery{listener, ref.seq, deliveryState{session: q.session, State: archive.State{Next: archive.FromMillis(ref.due)}}})
+	return nil
+}
+
+// dueTime looks for when the first delivery of a queue is due, as the batch has
+// it so far.
+func (b *batch) dueTime(listener number, seq uint64) (due int64, ok bool) {
+	eachKey(b.txn, numberKey(nil, keyDue, listener), func(key []byte) bool {
+		if ok = seqOf(key) == seq; ok {
+			due = dueRefOf(key).due
+		}
+		return !ok
+	})
+	return due, ok
 }
 
 // queueOf looks for the queue that a delivery stands in.

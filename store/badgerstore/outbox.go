@@ -45,7 +45,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	for {
-		var damaged []dueRef
+		var damaged []uint64
 		from := s.outbox.beginScan(l) // before the transaction, which must see all that the marks are past
 		err := s.view(func(txn *badger.Txn) error {
 			var refs []dueRef
@@ -55,7 +55,7 @@ func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []s
 				d, err := s.deliveryIn(txn, deliveryKey(number, ref.seq), number, ref.seq)
 				switch {
 				case errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound):
-					damaged = append(damaged, ref)
+					damaged = append(damaged, ref.seq)
 				case err != nil:
 					return err
 				default:
@@ -82,6 +82,8 @@ type dueRef struct {
 	seq uint64
 }
 
+func dueRefOf(key []byte) dueRef { return dueRef{int64(seqOf(key[:len(key)-8])), seqOf(key)} }
+
 // dueIn returns the first n deliveries that are due, or else when there will
 // be one: of those that were not tried yet, of those whose time has come, and of
 // those that were put off for longer than any is, while the clock was wrong.
@@ -96,7 +98,7 @@ func (s *Store) dueIn(txn *badger.Txn, listener number, l *listenerIndex, from s
 		taken := 0
 		for it.Seek(dueKey(listener, from.due, from.seq)); it.Valid() && taken < n; it.Next() {
 			key := it.Item().Key()
-			ref := dueRef{int64(seqOf(key[:len(key)-8])), seqOf(key)}
+			ref := dueRefOf(key)
 			if uint64(ref.due) > to {
 				break
 			}

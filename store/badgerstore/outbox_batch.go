@@ -169,12 +169,13 @@ func (b *batch) dequeue(d *newDelivery) error {
 	return b.schedule(d.listener, h.seq, archive.Millis(state.Next))
 }
 
-// readHead reads the first delivery of a queue. One that is damaged counts as due
-// at once: its reader gives it up.
+// readHead reads the first delivery of a queue. Of one that is damaged the index
+// says when it is due, or else it is due at once: its reader gives it up.
 func (b *batch) readHead(listener number, seq uint64) (deliveryState, error) {
 	state, err := readDelivery(b.txn, deliveryKey(listener, seq))
 	if errors.Is(err, errDamaged) || errors.Is(err, badger.ErrKeyNotFound) {
-		return deliveryState{}, nil
+		due, _ := b.dueTime(listener, seq)
+		return deliveryState{State: archive.State{Next: archive.FromMillis(due)}}, nil
 	}
 	return state, err
 }
