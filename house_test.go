@@ -37,7 +37,7 @@ var floors = [][]string{
 	{"store/badgerstore/internal/disk"},
 	{"store/badgerstore/internal/rawfiles"},
 	{"store/badgerstore/internal/panics", "store/archive"},
-	{"internal/keytext", "store"},
+	{"internal/keytext", "store", "store/internal/crc32c"},
 }
 
 // walls are imports that only some packages may have, whatever their floor.

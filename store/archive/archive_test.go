@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 func keyOf(n byte) store.Key { return store.Key{Manager: "shop", ID: store.ID{n}} }
@@ -150,9 +151,9 @@ func mend(b []byte) {
 			return
 		}
 		if b[i] == KindEnd && n == 28 {
-			binary.BigEndian.PutUint32(b[i+29:], crc32.Checksum(b[:i], castagnoli))
+			binary.BigEndian.PutUint32(b[i+29:], crc32.Checksum(b[:i], crc32c.Table))
 		}
-		binary.BigEndian.PutUint32(b[i+5+n:], crc32.Checksum(b[i:i+5+n], castagnoli))
+		binary.BigEndian.PutUint32(b[i+5+n:], crc32.Checksum(b[i:i+5+n], crc32c.Table))
 		i += 9 + n
 	}
 }

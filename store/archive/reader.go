@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 // Frame is one frame of a backup, read.
@@ -43,7 +44,7 @@ func bad(format string, args ...any) error {
 
 // NewReader reads the header of a backup.
 func NewReader(r io.Reader) (*Reader, error) {
-	a := &Reader{r: bufio.NewReaderSize(r, 64<<10), sum: crc32.New(castagnoli), seen: make(map[string]struct{})}
+	a := &Reader{r: bufio.NewReaderSize(r, 64<<10), sum: crc32.New(crc32c.Table), seen: make(map[string]struct{})}
 	b, err := a.read(len(magic) + 4)
 	if err != nil && !errors.Is(err, store.ErrBadBackup) {
 		return nil, err
@@ -96,13 +97,13 @@ func (a *Reader) frame() (*Frame, error) {
 	if n > maxFrame {
 		return nil, bad("it is damaged")
 	}
-	sum := crc32.Checksum(head, castagnoli)
+	sum := crc32.Checksum(head, crc32c.Table)
 	b, err := a.read(int(n) + 4)
 	if err != nil {
 		return nil, err
 	}
 	payload := b[:n]
-	if binary.BigEndian.Uint32(b[n:]) != crc32.Update(sum, castagnoli, payload) {
+	if binary.BigEndian.Uint32(b[n:]) != crc32.Update(sum, crc32c.Table, payload) {
 		return nil, bad("it is damaged")
 	}
 	if err := f.decode(payload); err != nil {

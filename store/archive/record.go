@@ -3,13 +3,10 @@ package archive
 import (
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ErrDamaged says that bytes are not what was written.
 var ErrDamaged = errors.New("record is damaged")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/store"
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 // Format is the number of the format that is written. The formats before it
@@ -51,7 +52,7 @@ type Writer struct {
 
 // NewWriter begins a backup of the store of that id.
 func NewWriter(w io.Writer, id string, now time.Time) (*Writer, error) {
-	a := &Writer{w: bufio.NewWriterSize(w, 64<<10), sum: crc32.New(castagnoli)}
+	a := &Writer{w: bufio.NewWriterSize(w, 64<<10), sum: crc32.New(crc32c.Table)}
 	if err := a.write(binary.BigEndian.AppendUint32([]byte(magic), Format)); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (a *Writer) frame(kind byte, b []byte) error {
 	a.b = b
 	b[0] = kind
 	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-5))
-	return a.write(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+	return a.write(binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32c.Table)))
 }
 
 // Session writes a session. Those of one manager come together, in order of their ids.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/archive"
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 // entry is a record with what the store itself keeps beside it.
@@ -18,10 +19,7 @@ type entry struct {
 // format is that of every value with a seal.
 const format = 1
 
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-	errDamaged = archive.ErrDamaged
-)
+var errDamaged = archive.ErrDamaged
 
 // sealLen is what each value begins with that has a checksum: its format, and
 // a CRC32C over the key and all that follows.
@@ -43,7 +41,7 @@ func unseal(key, b []byte) ([]byte, error) {
 }
 
 func checksum(key, b []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[sealLen:])
+	return crc32.Update(crc32.Checksum(key, crc32c.Table), crc32c.Table, b[sealLen:])
 }
 
 // encode writes a record, and where it is filed.

@@ -3,6 +3,8 @@ package rawfiles
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 // LogHeader is how many bytes stand before the first entry of a log.
@@ -72,7 +74,7 @@ func logEntry(b []byte) (n int, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	return f.end + crc32.Size, binary.BigEndian.Uint32(b[f.end:]) == crc32.Checksum(b[:f.end], castagnoli)
+	return f.end + crc32.Size, binary.BigEndian.Uint32(b[f.end:]) == crc32.Checksum(b[:f.end], crc32c.Table)
 }
 
 // logFrameOf reads the lengths that an entry begins with.

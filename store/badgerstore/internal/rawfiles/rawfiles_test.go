@@ -9,6 +9,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
 )
 
 var testKey = bytes.Repeat([]byte{7}, 32)
@@ -46,7 +48,7 @@ func tableOf(t testing.TB, entries int) []byte {
 // TestCorrect finds each single bit, and takes no two for one.
 func TestCorrect(t *testing.T) {
 	text := bytes.Repeat([]byte("session "), 200)
-	sum := crc32.Checksum(text, castagnoli)
+	sum := crc32.Checksum(text, crc32c.Table)
 	for bit := range 8 * len(text) {
 		b := bytes.Clone(text)
 		b[bit/8] ^= 1 << (bit % 8)

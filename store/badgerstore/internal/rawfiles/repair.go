@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4/pb"
-)
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	"github.com/sessionproxy/sessionproxy/store/internal/crc32c"
+)
 
 // One flipped bit is not only found by a CRC but also located: each bit of a
 // text this short changes the checksum in a way of its own.
@@ -24,13 +24,13 @@ func corrected(b []byte, sum *pb.Checksum) (text []byte, ok bool) {
 }
 
 func correct(b []byte, sum uint32) (text []byte, ok bool) {
-	change := crc32.Checksum(b, castagnoli) ^ sum
+	change := crc32.Checksum(b, crc32c.Table) ^ sum
 	if bits.OnesCount32(change) <= 1 { // one is a bit of the checksum itself
 		return b, true
 	}
 	var effects [8]uint32 // of each bit of a byte
 	for i := range effects {
-		effects[i] = castagnoli[1<<i]
+		effects[i] = crc32c.Table[1<<i]
 	}
 	for at := range slices.Backward(b) {
 		for i, effect := range effects {
@@ -39,7 +39,7 @@ func correct(b []byte, sum uint32) (text []byte, ok bool) {
 				b[at] ^= 1 << i
 				return b, true
 			}
-			effects[i] = castagnoli[byte(effect)] ^ effect>>8
+			effects[i] = crc32c.Table[byte(effect)] ^ effect>>8
 		}
 	}
 	return b, false
