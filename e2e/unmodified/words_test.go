@@ -56,36 +56,51 @@ func (k *keeper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestRemembered: with `remember autologin` and the box of Redmine ticked, a user
-// is signed in after the browser was closed; without the tick, not.
+// TestRemembered: a user is signed in after the browser was closed, if the app's
+// box was ticked, or the app always remembers, and `remember` names its cookie.
 func TestRemembered(t *testing.T) {
 	t.Parallel()
-	pair := launch(redmine)
-	pair.ready(t)
-	p := newProxy(t, withJar(), "", pair)
-	for ticked, want := range map[string]string{"1": "alice", "": ""} {
-		v := newVisitor(p.base)
-		defer v.close()
-		k := &keeper{RoundTripper: v.client.Transport}
-		v.client.Transport = k
-		fields := []string{"username", "alice", "password", password("alice")}
-		if ticked != "" {
-			fields = append(fields, "autologin", ticked)
-		}
-		v.submit(v.open(pair.a.path+"/login"), "password", fields...)
-		if got := redmine.who(v, pair.a); got != "alice" || v.err != nil {
-			t.Fatalf("after signing in the app knows %q (%v)", got, v.err)
-		}
-		again := newVisitor(p.base)
-		defer again.close()
-		at, err := url.Parse(p.base)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again.client.Jar.SetCookies(at, k.kept)
-		if got := redmine.who(again, pair.a); got != want || again.err != nil {
-			t.Errorf("ticked %q, after the browser was closed the app knows %q, want %q (%v)\n%s", ticked, got, want, again.err, names(k.kept))
-		}
+	for _, c := range []struct {
+		app         *app
+		words, box  string
+		login, want string
+	}{
+		{redmine, redmine.words, "autologin", "/login", "alice"},
+		{redmine, redmine.words, "", "/login", ""},
+		{redmine, "", "autologin", "/login", ""},
+		{flask, "remember remember_token", "remember", "/", "alice"},
+		{flask, "remember remember_token", "", "/", ""},
+		{djangoAdmin, "remember sessionid", "", "/admin/", "alice"},
+		{djangoAdmin, "", "", "/admin/", ""},
+	} {
+		t.Run(fmt.Sprintf("%s %s with %q", c.app.name, c.box, c.words), func(t *testing.T) {
+			pair := launch(c.app)
+			t.Parallel()
+			pair.ready(t)
+			p := newProxy(t, func(m *mount, _ string) string { return withJar()(m, c.words) }, "", pair)
+			v := newVisitor(p.base)
+			defer v.close()
+			k := &keeper{RoundTripper: v.client.Transport}
+			v.client.Transport = k
+			fields := []string{"username", "alice", "user", "alice", "password", password("alice")}
+			if c.box != "" {
+				fields = append(fields, c.box, "1")
+			}
+			v.submit(v.open(pair.a.path+c.login), "password", fields...)
+			if got := c.app.who(v, pair.a); got != "alice" || v.err != nil {
+				t.Fatalf("after signing in the app knows %q (%v)", got, v.err)
+			}
+			again := newVisitor(p.base)
+			defer again.close()
+			at, err := url.Parse(p.base)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.client.Jar.SetCookies(at, k.kept)
+			if got := c.app.who(again, pair.a); got != c.want || again.err != nil {
+				t.Errorf("after the browser was closed the app knows %q, want %q (%v)\n%s", got, c.want, again.err, names(k.kept))
+			}
+		})
 	}
 }
 
