@@ -122,7 +122,9 @@ type Outbox interface {
 	// about the oldest first. Of each session it returns the earliest alone,
 	// or nothing while that one waits for its next attempt: a delivery that
 	// fails holds up its own session and no other. next is when a delivery
-	// will be due, if none is now; zero means that nothing waits.
+	// will be due, if none is now; zero means that nothing waits. A store that
+	// several processes share may return those of a listener to one of them
+	// alone, as long as it lives: to the others next is when to ask again.
 	Deliveries(ctx context.Context, listener string, n int) (due []Delivery, next time.Time, err error)
 
 	// Settle stores the outcome of attempts, in one step, or in a few when

@@ -10,6 +10,10 @@
 // By which clock records expire: the server's. The caller of Sweep brings its own
 // time, as the contract says.
 //
+// Of the processes one delivers to a listener: the first that asks for its
+// deliveries, until it closes the store, has not asked for two minutes, or has
+// not been heard of for 15 seconds. All may sweep: each session ends once.
+//
 // What is kept in a process: access times, for at most a second and only of sessions
 // whose idle timeout has a slack of a second (store.TouchSlack), so that other
 // processes may see an access time that much late; and, for LimitPending, how many

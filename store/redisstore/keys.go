@@ -24,4 +24,7 @@ func (s *Store) base(manager string) string {
 // Keys and channels of the whole store; no manager has the hash tag "$".
 func (s *Store) metaKey() string     { return s.Prefix + ":{$}:meta" }
 func (s *Store) managersKey() string { return s.Prefix + ":{$}:managers" }
-func (s *Store) channel() string     { return s.Prefix + ":filed" }
+func (s *Store) claimKey(listener string) string {
+	return s.Prefix + ":{$}:claim:" + listener
+}
+func (s *Store) channel() string { return s.Prefix + ":filed" }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/sessionproxy/sessionproxy/store"
 )
 
 const (
@@ -33,6 +35,7 @@ func Open(ctx context.Context, o Options) (*Store, error) { //nolint:contextchec
 		return nil, fmt.Errorf("opening session store on redis %s: %w", o.Address, err)
 	}
 	s := &Store{Options: o, client: client}
+	s.claims.holder = decimal(store.NewHolder())
 	within, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if err := s.examine(within); err != nil {
@@ -43,6 +46,7 @@ func Open(ctx context.Context, o Options) (*Store, error) { //nolint:contextchec
 	s.stop = stop
 	s.ended.Go(func() { s.keepFlushing(background) })
 	s.ended.Go(func() { s.keepListening(background) })
+	s.ended.Go(func() { s.keepClaims(background) })
 	return s, nil
 }
 

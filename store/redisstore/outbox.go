@@ -40,13 +40,22 @@ type found struct {
 	since float64
 }
 
-// Deliveries implements store.Outbox.
+// Deliveries implements store.Outbox. Of several processes one gets those of a
+// listener, as long as it asks; the others get none, and the time at which it
+// would have to be dead.
 func (s *Store) Deliveries(ctx context.Context, listener string, n int) (due []store.Delivery, next time.Time, err error) {
 	within, leave, err := s.call(ctx, "asking for deliveries")
 	if err != nil {
 		return nil, next, err
 	}
 	defer leave()
+	mine, other, err := s.delivers(within, listener)
+	if err != nil {
+		return nil, next, failure(ctx, "asking for deliveries", reading, err)
+	}
+	if !mine {
+		return nil, s.now().Add(other), nil
+	}
 	names, all, err := s.perManager(within, deliveriesScript, s.clock(), listener, decimal(n), decimal(store.MaxRetryDelay.Milliseconds()))
 	if err != nil {
 		return nil, next, failure(ctx, "asking for deliveries", reading, err)

@@ -2,8 +2,6 @@ package redisstore_test
 
 import (
 	"errors"
-	"fmt"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -29,120 +27,6 @@ func woken(t *testing.T, what string, filed <-chan struct{}) {
 	case <-time.After(30 * time.Second):
 		t.Fatalf("%s has not woken the listener", what)
 	}
-}
-
-// TestWokenByAnother: what one process stores is delivered by another one, also
-// after its connection was lost.
-func TestWokenByAnother(t *testing.T) {
-	s, o := fresh(t)
-	other := open(t, o)
-	s.Subscribe(toHook)
-	filed := other.Filed("hook")
-	end := func(id byte) {
-		t.Helper()
-		create(t, s, keyOf("shop", id), "x")
-		if err := s.Delete(t.Context(), keyOf("shop", id), store.Revoked); err != nil {
-			t.Fatal(err)
-		}
-	}
-	woken(t, "the beginning of the subscription", filed)
-	end(1)
-	woken(t, "a delete", filed)
-	due, _, err := other.Deliveries(t.Context(), "hook", 10)
-	if err != nil || len(due) != 1 || string(due[0].Data) != "x" {
-		t.Fatalf("got %+v, %v", due, err)
-	}
-	if err := other.Settle(t.Context(), store.Settlement{ID: due[0].ID, Dead: true}); err != nil {
-		t.Fatal(err)
-	}
-	c := admin(t, o.Address)
-	if err := c.Do(t.Context(), c.B().Arbitrary("CLIENT", "KILL", "TYPE", "pubsub").Build()).Error(); err != nil {
-		t.Fatal(err)
-	}
-	woken(t, "the return of the connection", filed)
-	// The other one retries a dead letter that it has not seen itself.
-	third := open(t, o)
-	if err := third.RetryDeadLetter(t.Context(), due[0].ID); err != nil {
-		t.Fatal(err)
-	}
-	woken(t, "a retry", filed)
-	if err := third.Settle(t.Context(), store.Settlement{ID: due[0].ID, Delivered: true}); err != nil {
-		t.Fatal(err)
-	}
-	if due, _, err := s.Deliveries(t.Context(), "hook", 10); err != nil || len(due) > 0 {
-		t.Fatalf("got %+v, %v", due, err)
-	}
-}
-
-// TestHotSession: changes of two processes to one session are all there, and
-// those of one process share saves.
-func TestHotSession(t *testing.T) {
-	stores := pair(t)
-	key := keyOf("shop", 1)
-	first := create(t, stores[0], key, "0")
-	const clients, rounds = 16, 10
-	var wg sync.WaitGroup
-	for i := range clients {
-		wg.Go(func() {
-			for range rounds {
-				_, err := stores[i%2].Update(t.Context(), key, func(rec store.Record) (store.Write, error) {
-					n, err := strconv.Atoi(string(rec.Data))
-					rec.Data, rec.Version = []byte(strconv.Itoa(n+1)), rec.Version.Next()
-					return store.Write{Record: rec, Events: []store.Event{{Kind: store.EventSaved}}}, err
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	rec, err := stores[1].Load(t.Context(), key)
-	if err != nil || string(rec.Data) != strconv.Itoa(clients*rounds) || rec.Version.Counter != first.Version.Counter+clients*rounds {
-		t.Fatalf("got %s, version %v, %v", rec.Data, rec.Version, err)
-	}
-}
-
-// TestUpdatesApart: of changes that are saved together each one has its own
-// outcome and its own record.
-func TestUpdatesApart(t *testing.T) {
-	s, _ := fresh(t)
-	key := keyOf("shop", 1)
-	create(t, s, key, "x")
-	alice := record("y")
-	alice.Principal = "alice"
-	if err := s.Save(t.Context(), keyOf("shop", 2), store.Write{Record: alice}, store.Create()); err != nil {
-		t.Fatal(err)
-	}
-	mine := errors.New("mine")
-	var wg sync.WaitGroup
-	for i := range 60 {
-		wg.Go(func() {
-			defer func() {
-				if p := recover(); (p != nil) != (i%10 == 3) {
-					t.Errorf("%d: panicked with %v", i, p)
-				}
-			}()
-			text := fmt.Sprint("data ", i)
-			rec, err := s.Update(t.Context(), key, func(rec store.Record) (store.Write, error) {
-				switch i % 10 {
-				case 1:
-					return store.Write{}, mine
-				case 2:
-					rec.Principal = "alice" // this one has all the sessions that it may have
-				case 3:
-					panic("of the change")
-				}
-				rec.Data, rec.Version = []byte(text), rec.Version.Next()
-				return store.Write{Record: rec, Limit: store.Limit{Sessions: 1}}, nil
-			})
-			want := map[int]error{1: mine, 2: store.ErrLimit}[i%10]
-			if !errors.Is(err, want) || want == nil && string(rec.Data) != text {
-				t.Errorf("%d: got %s, %v", i, rec.Data, err)
-			}
-		})
-	}
-	wg.Wait()
 }
 
 // TestSweptOnce: of several processes that sweep one ends a session.
@@ -248,27 +132,6 @@ func TestLeaseOverProcesses(t *testing.T) {
 	}
 	if err := stores[1].Lease(t.Context(), keyOf("shop", 1), other, time.Hour); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestPendingOverManagers: the limit of what waits for a listener counts what
-// waits for it in all managers, as last seen.
-func TestPendingOverManagers(t *testing.T) {
-	s, _ := fresh(t)
-	s.Subscribe(toHook)
-	s.LimitPending("hook", 3)
-	for i := range byte(5) {
-		key := keyOf([]string{"shop", "cart"}[i%2], i)
-		create(t, s, key, "x")
-		if err := s.Delete(t.Context(), key, store.Revoked); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := s.Deliveries(t.Context(), "hook", 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b, err := s.Backlog(t.Context()); err != nil || len(b) != 1 || b[0].Waiting != 3 || b[0].Dead != 2 || b[0].Overflowed != 2 {
-		t.Fatalf("got %+v, %v", b, err)
 	}
 }
 

@@ -48,6 +48,7 @@ var (
 	purgeScript       = newScript("purge", false)
 	backlogScript     = newScript("backlog", true)
 	registerScript    = newScript("register", false)
+	claimScript       = newScript("claim", false)
 )
 
 // call is the command that runs a script which the server knows already.

@@ -22,6 +22,7 @@ type Store struct {
 	touches   touches
 	updates   updates
 	waiting   waiting
+	claims    claims
 	where     generations[string, string] // manager of deliveries, by their ids
 	observe   func(store.Ended)
 	listeners func(manager string, kind store.EventKind) []string
