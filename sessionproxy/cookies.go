@@ -1,6 +1,7 @@
 package sessionproxy
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -46,20 +47,21 @@ type Cookies struct {
 // one of 8 KiB is more than all headers may have together with some servers.
 const longLine = 7 << 10
 
-// cookieJar is what one request knows of its jar, through all attempts at it.
-type cookieJar struct {
+// requestJar is what one request knows of its jar, through all attempts at it.
+type requestJar struct {
 	of      *Cookies
 	request *jar.Request
 	login   bool       // the request is a sign-in
 	browser []string   // the Cookie lines, without tickets
 	given   *jar.Jar   // to this attempt, without earlier wishes
 	active  bool       // the attempt has a session
+	ends    bool       // and may end it
 	earlier jar.Wishes // adopted, and of attempts that were dropped
 }
 
 // newJar reads what a request says of cookies, which is without tickets now.
-func (c *Cookies) newJar(r *http.Request, secure bool) *cookieJar {
-	j := &cookieJar{of: c, request: c.describe(r, secure), browser: r.Header["Cookie"]}
+func (c *Cookies) newJar(r *http.Request, secure bool) *requestJar {
+	j := &requestJar{of: c, request: c.describe(r, secure), browser: r.Header["Cookie"]}
 	j.login = c.Login != nil && c.Login(r)
 	if c.Came != nil {
 		c.Came(r, j.browser)
@@ -93,22 +95,26 @@ func (c *Cookies) describe(r *http.Request, secure bool) *jar.Request {
 }
 
 // form names the form that the request sends, if it sends one.
-func (j *cookieJar) form(r *http.Request) string {
+func (j *requestJar) form(r *http.Request) string {
 	if !j.request.Unsafe || !j.request.Navigation {
 		return ""
 	}
-	return r.Method + " " + j.request.BrowserPath + "?" + r.URL.RawQuery
+	// Two forms at one URL differ in their bodies, which have passed on: their
+	// lengths tell most of them apart.
+	return fmt.Sprint(r.Method, " ", j.request.BrowserPath, "?", r.URL.RawQuery, " ", r.ContentLength)
 }
 
 // shown returns the jar as the app sees it.
-func (j *cookieJar) shown() *jar.Jar { return j.given.With(j.earlier, j.request.At) }
+func (j *requestJar) shown() *jar.Jar { return j.given.With(j.earlier, j.request.At) }
 
 // giveCookies replaces the request's cookies by those that the app is to have.
 func (w *writer) giveCookies(h http.Header, s *session.Session) {
 	j := w.cookies
 	var kept bool
 	j.given, kept = s.Jar()
-	if j.active = s.State() == session.Active; kept && !j.active && w.attempt <= 1 {
+	j.active, j.ends = s.State() == session.Active, kept && !s.Meta().ReadOnly
+	// A dead ticket shows that the browser's cookies were adopted before.
+	if kept && s.State() == session.New && w.attempt <= 1 {
 		j.earlier = j.of.Rules.Adopt(j.request, j.browser)
 	}
 	line := j.of.Rules.Line(j.shown(), j.request, j.browser)
@@ -134,7 +140,7 @@ func (w *writer) giveCookies(h http.Header, s *session.Session) {
 
 // giveBack gives the request the cookies of the browser again: what else serves
 // it is no app of this session.
-func (j *cookieJar) giveBack(h http.Header) {
+func (j *requestJar) giveBack(h http.Header) {
 	if len(j.browser) == 0 {
 		delete(h, "Cookie")
 	} else {
@@ -161,18 +167,19 @@ func (w *writer) takeCookies(h http.Header, status int) *change.Cookies {
 	page := j.request.Navigation && !j.request.Unsafe && status < 300
 	c.Begin = rules.Begins(j.request, c.Wishes, page)
 	if kept, ends := jar.ClearSiteData(h["Clear-Site-Data"]); ends {
-		c.End = true
 		setLines(h, "Clear-Site-Data", kept)
-		browser = append(browser, rules.Forget(shown, j.request, j.browser)...)
+		if c.End = j.active && j.ends; c.End {
+			browser = append(browser, rules.Forget(shown, j.request, j.browser)...)
+		}
 	}
-	if rules.Export() && j.active {
+	if rules.Export() && j.active && j.ends {
 		c.End = true
 		browser = append(browser, shown.Export(j.request.At)...)
-	}
-	setLines(h, "Set-Cookie", append(browser, sorted.Browser...))
-	if sorted.Counts[jar.Taken] > 0 {
+		h["Cache-Control"] = []string{"no-store"} // whatever the app says of its page
+	} else if sorted.Counts[jar.Taken] > 0 {
 		keepPrivate(h)
 	}
+	setLines(h, "Set-Cookie", append(browser, sorted.Browser...))
 	if c.Wishes.IsEmpty() && !c.Begin && !c.Login && !c.End {
 		return nil
 	}
@@ -197,7 +204,7 @@ func (w *writer) endCookies(h http.Header, out *session.Outcome) {
 }
 
 // tell tells observers what the app's cookies have come to.
-func (j *cookieJar) tell(sorted *jar.Sorted) {
+func (j *requestJar) tell(sorted *jar.Sorted) {
 	if j.of.Fixed != nil {
 		for _, name := range sorted.Host {
 			j.of.Fixed(name)
@@ -233,14 +240,14 @@ func setLines(h http.Header, name string, lines []string) {
 func keepPrivate(h http.Header) {
 	for _, line := range h["Cache-Control"] {
 		for word := range strings.SplitSeq(line, ",") {
-			if word = strings.ToLower(strings.TrimSpace(word)); word == "no-store" || strings.HasPrefix(word, "private") {
+			if word = strings.ToLower(strings.TrimSpace(word)); word == "no-store" || word == "private" {
 				return
 			}
 		}
 	}
 	kept := slices.DeleteFunc(strings.Split(strings.Join(h["Cache-Control"], ","), ","), func(word string) bool {
 		word = strings.ToLower(strings.TrimSpace(word))
-		return word == "" || word == "public" || strings.HasPrefix(word, "s-maxage")
+		return word == "" || word == "public" || strings.HasPrefix(word, "private=") || strings.HasPrefix(word, "s-maxage")
 	})
 	h["Cache-Control"] = []string{strings.Join(append([]string{"private"}, kept...), ",")}
 }

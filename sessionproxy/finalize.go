@@ -60,7 +60,7 @@ func (w *writer) settle(h http.Header, status int, writes bool, cookies *change.
 		w.h.metrics.rolledBack.Inc()
 	}
 	if answered && cookies != nil { // the app has done what they tell
-		return w.commitCookies(h, cookies)
+		return w.commitCookiesAlone(h, cookies)
 	}
 	return w.x.rollBack(w.r.Context(), extentOf(h)), nil
 }
@@ -77,7 +77,7 @@ func (w *writer) commit(h http.Header, writes bool, cookies *change.Cookies) (se
 	changes, err := readWrites(h, w.h.Manager.Policy().MaxSize)
 	if err != nil {
 		if cookies != nil {
-			out, _ := w.commitCookies(h, cookies)
+			out, _ := w.commitCookiesAlone(h, cookies)
 			return out, err
 		}
 		return session.Outcome{}, err
@@ -100,8 +100,8 @@ func (w *writer) commit(h http.Header, writes bool, cookies *change.Cookies) (se
 	return w.x.commit(ctx, changes)
 }
 
-// commitCookies commits the cookies of a response, and drops its writes.
-func (w *writer) commitCookies(h http.Header, cookies *change.Cookies) (session.Outcome, error) {
+// commitCookiesAlone commits the cookies of a response, and drops its writes.
+func (w *writer) commitCookiesAlone(h http.Header, cookies *change.Cookies) (session.Outcome, error) {
 	if _, err := w.h.ring(); err != nil { // before the commit: without it no ticket can follow
 		return session.Outcome{}, err
 	}

@@ -130,7 +130,7 @@ type opening struct {
 	presented presented
 	restarts  bool               // a conflict is answered by errAgain
 	cancel    context.CancelFunc // ends the request's work, if it may have to end early
-	cookies   *cookieJar         // of the request; nil without a jar
+	cookies   *requestJar        // of the request; nil without a jar
 }
 
 // Serve opens the session, passes the request on and commits before the

@@ -67,10 +67,10 @@ type writer struct {
 	cancel   context.CancelFunc
 	restarts bool // a conflict may be answered by making the request again
 
-	cookies    *cookieJar // nil without a jar
-	capability capability // of its endpoint, if it has one
-	values     injected   // the request headers for the app
-	few        [4]field   // room for before: servers set a few headers of their own
+	cookies    *requestJar // nil without a jar
+	capability capability  // of its endpoint, if it has one
+	values     injected    // the request headers for the app
+	few        [4]field    // room for before: servers set a few headers of their own
 }
 
 // field is one header as it stands in the map.

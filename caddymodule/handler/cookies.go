@@ -131,7 +131,8 @@ func browserPath(r *http.Request) string {
 // warnOfUnknownCookie tells, once per name, that a cookie of the browser does
 // not reach the app.
 func (h *Handler) warnOfUnknownCookie(name string) {
-	if !h.first("unknown cookie " + name) {
+	// A client can make up names: they use up no other warnings.
+	if !h.unknown.first(name) {
 		return
 	}
 	h.app.Registry().NoteUnknownCookie(h.Manager, name)

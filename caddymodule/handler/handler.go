@@ -97,10 +97,10 @@ type Handler struct {
 	login    caddyhttp.MatcherSets
 	hearers  []event.Subscription
 	serve    *sessionproxy.Handler
-	exposed  bool       // a ticket may travel over a clear connection
-	warnOnce *sync.Once // about one that does
-	warned   *sync.Map  // the warnings about the app that were given
-	warnings *atomic.Int64
+	exposed  bool                    // a ticket may travel over a clear connection
+	warnOnce *sync.Once              // about one that does
+	warned   *givenWarnings          // the warnings about the app that were given
+	unknown  *givenWarnings          // and those about cookies that it never set
 	place    *atomic.Pointer[string] // its path in the configuration, once the routes were checked
 }
 
@@ -111,7 +111,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and registers the manager with the app.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.logger, h.warnOnce, h.warned, h.warnings = ctx.Logger(), new(sync.Once), new(sync.Map), new(atomic.Int64)
+	h.logger, h.warnOnce, h.warned, h.unknown = ctx.Logger(), new(sync.Once), new(givenWarnings), new(givenWarnings)
 	h.place = new(atomic.Pointer[string])
 	loaded, err := ctx.App(runtime.AppID)
 	if err != nil {

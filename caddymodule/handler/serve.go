@@ -175,16 +175,8 @@ func (h *Handler) warnOfCookie(name string) {
 		zap.String("manager", h.Manager), zap.String("cookie", name))
 }
 
-// first reports whether a warning is given for the first time. After too many
-// different ones, for which an app can make up names, there are no more.
-func (h *Handler) first(warning string) bool {
-	const most = 100
-	if h.warnings.Load() >= most {
-		return false
-	}
-	_, again := h.warned.LoadOrStore(warning, true)
-	return !again && h.warnings.Add(1) <= most
-}
+// first reports whether a warning is given for the first time.
+func (h *Handler) first(warning string) bool { return h.warned.first(warning) }
 
 // warnOfName tells, once per name, that a response header means nothing.
 func (h *Handler) warnOfName(name string) {

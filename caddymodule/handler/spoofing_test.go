@@ -10,8 +10,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"go.uber.org/zap"
@@ -257,7 +255,7 @@ func TestBrokenAppsReleaseTheLock(t *testing.T) {
 // TestAppThatSetsTheTicketsCookie is told once per name, and its other cookies pass.
 func TestAppThatSetsTheTicketsCookie(t *testing.T) {
 	core, logs := observer.New(zapcore.WarnLevel)
-	h := &Handler{Manager: "shop", logger: zap.New(core), warned: new(sync.Map), warnings: new(atomic.Int64)}
+	h := &Handler{Manager: "shop", logger: zap.New(core), warned: new(givenWarnings)}
 	for range 3 {
 		h.warnOfCookie("shop_ticket")
 		h.warnOfCookie("__Host-shop_ticket")
