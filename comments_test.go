@@ -15,7 +15,7 @@ var people = regexp.MustCompile(`(?i)\b(who|whoever|nobody|somebody|anybody)\b`)
 
 // maxPeople is how many lines of comments may have one of these words: a user
 // who is signed in is a person. It only gets smaller.
-const maxPeople = 8
+const maxPeople = 6
 
 // TestCommentsSpeakOfThings counts the lines of comments, tests included, that
 // speak of people.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/fcgi"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,6 +28,18 @@ func exampleApp(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "sid=1; Path=/; HttpOnly")
 	}
 	_ = json.NewEncoder(w).Encode(r.Header)
+}
+
+// fastCGI starts an app that speaks FastCGI, as PHP does, and returns its address.
+func fastCGI(t *testing.T, app http.HandlerFunc) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() { _ = fcgi.Serve(l, app) }() // until the listener is closed
+	return l.Addr().String()
 }
 
 // see expects a response of the app, which was given such a session.
@@ -199,7 +212,8 @@ func TestExamplesOfThePagesServe(t *testing.T) {
 			t.Run(known, func(t *testing.T) {
 				s := caddytest.NewSite(t)
 				upstream := caddytest.App(t, exampleApp)
-				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "127.0.0.1:3001", caddytest.App(t, exampleApp), "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
+				routes := strings.NewReplacer("127.0.0.1:3000", upstream, "127.0.0.1:3001", caddytest.App(t, exampleApp),
+					"unix//run/php/php-fpm.sock", fastCGI(t, exampleApp), "/srv/www", t.TempDir(), "/var/lib/shop/uploads", t.TempDir()).Replace(block[1])
 				s.Load(s.Config("", "", routes))
 				checks[known](s)
 			})

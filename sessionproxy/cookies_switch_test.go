@@ -67,7 +67,7 @@ func TestJarIsSwitchedOnAndOff(t *testing.T) {
 }
 
 // TestJarAdoptsNothingAgain: a dead ticket shows that the browser's cookies
-// were adopted once, and somebody has ended that session since.
+// were adopted once, and that session has been revoked since.
 func TestJarAdoptsNothingAgain(t *testing.T) {
 	v := &visitor{jarRig: newJarRig(t, jar.Options{Adopt: []string{"PHPSESSID"}}, nil), own: "PHPSESSID=alice"}
 	v.asks("GET", "/", page)

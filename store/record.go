@@ -28,7 +28,7 @@ type Record struct {
 	Since                time.Time
 	OwnIdle, OwnAbsolute bool
 
-	// Principal is the user who is signed in, or empty. See [CheckPrincipal].
+	// Principal is the user that is signed in, or empty. See [CheckPrincipal].
 	Principal string
 
 	// Nonce is the one that a current ticket bears. PreviousNonce is still

@@ -151,7 +151,7 @@ func TestWhatIsTold(t *testing.T) {
 }
 
 // TestWhatAListenerHears: it is told of what it wants to hear alone, and names
-// of keys are found out only for those who want them.
+// of keys are found out only where a listener wants them.
 func TestWhatAListenerHears(t *testing.T) {
 	for _, tc := range []struct {
 		kinds        []event.Kind
