@@ -2,9 +2,11 @@ package unmodified
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +72,9 @@ func present(t *testing.T) []*pair {
 	for _, a := range apps {
 		p := launch(a)
 		<-p.done
+		if p.err != nil && (!errors.Is(p.err, errMissing) || os.Getenv("CI") == "true") {
+			t.Fatalf("%s does not start: %v", a.name, p.err)
+		}
 		if p.err != nil {
 			t.Logf("without %s: %v", a.name, p.err)
 			continue
