@@ -37,7 +37,7 @@ var floors = [][]string{
 	{"store/badgerstore/internal/disk"},
 	{"store/badgerstore/internal/rawfiles"},
 	{"store/badgerstore/internal/panics", "store/archive"},
-	{"internal/keytext", "store", "store/internal/crc32c"},
+	{"internal/keytext", "internal/redistest", "store", "store/internal/crc32c"},
 }
 
 // walls are imports that only some packages may have, whatever their floor.
@@ -48,10 +48,13 @@ var walls = []struct {
 	{"github.com/caddyserver/", []string{"cmd/sessionproxy", "caddymodule", "caddymodule/*", "caddymodule/*/*"}},
 	{"github.com/dgraph-io/", []string{"store/badgerstore", "store/badgerstore/internal/*"}},
 	{"github.com/redis/", []string{"store/redisstore"}},
+	{module + "/store/redisstore", []string{"caddymodule/stores/redis"}},
+	{module + "/caddymodule/stores/redis", []string{"cmd/sessionproxy"}}, // a build with the other modules alone does not carry its client
 	{"net/http", []string{"cmd/sessionproxy", "caddymodule", "caddymodule/*", "caddymodule/*/*", "sessionproxy", "sessionproxy/ticket"}},
-	{"testing", []string{"caddymodule/internal/caddytest", "sessionproxy/internal/sessiontest", "store/storetest"}},
+	{"testing", []string{"caddymodule/internal/caddytest", "internal/redistest", "sessionproxy/internal/sessiontest", "store/storetest"}},
 	{module + "/caddymodule/internal/caddytest", nil},
 	{module + "/sessionproxy/internal/sessiontest", nil},
+	{module + "/internal/redistest", nil},
 	{module + "/store/storetest", nil},
 }
 

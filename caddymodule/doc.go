@@ -8,6 +8,7 @@
 //	listeners/webhook, …           what is told of events
 //	app                            the sessions app: registry of managers, keys, endpoint
 //	stores/badger, stores/memory   the stores that are built in
+//	stores/redis                   not imported: a build that wants it does so itself
 //	internal/runtime               what outlives a configuration: open stores, metrics, audit
 //	internal/cfblock               reading blocks of a Caddyfile
 package caddymodule

@@ -12,6 +12,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/sessionproxy/sessionproxy/caddymodule"
+	_ "github.com/sessionproxy/sessionproxy/caddymodule/stores/redis"
 )
 
 // description is what the help begins with.

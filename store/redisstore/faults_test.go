@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproxy/sessionproxy/internal/redistest"
 	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/redisstore"
 )
@@ -66,20 +67,22 @@ func TestRefused(t *testing.T) {
 	if err := c.Do(t.Context(), c.B().Hset().Key(newer+":{$}:meta").FieldValue().FieldValue("layout", "2").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
-	secret := own(t, "--requirepass", "right")
+	secret := redistest.New(t, "--requirepass", "right")
 	for name, c := range map[string]struct {
 		options redisstore.Options
 		want    string
 	}{
 		"no address":           {redisstore.Options{}, "the address of the server is missing"},
+		"a URL":                {redisstore.Options{Address: "redis://localhost:6379"}, "not host:port"},
+		"no port":              {redisstore.Options{Address: "localhost"}, "not host:port"},
 		"a bad prefix":         {redisstore.Options{Address: address, Prefix: "a{b}"}, "other characters"},
 		"a username alone":     {redisstore.Options{Address: address, Username: "u"}, "without a password"},
 		"nothing there":        {redisstore.Options{Address: dead}, "refused"},
-		"a wrong password":     {redisstore.Options{Address: secret.address, Password: "wrong"}, "WRONGPASS"},
-		"no password":          {redisstore.Options{Address: secret.address}, "NOAUTH"},
+		"a wrong password":     {redisstore.Options{Address: secret.Address, Password: "wrong"}, "WRONGPASS"},
+		"no password":          {redisstore.Options{Address: secret.Address}, "NOAUTH"},
 		"a database too many":  {redisstore.Options{Address: address, Database: 99}, "DB index"},
-		"it evicts":            {redisstore.Options{Address: own(t, "--maxmemory-policy", "allkeys-lru").address}, "set noeviction"},
-		"a replica":            {redisstore.Options{Address: own(t, "--replicaof", "127.0.0.1 1").address}, "the address of the master"},
+		"it evicts":            {redisstore.Options{Address: redistest.New(t, "--maxmemory-policy", "allkeys-lru").Address}, "set noeviction"},
+		"a replica":            {redisstore.Options{Address: redistest.New(t, "--replicaof", "127.0.0.1 1").Address}, "the address of the master"},
 		"keys of another form": {redisstore.Options{Address: address, Prefix: newer}, `layout "2"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +95,7 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-	create(t, open(t, redisstore.Options{Address: secret.address, Password: "right", Database: 3}), keyOf("shop", 1), "x")
+	create(t, open(t, redisstore.Options{Address: secret.Address, Password: "right", Database: 3}), keyOf("shop", 1), "x")
 }
 
 // TestForgottenScripts: a server that knows no script is told it again.
@@ -205,11 +208,11 @@ func TestForgedNames(t *testing.T) {
 // TestStopped: while the server does not answer, each call is told so in its
 // time, and a write that was sent has an unknown outcome; then all goes on.
 func TestStopped(t *testing.T) {
-	srv := own(t)
-	s := open(t, redisstore.Options{Address: srv.address, Timeout: 500 * time.Millisecond})
+	srv := redistest.New(t)
+	s := open(t, redisstore.Options{Address: srv.Address, Timeout: 500 * time.Millisecond})
 	key := keyOf("shop", 1)
 	rec := create(t, s, key, "x")
-	if err := srv.command.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := srv.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	next := rec
@@ -226,7 +229,7 @@ func TestStopped(t *testing.T) {
 	if err := s.Delete(ctx, keyOf("shop", 2), store.Revoked); err == nil {
 		t.Error("a delete without an answer has succeeded")
 	}
-	if err := srv.command.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := srv.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
@@ -240,10 +243,10 @@ func TestStopped(t *testing.T) {
 // TestRestarted: a server that was killed, and begins anew with nothing, is used
 // again without opening the store again.
 func TestRestarted(t *testing.T) {
-	srv := own(t)
-	s := open(t, redisstore.Options{Address: srv.address, Timeout: 2 * time.Second})
+	srv := redistest.New(t)
+	s := open(t, redisstore.Options{Address: srv.Address, Timeout: 2 * time.Second})
 	create(t, s, keyOf("shop", 1), "x")
-	srv.stop()
+	srv.Kill()
 	if _, err := s.Load(t.Context(), keyOf("shop", 1)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("loading: %v", err)
 	}
@@ -251,7 +254,7 @@ func TestRestarted(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrUnknown) {
 		t.Errorf("saving: %v", err)
 	}
-	if err := srv.start(); err != nil {
+	if err := srv.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	rec := record("z")

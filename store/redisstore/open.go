@@ -22,8 +22,8 @@ const (
 
 // Open connects to the server, and refuses one that cannot keep sessions.
 func Open(ctx context.Context, o Options) (*Store, error) { //nolint:contextcheck // what runs in the background ends with Close
-	o, err := o.check()
-	if err != nil {
+	o = o.WithDefaults()
+	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
 	client, err := rueidis.NewClient(rueidis.ClientOption{

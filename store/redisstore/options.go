@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -32,20 +34,30 @@ const (
 	DefaultTimeout = 5 * time.Second
 )
 
-// check completes options, or refuses them.
-func (o Options) check() (Options, error) {
+// WithDefaults returns the options with what they mean where they do not say.
+func (o Options) WithDefaults() Options {
 	o.Prefix, o.Timeout = cmp.Or(o.Prefix, DefaultPrefix), cmp.Or(o.Timeout, DefaultTimeout)
-	switch {
-	case o.Address == "":
-		return o, errors.New("the address of the server is missing")
-	case o.Username != "" && o.Password == "":
-		return o, errors.New("there is a username without a password")
-	case o.Timeout < 0:
-		return o, fmt.Errorf("the timeout %v is negative", o.Timeout)
-	case o.Database < 0:
-		return o, fmt.Errorf("the database %d is negative", o.Database)
-	case strings.ContainsFunc(o.Prefix, func(r rune) bool { return !isPlain(r) }):
-		return o, fmt.Errorf("the prefix %q has other characters than A-Za-z0-9_-", o.Prefix)
+	return o
+}
+
+// Validate tells what is wrong with options. It asks no server.
+func (o Options) Validate() error {
+	if o.Address == "" {
+		return errors.New("the address of the server is missing")
 	}
-	return o, nil
+	_, port, err := net.SplitHostPort(o.Address)
+	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n == 0 {
+		return fmt.Errorf("the address %q is not host:port", o.Address)
+	}
+	switch {
+	case o.Username != "" && o.Password == "":
+		return errors.New("there is a username without a password")
+	case o.Timeout < 0:
+		return fmt.Errorf("the timeout %v is negative", o.Timeout)
+	case o.Database < 0:
+		return fmt.Errorf("the database %d is negative", o.Database)
+	case strings.ContainsFunc(o.Prefix, func(r rune) bool { return !isPlain(r) }):
+		return fmt.Errorf("the prefix %q has other characters than A-Za-z0-9_-", o.Prefix)
+	}
+	return nil
 }
