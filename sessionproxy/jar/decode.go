@@ -56,6 +56,10 @@ func (r *reader) past(j *Jar) {
 	if r.failed {
 		return
 	}
+	if index == "" && r.rest == "" { // there was no cookie
+		j.past = new(Jar)
+		return
+	}
 	past := new(Jar)
 	if err := past.decode(index, r.rest); err != nil || past.past != nil {
 		r.failed = true

@@ -13,7 +13,7 @@ const format = 1
 //	cookie = flags, changes, name, path, created, expires, length of the value
 //	note   = flags, name, path
 //	secret = (domain if flagged, value)… of the cookies, (domain if flagged)… of the notes, past
-//	past   = 0, or 1, until, its index, its secret
+//	past   = 0, or 1, until, its index, its secret; both are empty if it is
 //
 // Flags, changes and format are bytes, numbers are unsigned varints, strings
 // follow their length; values, and the secret of the past, which is the last,

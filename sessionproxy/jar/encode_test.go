@@ -65,7 +65,7 @@ func TestEncodedJarsAreDecoded(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	r := newRules(f, Options{})
 	j := filled(f, r, page("/x"), "PHPSESSID=1; path=/", "a=2; HttpOnly; Max-Age=60; Domain=x", "csrf=3; Domain=y")
-	for _, seed := range []*Jar{nil, j, j.WithPast(j, noon)} {
+	for _, seed := range []*Jar{nil, j, j.WithPast(j, noon), j.WithPast(nil, noon)} {
 		index, secret := seed.Encode()
 		f.Add(index, secret)
 	}
@@ -136,17 +136,46 @@ func TestPastIsShownForAWhile(t *testing.T) {
 		t.Fatal("no login is seen")
 	}
 	j := m.Jar.WithPast(before, noon)
-	j = j.WithPast(j.Past(noon), noon) // a past has none of its own
-	if got := r.Line(j.Past(noon.Add(PastFor-time.Millisecond)), page("/"), nil).Value; got != "PHPSESSID=anonymous" {
+	past, _ := j.Past(noon)
+	j = j.WithPast(past, noon) // a past has none of its own
+	past, ok := j.Past(noon.Add(PastFor - time.Millisecond))
+	if got := r.Line(past, page("/"), nil).Value; !ok || got != "PHPSESSID=anonymous" {
 		t.Errorf("the past is %q", got)
 	}
-	if j.Past(noon.Add(PastFor)) != nil || j.WithPast(nil, noon).Past(noon) != nil || (*Jar)(nil).Past(noon) != nil {
+	for _, none := range []*Jar{j.WithoutPast(), nil, (*Jar)(nil).WithoutPast(), (*Jar)(nil).WithPast(nil, noon).WithoutPast()} {
+		if _, ok := none.Past(noon); ok {
+			t.Error("there is a past")
+		}
+	}
+	if _, ok := j.Past(noon.Add(PastFor)); ok {
 		t.Error("the past is shown too long")
 	}
 	late := page("/")
 	late.At = noon.Add(PastFor)
 	if m := Merge(j, r.Sort(j, late, []string{"x=1; HttpOnly"}).Wishes, Moment{At: late.At}); m.Jar.past != nil {
 		t.Error("the past is kept when it is over")
+	}
+}
+
+// TestAnEmptyPastIsAPast: a session that a page began without cookies has one, too.
+func TestAnEmptyPastIsAPast(t *testing.T) {
+	r := newRules(t, Options{})
+	for _, j := range []*Jar{nil, filled(t, r, page("/"), "PHPSESSID=alice")} {
+		got, err := Decode(j.WithPast(nil, noon).Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if past, ok := got.Past(noon); !ok || past != nil {
+			t.Errorf("the past is %+v, %v", past, ok)
+		}
+		if past, ok := got.Past(noon.Add(PastFor)); ok {
+			t.Errorf("the past is shown too long: %+v", past)
+		}
+		late := page("/")
+		late.At = noon.Add(PastFor)
+		if m := Merge(got, r.Sort(got, late, []string{"PHPSESSID=; Max-Age=0", "x=1; HttpOnly", "x=; Max-Age=0"}).Wishes, Moment{At: late.At}); m.Changed && m.Jar != nil && m.Jar.past != nil {
+			t.Error("the past is kept when it is over")
+		}
 	}
 }
 

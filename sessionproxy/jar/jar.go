@@ -21,7 +21,7 @@ const PastFor = 10 * time.Second
 type Jar struct {
 	cookies []cookie // from the oldest
 	notes   []note   // readable cookies that live in the browser, from the oldest
-	past    *Jar     // before the last login
+	past    *Jar     // before the last login; one without cookies if there were none
 	until   int64    // when the past is over, in Unix milliseconds
 }
 
@@ -127,28 +127,45 @@ func (j *Jar) Len(at time.Time) (n int) {
 }
 
 // Past returns the jar as it was before the last login, which is what a ticket
-// that the login has replaced is shown; nil when PastFor is over.
-func (j *Jar) Past(at time.Time) *Jar {
-	if j == nil || at.UnixMilli() >= j.until {
-		return nil
+// that the login has replaced is shown; it may be empty. There is none when
+// PastFor is over.
+func (j *Jar) Past(at time.Time) (past *Jar, ok bool) {
+	if j == nil || j.past == nil || at.UnixMilli() >= j.until {
+		return nil, false
 	}
-	return j.past
+	if j.past.isEmpty() {
+		return nil, true
+	}
+	return j.past, true
 }
 
-// WithPast returns the jar with another as its past, for PastFor: a login was
-// seen. Without one, a ticket that was replaced is shown nothing.
+// WithPast returns the jar with another, which may be empty, as its past, for
+// PastFor: a login was seen.
 func (j *Jar) WithPast(past *Jar, at time.Time) *Jar {
-	var next Jar
+	next := Jar{past: past.alone(), until: at.Add(PastFor).UnixMilli()}
 	if j != nil {
-		next = *j
-	}
-	next.past, next.until = nil, 0
-	if past != nil && len(past.cookies)+len(past.notes) > 0 {
-		next.past = &Jar{cookies: past.cookies, notes: past.notes}
-		next.until = at.Add(PastFor).UnixMilli()
-	}
-	if next.isEmpty() {
-		return nil
+		next.cookies, next.notes = j.cookies, j.notes
 	}
 	return &next
+}
+
+// WithoutPast returns the jar without its past: a ticket that was replaced is
+// shown nothing.
+func (j *Jar) WithoutPast() *Jar {
+	if j == nil || j.past == nil {
+		return j
+	}
+	if next := j.alone(); !next.isEmpty() {
+		return next
+	}
+	return nil
+}
+
+// alone returns a jar of the same cookies and notes, and without a past; never
+// nil.
+func (j *Jar) alone() *Jar {
+	if j == nil {
+		return new(Jar)
+	}
+	return &Jar{cookies: j.cookies, notes: j.notes}
 }

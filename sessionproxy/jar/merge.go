@@ -40,6 +40,8 @@ type Merged struct {
 //   - Both have changed it: granted if the request is a navigation or unsafe,
 //     or if no such request has ever changed what is there now. A cookie that
 //     was deleted meanwhile counts as changed by one.
+//
+// What a form deletes goes from the past as well.
 func Merge(now *Jar, w Wishes, m Moment) Merged {
 	next := merger{moment: m, unix: m.At.Unix(), wishes: &w, merged: Merged{Jar: now}}
 	if !w.IsEmpty() {
@@ -68,13 +70,16 @@ func (m *merger) run(now *Jar) {
 		m.apply(&m.wishes.cookies[i])
 	}
 	m.addNotes()
+	if m.wishes.unsafe && m.wishes.navigation {
+		m.deleteFromPast()
+	}
 	if !m.merged.Changed {
 		return
 	}
 	m.own()
 	m.next.cookies = slices.DeleteFunc(m.next.cookies, func(c cookie) bool { return c.expired(m.unix) })
 	m.evict()
-	if m.next.Past(m.moment.At) == nil {
+	if _, shown := m.next.Past(m.moment.At); !shown {
 		m.next.past, m.next.until = nil, 0
 	}
 	m.merged.Emptied = len(m.next.cookies) == 0 && now.Len(m.moment.At) > 0
@@ -90,6 +95,19 @@ func (m *merger) own() {
 		m.next.cookies, m.owned = append(make([]cookie, 0, len(m.next.cookies)+len(m.wishes.cookies)), m.next.cookies...), true
 	}
 	m.merged.Changed = true
+}
+
+// deleteFromPast deletes from the past, too, what a form deletes: it may sign
+// out, and late requests are not to be signed in after that.
+func (m *merger) deleteFromPast() {
+	past, ok := m.next.Past(m.moment.At)
+	if !ok {
+		return
+	}
+	if merged := Merge(past, m.wishes.Deletions(nil, false), Moment{At: m.moment.At}); merged.Changed {
+		m.own()
+		m.next.past = merged.Jar.alone()
+	}
 }
 
 func (m *merger) apply(w *wish) {

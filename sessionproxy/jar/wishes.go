@@ -41,6 +41,32 @@ func (w Wishes) sets() bool {
 	return len(w.notes) > 0 || slices.ContainsFunc(w.cookies, func(c wish) bool { return !c.deletes })
 }
 
+// Deletions returns those of the wishes that delete what the request was given
+// and put nothing of that name in its place; with all, they delete all that it was given.
+func (w Wishes) Deletions(given *Jar, all bool) Wishes {
+	kept := w
+	kept.cookies, kept.notes = nil, nil
+	if all && given != nil {
+		for i := range given.cookies {
+			c := &given.cookies[i]
+			kept.cookies = append(kept.cookies, wish{cookie: *c, deletes: true, given: givenCookie{true, c.value, c.created}})
+		}
+		return kept
+	}
+	for i := range w.cookies {
+		if d := &w.cookies[i]; d.deletes && d.given.present && !w.setsName(d.cookie.name) {
+			kept.cookies = append(kept.cookies, *d)
+		}
+	}
+	return kept
+}
+
+// setsName reports whether a cookie of that name is wished into the jar or noted.
+func (w Wishes) setsName(name string) bool {
+	return slices.ContainsFunc(w.cookies, func(c wish) bool { return !c.deletes && c.cookie.name == name }) ||
+		slices.ContainsFunc(w.notes, func(n note) bool { return n.name == name })
+}
+
 // Then adds the wishes of a later attempt at the same request, which was shown
 // given.With(w).
 func (w Wishes) Then(later Wishes) Wishes {

@@ -44,7 +44,10 @@ func (s *Session) Commit(ctx context.Context, c change.Changes) (out Outcome, er
 		}
 	}
 	if err != nil && c.Cookies != nil {
-		return s.commitCookies(ctx, c, err)
+		out, err = s.commitCookies(ctx, c, err)
+	}
+	if s.late && c.Cookies != nil && !out.Created {
+		return s.commitLate(ctx, &c, out, err)
 	}
 	return out, err
 }

@@ -22,6 +22,9 @@
 // reason of an error but ErrUnavailable. When a conflict leads to another attempt, its
 // changes bear the cookies of the one before (Cookies.Handed, jar.Wishes.Then).
 //
+// When the ticket was replaced meanwhile, cookies are dropped; but a form that signs
+// out does so, and one that was sent twice begins a session of its own.
+//
 // Out.Rotated says that a login was seen, Out.Destroyed that the last cookie went,
 // Out.Persist that the ticket outlasts the browser, Out.Cookies what was dropped.
 package session

@@ -1,13 +1,11 @@
 package session
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"time"
 
-	"github.com/sessionproxy/sessionproxy/sessionproxy/change"
 	"github.com/sessionproxy/sessionproxy/sessionproxy/jar"
 	"github.com/sessionproxy/sessionproxy/store"
 )
@@ -19,8 +17,10 @@ type cookieJar struct {
 	kept  keptJar  // what the record holds, as it was loaded
 	form  formID   // that was sent; zero if none
 	twice bool     // given is the past, and the same form has replaced the ticket
-	lost  error    // why the jar that was stored cannot be read
-	seal  seal     // with which it was opened; zero if nothing was stored
+	// replaced is the ticket that a late tab has brought.
+	replaced Credential
+	lost     error // why the jar that was stored cannot be read
+	seal     seal  // with which it was opened; zero if nothing was stored
 }
 
 // keptJar is what Record.Cookies holds, sealed.
@@ -101,21 +101,6 @@ func (s *Session) currentSeal() seal {
 	return newSeal(s.key, s.cred.Number)
 }
 
-// openPast opens for a late tab what its session's jar was before the ticket
-// was replaced. That is what the late requests of a browser expect, and what
-// an attacker with a planted ticket has seen already. Called before startNew.
-func (s *Session) openPast(rec *store.Record, now time.Time) {
-	if s.jar == nil {
-		return
-	}
-	kept, err := s.unseal(rec)
-	if s.jar.lost = err; err != nil || kept.login != [loginPart]byte(s.cred.Nonce[:]) {
-		return
-	}
-	s.jar.given = kept.jar.Past(now)
-	s.jar.twice = s.jar.given != nil && s.jar.form != formID{} && s.jar.form == kept.form
-}
-
 // derived returns the jar of a handle that follows: the app goes on seeing the
 // same.
 func (j *cookieJar) derived() *cookieJar {
@@ -138,10 +123,8 @@ func (s *Session) rereadJar() {
 // counts as gone.
 func (s *Session) keptIn(rec *store.Record) keptJar {
 	switch {
-	case !s.exists() && s.jar.given == nil:
-		return keptJar{}
 	case !s.exists():
-		return keptJar{jar: s.jar.given.WithPast(nil, time.Time{})}
+		return keptJar{jar: s.jar.given.WithoutPast()}
 	case rec.Version == s.rec.Version:
 		return s.jar.kept
 	}
@@ -189,27 +172,4 @@ func (s *Session) keepIn(rec *store.Record, k keptJar) {
 	secret = binary.BigEndian.AppendUint64(secret, uint64(ms))
 	secret = append(secret, values...)
 	rec.Cookies = s.currentSeal().close(rec.Incarnation, index, secret)
-}
-
-// beginsApart reports whether a late tab begins a session of its own by its
-// cookies: by a login that the operator has named, like a sign-in; and by a form
-// that was sent twice, from the past jar. The browser has thrown away the first
-// answer to that, and the new ticket with it. Any other form is late: after a
-// sign-out it would sign in again.
-func (s *Session) beginsApart(c *change.Changes) bool {
-	return c.Cookies != nil && c.Cookies.Begin && (s.jar.twice || c.Cookies.Login)
-}
-
-// sentTwice reports whether the ticket was replaced, while the request ran, by
-// the same form that it is: both were on their way at once.
-func (s *Session) sentTwice(ctx context.Context) bool {
-	if s.jar.form == (formID{}) {
-		return false
-	}
-	rec, err := s.store.Load(ctx, s.key)
-	if err != nil || rec.Incarnation != s.rec.Incarnation || !inLateWindow(&rec, s.m.now()) {
-		return false
-	}
-	kept, err := s.unseal(&rec)
-	return err == nil && kept.form == s.jar.form && kept.login == [loginPart]byte(s.cred.Nonce[:])
 }

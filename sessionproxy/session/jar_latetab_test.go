@@ -132,6 +132,34 @@ func TestJarFormSentTwiceAtOnce(t *testing.T) {
 	}
 }
 
+// TestJarFormSentTwiceWithoutCookies: the session was begun by a page that set
+// none, and so is what the second form begins.
+func TestJarFormSentTwiceWithoutCookies(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		onJarSites(t, nil, func(t *testing.T, s *jarSite) {
+			begin := change.Changes{CanSetTicket: true, Cookies: &change.Cookies{Begin: true}}
+			old := *s.open(page, nil).commit(begin).Ticket
+			one, two := s.open(form, &old), s.open(form, &old)
+			first := *one.answer("sid=alice").Ticket
+			if late {
+				two = s.open(form, &old)
+			}
+			if two.shown() != "" {
+				t.Fatalf("shown %q", two.shown())
+			}
+			out := two.answer("sid=alice2")
+			if !out.Created || out.Ticket == nil {
+				t.Fatalf("late %v: got %+v", late, out)
+			}
+			s.shows(*out.Ticket, "sid=alice2")
+			s.shows(first, "sid=alice")
+			if out := s.open(scriptPost, &old).answer("sid=3"); out.Created || dropped(out) != 1 {
+				t.Fatalf("a script: got %+v", out)
+			}
+		})
+	}
+}
+
 // TestJarLoginByRequestOfALateTab: a login that the operator has named begins a
 // fresh session, like a sign-in, but never with what another login has been given.
 func TestJarLoginByRequestOfALateTab(t *testing.T) {

@@ -49,12 +49,10 @@ func (s *Session) planJar(c *change.Changes, current *store.Record, at time.Time
 	case !s.exists():
 		p.changed = p.changed || now != nil
 	case p.login || c.Rotates():
-		past, form := now.WithPast(nil, at), s.jar.form
-		if !shown {
-			past, form = nil, formID{}
+		p.kept.login, p.kept.form = [loginPart]byte(current.Nonce[:]), s.jar.form
+		if p.kept.jar = p.kept.jar.WithPast(now, at); !shown {
+			p.kept.jar, p.kept.form = p.kept.jar.WithoutPast(), formID{}
 		}
-		p.kept.jar = p.kept.jar.WithPast(past, at)
-		p.kept.login, p.kept.form = [loginPart]byte(current.Nonce[:]), form
 		p.changed = p.changed || now != nil
 	}
 	return p
@@ -123,7 +121,8 @@ func (s *Session) remembers(p *commitPlan) bool {
 
 // commitCookies commits the cookies of a response whose other writes were
 // refused. It returns the error of these, or none if there were none: cookies for
-// a session that has ended, or of a request whose ticket was replaced, are dropped.
+// a session that has ended, or of a request whose ticket was replaced, are
+// dropped, but for what deleteLate does.
 func (s *Session) commitCookies(ctx context.Context, c change.Changes, refused error) (out Outcome, err error) {
 	switch {
 	case c.Cookies.Handed && errors.Is(refused, change.ErrConflict) && !errors.Is(refused, change.ErrIfVersion):
@@ -139,18 +138,20 @@ func (s *Session) commitCookies(ctx context.Context, c change.Changes, refused e
 		out, err = s.carryOut(ctx, alone)
 	}
 	switch {
-	case !errors.Is(err, ErrReplaced) || !c.Cookies.Begin:
-	case c.Cookies.Login: // but what it was given may belong to the other login by now
+	case s.late || !errors.Is(err, ErrReplaced):
+	case c.Cookies.Begin && c.Cookies.Login: // but what it was given may belong to the other login by now
 		s.jar.given = nil
 		out, err = s.beginAnew(ctx, alone)
-	case s.sentTwice(ctx):
+	case c.Cookies.Begin && s.sentTwice(ctx):
 		out, err = s.beginAnew(ctx, alone)
+	default:
+		out, err = s.deleteLate(ctx, &c, s.cred)
 	}
 	if errors.Is(err, ErrGone) {
 		out, err = s.dropped(&c), nil
 	}
-	if err != nil || c.Writes() {
+	if c.Writes() {
 		return out, refused
 	}
-	return out, nil
+	return out, err
 }

@@ -31,6 +31,9 @@ func (s *Session) Late() (*Session, error) {
 		return nil, err
 	}
 	n.late = true
+	if n.jar != nil {
+		n.jar.replaced = n.cred
+	}
 	n.startNew(Expired)
 	return n, nil
 }

@@ -21,7 +21,8 @@ import (
 // With a cookie jar, a login that shows in the app's cookies replaces the ticket
 // like a sign-in: see jar.Merge. What the late ticket sees and may do then:
 //
-//	the very ticket that was replaced    the jar as it was before   cookies are dropped; a form that was sent
+//	the very ticket that was replaced    the jar as it was before   cookies are dropped, but what a form deletes is
+//	                                                                deleted: see deleteLate; a form that was sent
 //	                                                                twice begins a session of its own from that jar
 //	an older one, or the ticket from     the empty jar              cookies are dropped
 //	before a Cookies.Login
