@@ -109,11 +109,11 @@ func TestJarAndBadHeaders(t *testing.T) {
 	lines := map[string]string{
 		"nul": "Set-Cookie: sid=\x00; HttpOnly", "esc": "Set-Cookie: sid=\x1b[31m; HttpOnly", "del": "Set-Cookie: sid=\x7f; HttpOnly", "cr": "Set-Cookie: sid=a\rb; HttpOnly",
 	}
-	routes := ""
+	var routes strings.Builder
 	for name, line := range lines {
-		routes += "handle /" + name + " {\n session shop {\n cookies\n }\n reverse_proxy " + brokenApp(t, line) + "\n}\n"
+		routes.WriteString("handle /" + name + " {\n session shop {\n cookies\n }\n reverse_proxy " + brokenApp(t, line) + "\n}\n")
 	}
-	_, b := newJarSite(t, routes+plainJarOf("shop"))
+	_, b := newJarSite(t, routes.String()+plainJarOf("shop"))
 	b.asks("GET", "/", pageHeader, "sid=1; HttpOnly")
 	ticket := b.ticket("/", "shop")
 	for name := range lines {

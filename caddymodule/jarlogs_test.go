@@ -59,14 +59,15 @@ func logsHoldNoJars(t *testing.T, errorRoutes, page string) {
 	}
 	b.asks("GET", "/x/", pageHeader)
 	s.Stop()
-	all := ""
+	var log strings.Builder
 	for _, name := range []string{"access.log", "default.log"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all += string(text)
+		log.Write(text)
 	}
+	all := log.String()
 	if page == "" && strings.Count(all, "the app's response has a malformed MIME header line") != 2 {
 		t.Error("the log does not say what is wrong with the app")
 	}

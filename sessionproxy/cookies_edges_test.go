@@ -71,7 +71,7 @@ func TestJarHandsCookiesToTheNextAttempt(t *testing.T) {
 		_, err := io.WriteString(w, "done")
 		return err
 	})
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", v.server.URL+"/", nil)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, v.server.URL+"/", nil)
 	req.Header = in.Clone()
 	if got := v.send(req); got.status != http.StatusOK || attempts != 2 {
 		t.Fatalf("got %d after %d attempts: %s", got.status, attempts, got.body)
@@ -202,7 +202,7 @@ func TestJarOfACallback(t *testing.T) {
 func TestJarIsNoneOfAnErrorPage(t *testing.T) {
 	v := &visitor{jarRig: newJarRig(t, jar.Options{}, nil)}
 	v.asks("GET", "/", page, "sid=1; HttpOnly")
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	r.Header = http.Header{"Cookie": {v.ticket, "theme=dark"}}
 	err := v.handler.Serve(discardWriter{make(http.Header)}, r, func(http.ResponseWriter, *http.Request) error { return io.ErrUnexpectedEOF })
 	if err == nil || !slices.Equal(r.Header["Cookie"], []string{"theme=dark"}) {

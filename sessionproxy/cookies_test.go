@@ -154,7 +154,7 @@ func TestJarIsWrittenWhenItChanges(t *testing.T) {
 		return nil
 	})
 	for range 10_000 { // without a server: for speed
-		req := httptest.NewRequest("GET", "/", nil)
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
 		req.Header.Set("Cookie", v.ticket)
 		w := httptest.NewRecorder()
 		v.serve(w, req)

@@ -188,7 +188,7 @@ func (h *Handler) attempt(w http.ResponseWriter, r *http.Request, next Next, o o
 	if h.Observe != nil {
 		h.Observe(r, s)
 	}
-	defer func() { //nolint:contextcheck // it is the request's
+	defer func() {
 		rw.cleanup()
 		if !rw.decided { // there is no response of the app: what was committed early still needs its ticket
 			_ = rw.setTicket(rw.Header(), rw.x.rollBack(r.Context(), staged))

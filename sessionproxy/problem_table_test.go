@@ -90,7 +90,7 @@ func TestFailedCallsAreCounted(t *testing.T) {
 		var counted string
 		h := &Handler{metrics: &managerMetrics{refusedCall: func(typ string) { counted = typ }}}
 		k := &call{capability: &capability{h: h}, r: httptest.NewRequestWithContext(tc.ctx, http.MethodGet, "/", nil)}
-		if k.problem(tc.err); counted != tc.want {
+		if _ = k.problem(tc.err); counted != tc.want {
 			t.Errorf("%s is counted as %q, want %q", tc.name, counted, tc.want)
 		}
 	}

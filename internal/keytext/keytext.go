@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,13 +29,13 @@ func Decode(text string, lengths ...int) ([]byte, error) {
 
 // list names the lengths: 16, 24 or 32.
 func list(lengths []int) string {
-	text := fmt.Sprint(lengths[0])
-	for i, n := range lengths[1:] {
-		separator := ", "
-		if i == len(lengths)-2 {
-			separator = " or "
-		}
-		text += separator + fmt.Sprint(n)
+	last := len(lengths) - 1
+	if last == 0 {
+		return strconv.Itoa(lengths[0])
 	}
-	return text
+	words := make([]string, last)
+	for i, n := range lengths[:last] {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, ", ") + " or " + strconv.Itoa(lengths[last])
 }

@@ -39,8 +39,7 @@ func (m *merger) evict() {
 // evictNotes does the same to the notes.
 func (m *merger) evictNotes() {
 	size := 0
-	for i := len(m.next.notes) - 1; i >= 0; i-- {
-		n := &m.next.notes[i]
+	for i, n := range slices.Backward(m.next.notes) {
 		size += len(n.name) + len(n.path) + len(n.domain)
 		if len(m.next.notes)-i > maxCookies || size > maxNotes {
 			m.merged.Counts[Evicted] += i + 1

@@ -33,8 +33,8 @@ func referenceSetCookie(line string, now time.Time) string {
 	var attributes []attribute
 	for _, part := range parts[1:] {
 		a := attribute{name: part}
-		if i := strings.Index(part, "="); i != -1 {
-			a = attribute{part[:i], part[i+1:]}
+		if name, value, found := strings.Cut(part, "="); found {
+			a = attribute{name, value}
 		}
 		a = attribute{referenceLower(referenceTrim(a.name)), referenceTrim(a.value)}
 		if len(a.value) <= 1024 {

@@ -23,10 +23,6 @@ type Request struct {
 	Unsafe, Navigation, CrossSite, Embedded, Secure bool
 }
 
-// prevails reports whether the request is of the higher rank: what it changes
-// is what the user did, and not what a script fetches beside.
-func (r *Request) prevails() bool { return r.Unsafe || r.Navigation }
-
 // matches reports whether a cookie of that path goes with the request: by the
 // URL that the browser asked for, or by the one that the app sees.
 func (r *Request) matches(path string) bool {

@@ -42,12 +42,12 @@ func TestCookiesHaveAPlace(t *testing.T) {
 			t.Errorf("%q of %+v: %d, want %d", c.name, c.options, got, c.want)
 		}
 	}
-	for _, name := range strings.Fields("PHPSESSID JSESSIONID JSESSIONIDSSO connect.sid sessionid session _redmine_session _app_session_id ASP.NET_SessionId ASPSESSIONIDQW .AspNetCore.Cookies CFID CFTOKEN rack.session express:sess express:sess.sig koa.sess a.sid sid remember_web_1") {
+	for name := range strings.FieldsSeq("PHPSESSID JSESSIONID JSESSIONIDSSO connect.sid sessionid session _redmine_session _app_session_id ASP.NET_SessionId ASPSESSIONIDQW .AspNetCore.Cookies CFID CFTOKEN rack.session express:sess express:sess.sig koa.sess a.sid sid remember_web_1") {
 		if !IsSessionName(name) {
 			t.Errorf("%s is no session's name", name)
 		}
 	}
-	for _, name := range strings.Fields("csrftoken _csrf blog_ticket sidebar sessions") {
+	for name := range strings.FieldsSeq("csrftoken _csrf blog_ticket sidebar sessions") {
 		if IsSessionName(name) {
 			t.Errorf("%s is a session's name", name)
 		}

@@ -116,7 +116,7 @@ func TestJarLoggedOutStaysOut(t *testing.T) {
 			before := r.ID()
 			out := r.answer(lines...)
 			if r.user != "" && strings.HasPrefix(r.kind, "l") || r.kind == "delete" {
-				if out.Destroyed || out.Rotated || out.Saved && !out.Created && r.Session.ID() == before {
+				if out.Destroyed || out.Rotated || out.Saved && !out.Created && r.ID() == before {
 					dead[r.user] = true
 				}
 			}

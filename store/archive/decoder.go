@@ -23,9 +23,13 @@ func (f *Decoder) Take(n int) []byte {
 	return b
 }
 
-// Uint64 reads eight bytes, Uint32 four, and Time what AppendTime wrote.
-func (f *Decoder) Uint64() uint64  { return binary.BigEndian.Uint64(f.Take(8)) }
-func (f *Decoder) Uint32() uint32  { return binary.BigEndian.Uint32(f.Take(4)) }
+// Uint64 reads eight bytes.
+func (f *Decoder) Uint64() uint64 { return binary.BigEndian.Uint64(f.Take(8)) }
+
+// Uint32 reads four bytes.
+func (f *Decoder) Uint32() uint32 { return binary.BigEndian.Uint32(f.Take(4)) }
+
+// Time reads what AppendTime wrote.
 func (f *Decoder) Time() time.Time { return FromMillis(int64(f.Uint64())) }
 
 // Text reads what AppendText wrote.

@@ -84,7 +84,8 @@ func (r *rig) woken(what, listener string) {
 func testFiled(t *testing.T, r *rig) {
 	o := ability[store.Outbox](t, r)
 	both := []string{"files", "hook"}
-	if o.Filed("hook") != o.Filed("hook") || o.Filed("hook") == o.Filed("files") {
+	hook := o.Filed("hook")
+	if again := o.Filed("hook"); again != hook || hook == o.Filed("files") {
 		t.Fatal("a listener has one channel, and no other listener has it")
 	}
 	r.subscribe(both...)
@@ -97,7 +98,7 @@ func testFiled(t *testing.T, r *rig) {
 	}
 	key := keyOf("shop", 1)
 	rec := r.create(key, "x")
-	rec = r.save(key, rec, event("k"))
+	r.save(key, rec, event("k"))
 	wakes("a save")
 	if u, ok := store.As[store.Updater](r.store); ok {
 		_, err := u.Update(t.Context(), key, func(current store.Record) (store.Write, error) {

@@ -86,6 +86,7 @@ func (s *Guard) Closing() {
 	s.spares.release()
 }
 
+// Closed removes the log that was made ahead: the engine has closed.
 func (s *Guard) Closed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

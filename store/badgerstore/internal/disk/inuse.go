@@ -37,6 +37,7 @@ func UnmarkAround(dir string, closeEngine func() error) error {
 	return errors.Join(err, MarkClosed(dir))
 }
 
+// MarkClosed removes the mark that the directory is in use.
 func MarkClosed(dir string) error {
 	if err := os.Remove(filepath.Join(dir, InUseFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
