@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,7 +58,8 @@ func New(t *testing.T, options ...string) *Server {
 	return s
 }
 
-// Start starts a server in that directory, and returns once it takes connections.
+// Start starts a server in that directory, and returns once it takes
+// connections. {PORT} in an option is its port.
 func Start(dir string, options ...string) (*Server, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -80,6 +82,9 @@ func (s *Server) Restart(options ...string) error {
 	}
 	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.Dir, "--save", "", "--appendonly", "no",
 		"--logfile", filepath.Join(s.Dir, "log"), "--daemonize", "no"}, options...)
+	for i, a := range args {
+		args[i] = strings.ReplaceAll(a, "{PORT}", port)
+	}
 	s.command = exec.CommandContext(context.Background(), program, args...) //nolint:gosec // the options of a test
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.command.Start(); err != nil {

@@ -27,7 +27,7 @@ func Open(ctx context.Context, o Options) (*Store, error) { //nolint:contextchec
 		return nil, fmt.Errorf("opening session store: %w", err)
 	}
 	client, err := rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{o.Address}, Username: o.Username, Password: o.Password, SelectDB: o.Database,
+		InitAddress: []string{o.Address}, Username: o.Username, Password: o.Password, TLSConfig: o.TLS, SelectDB: o.Database,
 		ClientName: "sessionproxy", ForceSingleClient: true, DisableCache: true,
 		ConnWriteTimeout: o.Timeout, Dialer: net.Dialer{Timeout: o.Timeout},
 	})

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,8 @@ type Options struct {
 	Address string
 	// Username and Password are those of an ACL user; both may be empty.
 	Username, Password string
+	// TLS encrypts the connection, and checks the server's certificate; nil is clear text.
+	TLS *tls.Config
 	// Database is the number of the server's database.
 	Database int
 	// Prefix begins the names of all keys, so that several stores have room on

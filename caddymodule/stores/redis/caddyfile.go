@@ -15,6 +15,8 @@ import (
 //	redis <host:port> {
 //		username <name>
 //		password <password>
+//		tls
+//		tls_ca <file>
 //		database <number>
 //		prefix <text>
 //		timeout <duration>
@@ -28,6 +30,8 @@ func (r *Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	block.Words = map[string]func() error{
 		"username": func() error { return cfblock.OneArg(d, &r.Username) },
 		"password": func() error { return cfblock.OneArg(d, &r.Password) },
+		"tls":      func() error { return cfblock.NoArgs(d, &r.TLS) },
+		"tls_ca":   func() error { return cfblock.OneArg(d, &r.TLSCA) },
 		"database": func() error { return number(d, &r.Database) },
 		"prefix":   func() error { return cfblock.OneArg(d, &r.Prefix) },
 		"timeout":  func() error { return cfblock.Duration(d, &r.Timeout, caddy.Duration(100*time.Millisecond)) },

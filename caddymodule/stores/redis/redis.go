@@ -2,7 +2,10 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -27,6 +30,15 @@ type Store struct {
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
 
+	// TLS encrypts the connection, and checks the server's certificate against
+	// the host of the address. Default: false, clear text.
+	TLS bool `json:"tls,omitempty"`
+
+	// TLSCA is a file of certificates, in PEM, that vouch for the server's; it
+	// is read when the store opens, and means TLS. Placeholders are resolved.
+	// Default: those of the system.
+	TLSCA string `json:"tls_ca,omitempty"`
+
 	// Database is the number of the server's database. Default: 0.
 	Database int `json:"database,omitempty"`
 
@@ -44,14 +56,36 @@ type Store struct {
 // nothing of the module.
 type settings struct {
 	address, username, password, prefix string
+	tls                                 bool
+	authority                           string // a file
 	database                            int
 	timeout                             time.Duration
 }
 
+// options are those of the store, but for TLS.
 func (s settings) options() redisstore.Options {
 	return redisstore.Options{
 		Address: s.address, Username: s.username, Password: s.password, Database: s.database, Prefix: s.prefix, Timeout: s.timeout,
 	}
+}
+
+// tlsConfig is how the server's certificate is checked; nil is clear text.
+func (s settings) tlsConfig() (*tls.Config, error) {
+	if !s.tls {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.authority == "" {
+		return config, nil
+	}
+	text, err := os.ReadFile(s.authority)
+	if err != nil {
+		return nil, fmt.Errorf("reading tls_ca: %w", err)
+	}
+	if config.RootCAs = x509.NewCertPool(); !config.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("reading tls_ca: %s has no certificate in PEM", s.authority)
+	}
+	return config, nil
 }
 
 // CaddyModule returns the Caddy module information.
@@ -62,11 +96,11 @@ func (*Store) CaddyModule() caddy.ModuleInfo {
 // Provision resolves placeholders and checks the options. It asks no server.
 func (r *Store) Provision(caddy.Context) error {
 	repl := caddy.NewReplacer()
-	r.resolved = settings{prefix: r.Prefix, database: r.Database, timeout: time.Duration(r.Timeout)}
+	r.resolved = settings{prefix: r.Prefix, tls: r.TLS || r.TLSCA != "", database: r.Database, timeout: time.Duration(r.Timeout)}
 	for _, option := range []struct {
 		name, text string
 		into       *string
-	}{{"address", r.Address, &r.resolved.address}, {"username", r.Username, &r.resolved.username}, {"password", r.Password, &r.resolved.password}} {
+	}{{"address", r.Address, &r.resolved.address}, {"username", r.Username, &r.resolved.username}, {"password", r.Password, &r.resolved.password}, {"tls_ca", r.TLSCA, &r.resolved.authority}} {
 		var err error
 		if *option.into, err = repl.ReplaceOrErr(option.text, true, true); err != nil {
 			return fmt.Errorf("resolving the session store's %s: %w", option.name, err)
@@ -86,7 +120,12 @@ func (r *Store) PoolKey() string {
 
 // Open connects to the server.
 func (r *Store) Open(logger *zap.Logger) (runtime.OpenStore, error) {
-	st, err := redisstore.Open(context.Background(), r.resolved.options())
+	o := r.resolved.options()
+	var err error
+	if o.TLS, err = r.resolved.tlsConfig(); err != nil {
+		return nil, err
+	}
+	st, err := redisstore.Open(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +145,10 @@ func (r *Store) CompatibleWith(other runtime.StoreProvider) error {
 		option = "username"
 	case was.password != is.password:
 		option = "password"
+	case was.tls != is.tls:
+		option = "tls"
+	case was.authority != is.authority:
+		option = "tls_ca"
 	case was.timeout != is.timeout:
 		option = "timeout"
 	default:

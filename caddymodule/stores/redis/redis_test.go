@@ -44,6 +44,31 @@ func TestRedis(t *testing.T) {
 	}
 }
 
+// TestTLS uses a server whose certificate the configuration names.
+func TestTLS(t *testing.T) {
+	srv, authority := redistest.NewTLS(t)
+	s := caddytest.NewSite(t)
+	t.Setenv("REDIS_CA", authority)
+	routes := "session shop\nreverse_proxy " + caddytest.App(t, caddytest.Counter)
+	s.Load(s.Config("store redis "+srv.Address+" {\n tls_ca {env.REDIS_CA}\n}", "", routes))
+	v := s.Visitor()
+	v.Expect("/", http.StatusOK, "")
+	if n := v.Data("visits"); n != 1 {
+		t.Errorf("%d visits, want 1", n)
+	}
+	s.Stop()
+	for line, want := range map[string]string{
+		"tls":                        "certificate",
+		"tls_ca /does/not/exist":     "reading tls_ca",
+		"tls_ca " + srv.Dir + "/log": "has no certificate in PEM",
+	} {
+		err := caddytest.Load(s.Config("store redis "+srv.Address+" {\n "+line+"\n}", "", routes))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", line, err, want)
+		}
+	}
+}
+
 // TestRefused: what the module refuses, and that it tells no secret.
 func TestRefused(t *testing.T) {
 	srv := redistest.New(t, "--requirepass", "right")
