@@ -122,7 +122,7 @@ func (x *transaction) commit(ctx context.Context, c change.Changes) (session.Out
 	defer x.mu.Unlock()
 	x.sent = true
 	if !x.open {
-		s, err := x.reopen(ctx, c.Writes())
+		s, err := x.reopen(ctx, c.Writes() || c.Cookies != nil)
 		switch {
 		case err == nil:
 			x.s = s

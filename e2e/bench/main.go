@@ -125,7 +125,7 @@ func measure(ctx context.Context, f *fleet, set settings, progress io.Writer) (*
 		return nil, err
 	}
 	rep := newReport(set)
-	for _, w := range workloads(f, set) { //nolint:contextcheck // the fleet has it
+	for _, w := range workloads(f, set) {
 		fmt.Fprintf(progress, "# %s\n", w.name)
 		res, err := w.run(set.Rounds)
 		if err != nil {
