@@ -209,7 +209,7 @@ func TestForgedNames(t *testing.T) {
 // time, and a write that was sent has an unknown outcome; then all goes on.
 func TestStopped(t *testing.T) {
 	srv := redistest.New(t)
-	s := open(t, redisstore.Options{Address: srv.Address, Timeout: 500 * time.Millisecond})
+	s := open(t, redisstore.Options{Address: srv.Address, Timeout: 2 * time.Second})
 	key := keyOf("shop", 1)
 	rec := create(t, s, key, "x")
 	if err := srv.Signal(syscall.SIGSTOP); err != nil {
@@ -244,7 +244,7 @@ func TestStopped(t *testing.T) {
 // again without opening the store again.
 func TestRestarted(t *testing.T) {
 	srv := redistest.New(t)
-	s := open(t, redisstore.Options{Address: srv.Address, Timeout: 2 * time.Second})
+	s := open(t, redisstore.Options{Address: srv.Address})
 	create(t, s, keyOf("shop", 1), "x")
 	srv.Kill()
 	if _, err := s.Load(t.Context(), keyOf("shop", 1)); !errors.Is(err, store.ErrUnavailable) {
