@@ -98,7 +98,7 @@ func (w *worker) loop() {
 		select {
 		case <-w.ctx.Done():
 		case <-w.woken:
-			w.ask = w.failures == 0 // else when it is time
+			w.askUnlessFailing()
 		case <-w.timer.C:
 			w.ask = true
 		case e := <-rollbacks:
@@ -111,6 +111,10 @@ func (w *worker) loop() {
 	}
 	w.drain()
 }
+
+// askUnlessFailing has the store asked again. While it fails only the timer
+// does that, and what the timer has said stays said: it does not fire twice.
+func (w *worker) askUnlessFailing() { w.ask = w.ask || w.failures == 0 }
 
 // fetch reads due deliveries, when the queue is empty.
 func (w *worker) fetch() {
@@ -183,7 +187,7 @@ func (w *worker) complete(r *result) {
 		return
 	case r.withdrawn:
 		delete(w.busy, r.key)
-		w.ask = true
+		w.askUnlessFailing()
 		return
 	}
 	s, t := w.settlement(r)
