@@ -33,6 +33,7 @@ type Leases struct {
 	mu    sync.Mutex // protects what follows
 	held  map[*Lease]struct{}
 	timer *time.Timer // nil while nothing is to be prolonged
+	fires time.Time   // when the timer does
 }
 
 // NewLeases returns an empty one.
@@ -112,6 +113,7 @@ func (l *Leases) schedule() {
 		}
 	}
 	if !first.IsZero() {
+		l.fires = first
 		l.timer = time.AfterFunc(time.Until(first), l.renew)
 	}
 }
@@ -159,7 +161,7 @@ func (h *Lease) renew() {
 		// version refuses this request's commit.
 		delete(l.held, h)
 	}
-	if l.timer == nil {
+	if l.timer == nil || h.next.Before(l.fires) { // a call that timed out is due at once
 		l.schedule()
 	}
 }

@@ -112,3 +112,31 @@ func TestReleaseWhileItIsProlonged(t *testing.T) {
 		two.Release()
 	})
 }
+
+// TestALeaseWhoseProlongingTimedOut is prolonged again at once, also if the
+// timer waits for a later lease.
+func TestALeaseWhoseProlongingTimedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := &slow{Leasing: memstore.New(time.Now).WithLeases()}
+		l := lock.NewLeases(st)
+		one, err := l.Take(t.Context(), keyOf(1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st.takes.Store(int64(time.Minute))
+		time.Sleep(6 * time.Second) // it is being prolonged, in vain
+		st.takes.Store(0)
+		two, err := l.Take(t.Context(), keyOf(2), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := st.Calls("lease")
+		time.Sleep(time.Second) // the call has timed out, and the second lease is not due
+		synctest.Wait()
+		if got := st.Calls("lease") - calls; got != 1 {
+			t.Errorf("prolonged %d times, want once", got)
+		}
+		two.Release()
+		one.Release()
+	})
+}
