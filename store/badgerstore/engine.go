@@ -135,7 +135,7 @@ func (s *Store) repair(f *fault) {
 	defer close(f.repaired)
 	defer s.caught(new(error)) // the store stays out of use then
 	s.uses.Load().end()
-	_ = s.writer.do(context.Background(), new(op)) // it has answered all before
+	_ = s.writer.awaitQueue() // the store refuses it, which is an answer, too
 	if err := s.closeEngine(); err != nil {
 		s.log.Warn("closing the engine that has failed", zap.String("dir", s.opts.Dir), zap.Error(err))
 	}

@@ -81,6 +81,11 @@ func (w *writer) do(ctx context.Context, o *op) error {
 	}
 }
 
+// awaitQueue returns when all that queued before has been answered.
+func (w *writer) awaitQueue() error {
+	return w.do(context.Background(), &op{run: func(*batch) error { return nil }})
+}
+
 func (w *writer) work() {
 	queue := make([]*op, 0, maxBatchOps)
 	for first := range w.ops {

@@ -123,3 +123,11 @@ func TestAPanicInAChangeEndsOnlyThatChange(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 }
+
+func TestTheQueueOfAWriterThatWorks(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	defer shut(t, s)
+	if err := s.writer.awaitQueue(); err != nil {
+		t.Error(err)
+	}
+}
