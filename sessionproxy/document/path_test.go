@@ -37,10 +37,33 @@ func TestSelection(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range []string{"", ".", "a.", ".a", "a..b", strings.Repeat("a.", MaxDepth) + "a"} {
-		if _, err := ParseSelection(path); err == nil {
-			t.Errorf("%q passes for a path", path)
+}
+
+// TestNoPath: a listener's option refuses it, and a placeholder of it is empty.
+func TestNoPath(t *testing.T) {
+	within := func(name string, depth int) string {
+		return strings.Repeat(`{"`+name+`":`, depth) + "1" + strings.Repeat("}", depth)
+	}
+	for _, tc := range []struct{ path, doc string }{
+		{"", within("", 1)}, {".", within("", 2)}, {"a.", `{"a":{"":1}}`}, {".a", `{"":{"a":1}}`}, {"a..b", `{"a":{"":{"b":1}}}`},
+		{strings.Repeat("a.", MaxDepth) + "a", within("a", MaxDepth+1)},
+	} {
+		if _, err := ParseSelection(tc.path); err == nil {
+			t.Errorf("%q passes for a path", tc.path)
 		}
+		if raw, ok := Lookup([]byte(tc.doc), tc.path); ok {
+			t.Errorf("%q leads to %s", tc.path, raw)
+		}
+	}
+	deepest := strings.Repeat("a.", MaxDepth-1) + "a"
+	if _, ok := Lookup([]byte(within("a", MaxDepth)), deepest); !ok {
+		t.Error("nothing is found at the greatest depth")
+	}
+	if _, err := ParseSelection(deepest); err != nil {
+		t.Error(err)
+	}
+	if raw, _ := Lookup([]byte(`{"*":1}`), "*"); string(raw) != "1" {
+		t.Errorf("a member named * is %q", raw)
 	}
 }
 
