@@ -66,24 +66,40 @@ func TestTwoRequestsAtOnce(t *testing.T) {
 }
 
 func TestIfVersionHoldsUnderEveryPolicy(t *testing.T) {
-	for _, policy := range []session.Locking{session.Lossy, session.Optimistic} {
+	for _, policy := range []session.Locking{session.Lossy, session.Optimistic, session.Serialized} {
 		t.Run(policy.String(), func(t *testing.T) {
 			s := newSite(t, locking(policy))
 			c := s.Begin(`{}`)
-			first, second, third := s.Open(c), s.Open(c), s.Open(c)
+			first := s.Open(c)
 			version := first.Meta().Version.String()
-			conditional := func(text string) change.Changes {
-				ch := sessiontest.MergePatch(t, text)
+			conditional := func(ch change.Changes) change.Changes {
 				ch.IfVersion = &version
 				return ch
 			}
-			s.Commit(first, conditional(`{"a":1}`))
-			s.refused(second, conditional(`{"b":2}`), change.ErrConflict)
-			added := add(t, `{"n":1}`)
-			added.IfVersion = &version
-			s.refused(third, added, change.ErrConflict)
-			s.refused(s.Open(c), conditional(`{"b":2}`), change.ErrConflict)
-			s.refused(s.Open(), conditional(`{"b":2}`), change.ErrConflict)
+			var late []change.Changes
+			for _, ch := range []change.Changes{sessiontest.MergePatch(t, `{"b":2}`), add(t, `{"n":1}`), replace(`{"b":2}`)} {
+				late = append(late, conditional(ch))
+			}
+			var early []*session.Session // with a lock each one would wait for the first
+			if policy != session.Serialized {
+				for range late {
+					early = append(early, s.Open(c))
+				}
+			}
+			s.Commit(first, conditional(sessiontest.MergePatch(t, `{"a":1}`)))
+			for i, h := range early {
+				s.refused(h, late[i], change.ErrIfVersion)
+			}
+			for _, ch := range late {
+				s.refused(s.Open(c), ch, change.ErrIfVersion)
+			}
+			s.refused(s.Open(), conditional(sessiontest.MergePatch(t, `{"b":2}`)), change.ErrConflict)
+			h := s.Open(c)
+			version = h.Meta().Version.String()
+			s.Commit(h, conditional(sessiontest.MergePatch(t, `{"c":3}`)))
+			if got := s.Data(c); got != `{"a":1,"c":3}` {
+				t.Errorf("data is %s", got)
+			}
 		})
 	}
 }
