@@ -17,7 +17,7 @@ type batch struct {
 	overlay   map[store.Key]*entry // nil: deleted
 	managers  map[string]number    // new ones
 	sessions  map[number]int64     // by how much the counts of managers change
-	swept     map[number]int64     // cursors of the sweep that are written
+	swept     map[number]int64     // watermarks of the sweep that are written
 	filed     map[number]int64     // the earliest place where something was filed
 	outbox    outboxDelta
 	ended     []store.Ended

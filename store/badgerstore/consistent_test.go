@@ -45,10 +45,10 @@ func consistent(t testing.TB, s *Store) {
 					return fmt.Errorf("%x is filed at %d, and ends at %v", key, e.due, e.rec.Deadline())
 				}
 				if first := s.sweep.first(n); e.due < first {
-					return fmt.Errorf("%x is filed at %d, before the cursor at %d", key, e.due, first)
+					return fmt.Errorf("%x is filed at %d, before the watermark at %d", key, e.due, first)
 				}
 				if at, err := readUint64(txn, numberKey(nil, keySwept, n)); err != nil || e.due < int64(at) {
-					return fmt.Errorf("%x is filed at %d, before the cursor on disk at %d, %w", key, e.due, at, err)
+					return fmt.Errorf("%x is filed at %d, before the watermark on disk at %d, %w", key, e.due, at, err)
 				}
 			case keyExpiry, keyCreated, keyPrincipal:
 				got[string(key)] = true

@@ -130,7 +130,7 @@ func (s *Store) PurgeListener(ctx context.Context, listener string) (discarded i
 				})
 			}
 			if err != nil {
-				return discarded, fmt.Errorf("discarding what waits for %s: %w", listener, err)
+				return discarded, fmt.Errorf("purging listener %s: %w", listener, err)
 			}
 			discarded += removed
 			from = next

@@ -45,7 +45,7 @@ func TestSweepOnAFullDisk(t *testing.T) {
 	}
 	swept(t, s, 3, 2, false) // one of the three is in use, and stays where it is
 	if now, err := s.read(keyOf(0)); s.sweep.first(n) < before || err != nil || now.due != filed.due {
-		t.Fatalf("the cursor is at %d, it was at %d; filed at %d, it was at %d, %v", s.sweep.first(n), before, now.due, filed.due, err)
+		t.Fatalf("the watermark is at %d, it was at %d; filed at %d, it was at %d, %v", s.sweep.first(n), before, now.due, filed.due, err)
 	}
 	swept(t, s, 100, 7, false)
 	swept(t, s, 100, 0, false)

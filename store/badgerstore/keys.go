@@ -31,7 +31,7 @@ import (
 //	n number                     → how many sessions there are
 //	w number                     → how far the sweep has come in x
 //	l name                       → number of a listener
-//	t seq                        → event: with a session's last record, a tomb
+//	t seq                        → event: with a session's last record, a tombstone
 //	k seq                        → numbers of the listeners that it was filed for
 //	d number seq                 → delivery of that event, which waits, to the listener of that number
 //	u number session seq         → nothing: the queue of a session's deliveries to that listener
@@ -116,8 +116,8 @@ func principalKey(principal string, created time.Time, n number, id store.ID) []
 // principalPrefix begins the keys of all sessions of a principal. Two of them
 // may share it, so the record decides.
 func principalPrefix(principal string, n number) []byte {
-	who := sha256.Sum256([]byte(principal))
-	return append(numberKey(make([]byte, 0, 1+len(n)+16+placeLen), keyPrincipal, n), who[:16]...)
+	sum := sha256.Sum256([]byte(principal))
+	return append(numberKey(make([]byte, 0, 1+len(n)+16+placeLen), keyPrincipal, n), sum[:16]...)
 }
 
 // descending is a time so that later ones sort first.

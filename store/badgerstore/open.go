@@ -80,7 +80,7 @@ func (o *Options) abandon(db *badger.DB, s *disk.Guard) error {
 	case err := <-done:
 		return err
 	case <-o.after(o.CloseTimeout):
-		return errors.New("the engine does not close")
+		return fmt.Errorf("closing the engine took longer than %v; restart the process if the store does not open again", o.CloseTimeout)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestACommitThatOnlySeemedToFail(t *testing.T) {
 	}
 }
 
-// What counts and cursors of a damaged record remain is put right by the next call that
+// What counts and watermarks of a damaged record remain is put right by the next call that
 // writes under its key.
 func TestADamagedRecordIsNotCountedForEver(t *testing.T) {
 	s, clock := onClock(t, t.TempDir(), 2, func(o *Options) { o.Logger, o.CacheBytes = zap.NewNop(), 1 })

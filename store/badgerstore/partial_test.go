@@ -62,7 +62,7 @@ func TestNothingOfAnOperationThatFails(t *testing.T) {
 		"sweep": func(t *testing.T, s *Store) error {
 			ended, _, err := s.Sweep(t.Context(), time.Now().Add(300*24*time.Hour), 10)
 			if ended > 0 {
-				return nil // the cursors are another operation
+				return nil // the watermarks are another operation
 			}
 			return err
 		},

@@ -76,13 +76,13 @@ func (b *batch) load(f *archive.Frame) error {
 	if err != nil {
 		return err
 	}
-	who := sessionRef{n, f.Key.ID}
+	ref := sessionRef{n, f.Key.ID}
 	if f.Kind == archive.KindEvent {
 		if err := b.reserve(f.Seq); err != nil {
 			return err
 		}
 		b.s.outbox.next = max(b.s.outbox.next, f.Seq+1)
-		body, raw := event{who, f.Event}, eventKey(f.Seq)
+		body, raw := event{ref, f.Event}, eventKey(f.Seq)
 		return b.set(raw, body.encode(raw), 0)
 	}
 	listener, err := b.listener(f.Listener)
@@ -96,7 +96,7 @@ func (b *batch) load(f *archive.Frame) error {
 	if err != nil {
 		return err
 	}
-	return b.add(&newDelivery{listener, f.Seq, deliveryState{who, f.Event.At, f.State}})
+	return b.add(&newDelivery{listener, f.Seq, deliveryState{ref, f.Event.At, f.State}})
 }
 
 // spool keeps a backup in a file while it is checked, beside the database. It

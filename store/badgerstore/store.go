@@ -162,7 +162,7 @@ func (s *Store) close() (err error) {
 	close(s.stop)
 	s.upkeep.Wait()
 	if s.broken() == nil {
-		err = errors.Join(s.flushTouches(true), s.writeCursors(context.Background(), 0))
+		err = errors.Join(s.flushTouches(true), s.writeWatermarks(context.Background(), 0))
 	}
 	s.writer.close()
 	return errors.Join(err, s.closeEngine())
@@ -270,7 +270,7 @@ func accessIn(txn *badger.Txn, n number, id store.ID, e *entry) error {
 func (s *Store) lost(key store.Key) error {
 	s.damaged.Add(1)
 	s.log.Error("session record is damaged and counts as ended; a damaged disk is likely",
-		zap.String("manager", key.Manager), zap.Stringer("session", key.ID))
+		zap.String("manager", key.Manager), zap.Stringer("session_id", key.ID))
 	return errLost
 }
 

@@ -17,8 +17,8 @@ const (
 	// sweepStep is how many sessions a sweep looks at in one go: it keeps
 	// the writer for that long, and then others have their turn.
 	sweepStep = 128
-	// cursorInterval is how far the cursors on disk may lag behind.
-	cursorInterval = 10 * time.Minute
+	// watermarkInterval is how far the watermarks on disk may lag behind.
+	watermarkInterval = 10 * time.Minute
 )
 
 // due is a session that may have ended, where it is filed.
@@ -61,7 +61,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, n int) (ended int, mor
 	if more, err = w.finish(); err != nil {
 		return w.ended, false, fmt.Errorf("sweeping: %w", err)
 	}
-	return w.ended, more && !w.low, s.writeCursors(ctx, cursorInterval)
+	return w.ended, more && !w.low, s.writeWatermarks(ctx, watermarkInterval)
 }
 
 // sweep is one call of Sweep.
@@ -71,7 +71,7 @@ type sweep struct {
 	now       int64     // the same, in milliseconds
 	low       bool      // disk space is short
 	listeners map[string][]string
-	lanes     []*managerScan
+	scans     []*managerScan
 	ended     int
 }
 
@@ -97,7 +97,7 @@ func newSweep(s *Store, now time.Time) *sweep {
 		if past := s.sweep.resumeAt(n); w.low && past.compare(l.seek) > 0 {
 			l.seek, l.stuck = past, int64(l.seek.at) // before it something stays where it is
 		}
-		w.lanes = append(w.lanes, l)
+		w.scans = append(w.scans, l)
 	}
 	return w
 }
@@ -106,7 +106,7 @@ func newSweep(s *Store, now time.Time) *sweep {
 func (w *sweep) next(n int) (part []due, err error) {
 	for len(part) < n {
 		var first *managerScan
-		for _, l := range w.lanes {
+		for _, l := range w.scans {
 			if err := w.fill(l, n); err != nil {
 				return nil, err
 			}
@@ -178,8 +178,8 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 			return err
 		}
 		for _, d := range stuck {
-			i := slices.IndexFunc(w.lanes, func(l *managerScan) bool { return l.n == d.n })
-			w.lanes[i].stuck = min(w.lanes[i].stuck, d.at)
+			i := slices.IndexFunc(w.scans, func(l *managerScan) bool { return l.n == d.n })
+			w.scans[i].stuck = min(w.scans[i].stuck, d.at)
 		}
 		w.ended += ended
 		part = part[done:]
@@ -189,7 +189,7 @@ func (w *sweep) work(ctx context.Context, part []due) error {
 
 // finish notes how far each manager was swept, and reports whether there is more.
 func (w *sweep) finish() (more bool, err error) {
-	for _, l := range w.lanes {
+	for _, l := range w.scans {
 		if err := w.fill(l, 1); err != nil {
 			return false, err
 		}
@@ -205,8 +205,8 @@ func (w *sweep) finish() (more bool, err error) {
 	return more, nil
 }
 
-// writeWatermarks writes the cursors that are that far behind.
-func (s *Store) writeCursors(ctx context.Context, behind time.Duration) error {
+// writeWatermarks writes the watermarks that are that far behind.
+func (s *Store) writeWatermarks(ctx context.Context, behind time.Duration) error {
 	all := s.sweep.unwritten(max(1, behind.Milliseconds()))
 	if len(all) == 0 {
 		return nil

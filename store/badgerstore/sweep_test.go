@@ -47,14 +47,14 @@ func swept(t *testing.T, s *Store, n int, want int, more bool) {
 	}
 }
 
-// The cursor on disk is where the sweep was, and is taken back with what is
+// The watermark on disk is where the sweep was, and is taken back with what is
 // filed before it: another process begins there.
-func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
+func TestTheWatermarkOnDiskIsBeforeEverything(t *testing.T) {
 	dir := t.TempDir()
 	s, clock := onClock(t, dir, 5, nil)
 	clock.Advance(time.Hour)
 	swept(t, s, 100, 5, false)
-	if err := s.writeCursors(t.Context(), 0); err != nil {
+	if err := s.writeWatermarks(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	n, _ := s.managers.number("shop")
@@ -65,7 +65,7 @@ func TestTheCursorOnDiskIsBeforeEverything(t *testing.T) {
 	clock.Advance(-50 * time.Minute)
 	begin(t, s, clock, keyOf(7))
 	consistent(t, s)
-	// What is filed in the very batch that writes the cursor.
+	// What is filed in the very batch that writes the watermark.
 	clock.Advance(45 * time.Minute)
 	swept(t, s, 100, 1, false)
 	clock.Advance(-45 * time.Minute)

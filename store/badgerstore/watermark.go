@@ -38,7 +38,7 @@ func (s *Store) loadWatermarks() error {
 	})
 }
 
-// begin returns where a sweep has to begin. A cursor beyond now, since the
+// begin returns where a sweep has to begin. A watermark beyond now, since the
 // clock was set back, counts as now.
 func (c *watermarks) begin(n number, now int64) int64 {
 	c.mu.Lock()
@@ -95,7 +95,7 @@ func (c *watermarks) lowWater() (at int64, ok bool) {
 	return at, len(c.of) > 0
 }
 
-// unwritten returns the managers whose cursor on disk is at least that far
+// unwritten returns the managers whose watermark on disk is at least that far
 // behind, in milliseconds.
 func (c *watermarks) unwritten(behind int64) (all []number) {
 	c.mu.Lock()
@@ -124,7 +124,7 @@ func (c *watermarks) wrote(filed, swept map[number]int64) {
 	}
 }
 
-// watermark returns a manager's cursor on disk, as the batch has it so far.
+// watermark returns a manager's watermark on disk, as the batch has it so far.
 func (b *batch) watermark(n number) int64 {
 	if at, ok := b.swept[n]; ok {
 		return at
@@ -137,7 +137,7 @@ func (b *batch) watermark(n number) int64 {
 	return 0
 }
 
-// writeWatermark stages a manager's cursor.
+// writeWatermark stages a manager's watermark.
 func (b *batch) writeWatermark(n number, at int64) error {
 	setIn(&b.swept, n, at)
 	return b.set(numberKey(nil, keySwept, n), uint64Value(at), 0)

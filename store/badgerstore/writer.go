@@ -236,7 +236,7 @@ func (s *Store) maintain() {
 			err = s.whileOpen(s.collect)
 		}
 		if err != nil {
-			s.log.Error("keeping up session store", zap.String("dir", s.opts.Dir), zap.Error(err))
+			s.log.Error("a background task of the session store failed; if this comes again, check disk and free space", zap.String("dir", s.opts.Dir), zap.Error(err))
 		}
 	}
 }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"errors"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +95,42 @@ func testSave(t *testing.T, r *rig) {
 			t.Fatalf("got %v", err)
 		}
 	})
+}
+
+// testConcurrentSaves: of the saves that expect one version, one happens.
+func testConcurrentSaves(t *testing.T, r *rig) {
+	const clients, rounds = 8, 25
+	key := keyOf("shop", 1)
+	r.create(key, "0")
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for done := 0; done < rounds; {
+				rec, err := r.store.Load(t.Context(), key)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, err := strconv.Atoi(string(rec.Data))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				err = r.store.Save(t.Context(), key, store.Write{Record: next(rec, strconv.Itoa(n+1))}, store.IfVersion(rec.Version))
+				switch {
+				case err == nil:
+					done++
+				case !errors.Is(err, store.ErrConflict):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := string(r.load(key).Data); got != strconv.Itoa(clients*rounds) {
+		t.Fatalf("%s saves were counted, want %d", got, clients*rounds)
+	}
 }
 
 func testDelete(t *testing.T, r *rig) {

@@ -83,6 +83,23 @@ func (m *machine) some(rt *rapid.T, key store.Key) store.Record {
 	return rapid.SampledFrom(m.known[key]).Draw(rt, "known record")
 }
 
+func (m *machine) principal(rt *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "alice", "bob"}).Draw(rt, "principal")
+}
+
+// write adds to a record what may be saved with it.
+func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
+	m.subscribe(rt)
+	w := store.Write{Record: rec}
+	if len(m.listeners) > 0 {
+		w.Events = []store.Event{{Kind: store.EventSaved, Keys: []string{rec.Version.String()}}}
+	}
+	if _, ok := store.As[store.Pager](m.real); ok && rapid.Bool().Draw(rt, "limited") {
+		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
+	}
+	return w
+}
+
 // both runs a call on the two and compares the outcome.
 func (m *machine) both(rt *rapid.T, call func(store.Store) error) {
 	want, got := call(m.model), call(m.real)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -29,10 +28,6 @@ func (m *machine) watch() {
 	}
 }
 
-func (m *machine) principal(rt *rapid.T) string {
-	return rapid.SampledFrom([]string{"", "alice", "bob"}).Draw(rt, "principal")
-}
-
 // subscribe has some of the listeners subscribe to saves and ends from now on.
 func (m *machine) subscribe(rt *rapid.T) {
 	told := make(map[subject][]string)
@@ -50,19 +45,6 @@ func (m *machine) subscribersOf(manager string, kind store.EventKind) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.told[subject{manager, kind}]
-}
-
-// write adds to a record what may be saved with it.
-func (m *machine) write(rt *rapid.T, rec store.Record) store.Write {
-	m.subscribe(rt)
-	w := store.Write{Record: rec}
-	if len(m.listeners) > 0 {
-		w.Events = []store.Event{{Kind: store.EventSaved, Keys: []string{rec.Version.String()}}}
-	}
-	if _, ok := store.As[store.Pager](m.real); ok && rapid.Bool().Draw(rt, "limited") {
-		w.Limit = store.Limit{Sessions: rapid.IntRange(1, 3).Draw(rt, "limit"), Evict: rapid.Bool().Draw(rt, "evict")}
-	}
-	return w
 }
 
 // sweep sweeps both to the end. Sessions of other runs may go, too.
@@ -142,7 +124,8 @@ func (m *machine) deliver(rt *rapid.T) {
 }
 
 func (m *machine) revive(rt *rapid.T) { m.withDead(rt, store.Outbox.RetryDeadLetter) }
-func (m *machine) bury(rt *rapid.T)   { m.withDead(rt, store.Outbox.DeleteDeadLetter) }
+
+func (m *machine) bury(rt *rapid.T) { m.withDead(rt, store.Outbox.DeleteDeadLetter) }
 
 func (m *machine) withDead(rt *rapid.T, do func(store.Outbox, context.Context, string) error) {
 	dead := m.dead(rt)
@@ -179,65 +162,4 @@ func (m *machine) dead(rt *rapid.T) [2][]store.Delivery {
 		dead, err := o.DeadLetters(m.t.Context(), "", 10_000)
 		return dead, time.Time{}, err
 	})
-}
-
-// checkAbilities compares what only some stores can show.
-func (m *machine) checkAbilities(rt *rapid.T) {
-	if _, ok := store.As[store.Observable](m.real); ok {
-		m.mu.Lock()
-		for _, ended := range [][]store.Ended{m.ended, m.realEnded} {
-			slices.SortFunc(ended, func(a, b store.Ended) int {
-				return cmp.Or(cmp.Compare(a.Key.Manager, b.Key.Manager), bytes.Compare(a.Key.ID[:], b.Key.ID[:]), cmp.Compare(a.Reason, b.Reason))
-			})
-		}
-		if !slices.Equal(m.ended, m.realEnded) {
-			rt.Fatalf("the model told of %v, the store of %v", m.ended, m.realEnded)
-		}
-		m.ended, m.realEnded = nil, nil
-		m.mu.Unlock()
-	}
-	if p, ok := store.As[store.Pager](m.real); ok {
-		m.checkPages(rt, p)
-	}
-	if c, ok := store.As[store.Counter](m.real); ok {
-		if want, got := m.counts(rt, m.model), m.counts(rt, c); !maps.Equal(want, got) {
-			rt.Fatalf("the model counts %v, the store %v", want, got)
-		}
-	}
-	if m.listeners != nil {
-		m.dead(rt)
-		for _, l := range m.listeners {
-			m.mail(rt, func(o store.Outbox) ([]store.Delivery, time.Time, error) { return o.Deliveries(m.t.Context(), l, 1000) })
-		}
-	}
-}
-
-func (m *machine) checkPages(rt *rapid.T, p store.Pager) {
-	for _, q := range []store.Query{{Order: store.ByCreated}, {Order: store.ByExpires}, {Order: store.ByCreated, Principal: "alice"}, {Order: store.ByExpires, Principal: "bob"}} {
-		for _, q.Manager = range m.managers {
-			q.Limit = 100
-			want, err1 := m.model.Page(m.t.Context(), q)
-			got, err2 := p.Page(m.t.Context(), q)
-			if err1 != nil || err2 != nil || got.Next != "" || !slices.EqualFunc(want.Sessions, got.Sessions, func(a, b store.Info) bool {
-				return a.ID == b.ID && a.Principal == b.Principal && a.Version == b.Version && a.Expires.UnixMilli() == b.Expires.UnixMilli()
-			}) {
-				rt.Fatalf("%+v: the model lists %v, %v; the store %v, %v", q, want, err1, got, err2)
-			}
-		}
-	}
-}
-
-// counts are those of this run that are not zero.
-func (m *machine) counts(rt *rapid.T, c store.Counter) map[string]int64 {
-	all, err := c.Counts(m.t.Context())
-	if err != nil {
-		rt.Fatal(err)
-	}
-	counts := make(map[string]int64)
-	for _, c := range all {
-		if c.Sessions != 0 && slices.Contains(m.managers, c.Manager) {
-			counts[c.Manager] = c.Sessions
-		}
-	}
-	return counts
 }
