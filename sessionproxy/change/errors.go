@@ -16,7 +16,7 @@ var (
 	ErrIfVersion = errors.New("the stored version is another one")
 	// ErrTooMuchRework: another request saved first, and the writes are too many
 	// to be made again on its data. It comes with ErrConflict.
-	ErrTooMuchRework = fmt.Errorf("the writes are more than %d bytes times steps, too many to be made again on newer data", MaxRework)
+	ErrTooMuchRework = fmt.Errorf("the writes are more than %d bytes times steps, too many to be made again on newer data", maxRework)
 	// ErrTooLarge: the data would exceed its maximum size.
 	ErrTooLarge = errors.New("session data is too large")
 	// ErrBadWrite: the write makes no sense for the stored data, such as an

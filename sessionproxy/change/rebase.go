@@ -7,10 +7,10 @@ import (
 	"github.com/sessionproxy/sessionproxy/sessionproxy/document"
 )
 
-// MaxRework bounds what the store's writer does to make the changes of one
+// maxRework bounds what the store's writer does to make the changes of one
 // commit again on newer data, in bytes of data times ops: all sessions wait
 // for that writer. It takes some milliseconds.
-const MaxRework = 8 << 20
+const maxRework = 8 << 20
 
 // MaxSteps is how many changes a request may stage: each is work for the
 // store's writer.
@@ -106,20 +106,20 @@ func fits(doc, before []byte, maxSize int) error {
 	return nil
 }
 
-// Rework is how much the writer would have to do on data of that size.
-func (c *Changes) Rework(size int) int { return size * c.Rewrites() }
+// rework is how much the writer would have to do on data of that size.
+func (c *Changes) rework(size int) int { return size * c.Rewrites() }
 
 // BoundRework makes the changes, made for shown, cheap to make again: it is
 // called before the writer is asked to. Ops that would take too long become
 // their difference to shown and the additions. JSON Patches cannot: their
 // conditions are lost, and such changes conflict with newer data.
 func (c *Changes) BoundRework(shown []byte, maxSize int) error {
-	if c.Rework(len(shown)) > MaxRework {
+	if c.rework(len(shown)) > maxRework {
 		if err := c.Squash(shown, maxSize); err != nil {
 			return err
 		}
 	}
-	if c.Rework(len(shown)) > MaxRework { // additions whose sums would be too large
+	if c.rework(len(shown)) > maxRework { // additions whose sums would be too large
 		return tooMuchRework()
 	}
 	if len(c.Ops) == 0 {

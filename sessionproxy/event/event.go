@@ -33,7 +33,7 @@ type Event struct {
 	Reason store.Reason
 	// Principal is the name of the signed-in user, or empty.
 	Principal string
-	// Keys names the top-level keys that an Save has set or removed.
+	// Keys names the top-level keys that a Save has set or removed.
 	// Their values are not in the event.
 	Keys []string
 	// Created and Expires are those of the session; zero for a rollback.

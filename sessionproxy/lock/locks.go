@@ -44,7 +44,7 @@ type Holder struct {
 
 type lockShard struct {
 	mu   sync.Mutex
-	held map[store.Key]*queue // mu protects map, lines and waiters
+	held map[store.Key]*queue // mu protects held, and each queue in it
 }
 
 // queue is one lock that is held, with its waiters.
@@ -173,17 +173,6 @@ func (l *Locks) Release(key store.Key) {
 	close(w.grant)
 }
 
-// Waiting returns how many requests queue for the lock of key, its holder not counted.
-func (l *Locks) Waiting(key store.Key) int {
-	s := l.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if held := s.held[key]; held != nil {
-		return held.waiters.Len()
-	}
-	return 0
-}
-
 // Len returns how many locks are held.
 func (l *Locks) Len() (n int) {
 	for i := range l.shards {
@@ -207,12 +196,4 @@ func (l *Locks) All() (all []Lock) {
 		s.mu.Unlock()
 	}
 	return all
-}
-
-// Held reports whether the lock of key is held.
-func (l *Locks) Held(key store.Key) bool {
-	s := l.shard(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.held[key] != nil
 }

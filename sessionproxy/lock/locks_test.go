@@ -30,7 +30,7 @@ func TestLocksAreHandedOverInOrder(t *testing.T) {
 			}()
 			synctest.Wait() // this one queues before the next comes
 		}
-		if n := l.Waiting(lockKey); n != 8 {
+		if n := l.waiting(lockKey); n != 8 {
 			t.Fatalf("%d wait, want 8", n)
 		}
 		l.Release(lockKey)
@@ -40,8 +40,8 @@ func TestLocksAreHandedOverInOrder(t *testing.T) {
 				t.Fatalf("order of hand-over: %v", order)
 			}
 		}
-		if len(order) != 8 || l.Held(lockKey) {
-			t.Fatalf("%d had their turn, held: %v", len(order), l.Held(lockKey))
+		if len(order) != 8 || l.isHeld(lockKey) {
+			t.Fatalf("%d had their turn, held: %v", len(order), l.isHeld(lockKey))
 		}
 	})
 }
@@ -75,7 +75,7 @@ func TestLocksRefuse(t *testing.T) {
 			if !errors.Is(err, ErrLocked) || time.Since(start) != 3*time.Second {
 				t.Fatalf("got %v after %v", err, time.Since(start))
 			}
-			if n := l.Waiting(lockKey); n != 0 {
+			if n := l.waiting(lockKey); n != 0 {
 				t.Fatalf("%d still wait", n)
 			}
 			l.Release(lockKey)
@@ -95,7 +95,7 @@ func TestLocksRefuse(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			l.Release(lockKey)
-			if l.Held(lockKey) {
+			if l.isHeld(lockKey) {
 				t.Fatal("the lock went to a client that had left")
 			}
 		})
@@ -120,7 +120,7 @@ func TestLocksAreNotLostWhenLeavingMeetsHandOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() { left <- l.Acquire(ctx, lockKey, Holder{}, time.Hour, 32) }()
-		for l.Waiting(lockKey) == 0 {
+		for l.waiting(lockKey) == 0 {
 			runtime.Gosched()
 		}
 		cancel() // it will leave, but does not yet know that
@@ -129,7 +129,7 @@ func TestLocksAreNotLostWhenLeavingMeetsHandOver(t *testing.T) {
 			l.Release(lockKey)
 		}
 		cancel()
-		if l.Held(lockKey) {
+		if l.isHeld(lockKey) {
 			t.Fatal("the lock is held by nobody")
 		}
 	}
@@ -170,7 +170,7 @@ func BenchmarkLockHandOver(b *testing.B) {
 			}
 		})
 	}
-	for l.Waiting(lockKey) < waiters {
+	for l.waiting(lockKey) < waiters {
 		runtime.Gosched()
 	}
 	released = time.Now()
@@ -180,4 +180,23 @@ func BenchmarkLockHandOver(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "median-ns")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+}
+
+// waiting returns how many requests queue for the lock of key, its holder not counted.
+func (l *Locks) waiting(key store.Key) int {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held := s.held[key]; held != nil {
+		return held.waiters.Len()
+	}
+	return 0
+}
+
+// isHeld reports whether the lock of key is held.
+func (l *Locks) isHeld(key store.Key) bool {
+	s := l.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[key] != nil
 }

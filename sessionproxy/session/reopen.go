@@ -116,7 +116,7 @@ func (s *Session) KeepAlive(ctx context.Context, active bool) (time.Duration, er
 	defer s.mu.Unlock()
 	st, _, err := s.m.provider.Acquire()
 	if err != nil {
-		return 0, unavailable("looking after session", err)
+		return 0, unavailable("keeping session alive", err)
 	}
 	defer s.m.provider.Release()
 	rec, err := st.Load(ctx, s.key)
@@ -129,7 +129,7 @@ func (s *Session) KeepAlive(ctx context.Context, active bool) (time.Duration, er
 	now := s.m.now()
 	if active && !s.readOnly && !s.passive && now.Sub(rec.Accessed) >= touchStep(&rec) {
 		if err := st.Touch(ctx, store.Touch{Key: s.key, Incarnation: rec.Incarnation, Accessed: now}); err != nil {
-			return 0, unavailable("looking after session", err)
+			return 0, unavailable("keeping session alive", err)
 		}
 		rec.Accessed = now
 	}

@@ -50,8 +50,8 @@ func TestReworkIsBounded(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, updater %v", name, updater), func(t *testing.T) {
 				bounded := change.Changes{Ops: slices.Clone(tc.changes.Ops)}
 				err := bounded.BoundRework([]byte(shown), 1<<20)
-				if rework := bounded.Rework(len(shown)); err != nil || rework > change.MaxRework {
-					t.Fatalf("the writer has %d of %d to do, %v", rework, change.MaxRework, err)
+				if rework := len(shown) * bounded.Rewrites(); err != nil || rework > 8<<20 {
+					t.Fatalf("the writer has %d of %d to do, %v", rework, 8<<20, err)
 				}
 				s := newHeard(t, updater, func(p *session.Policy) { p.MaxSize = 256 << 10 })
 				c := s.Begin(shown)

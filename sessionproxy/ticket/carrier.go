@@ -49,7 +49,7 @@ var (
 // Extract takes all cookies of the names out of a request, and returns the values
 // of its own.
 func (c *Cookie) Extract(h http.Header, secure bool, names Names) []string {
-	return Take(nil, h, c.NameOn(secure), names)
+	return take(h, c.NameOn(secure), names)
 }
 
 // Claims is true: a cookie of that name is meant for this proxy alone.

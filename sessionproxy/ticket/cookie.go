@@ -85,7 +85,7 @@ func (c *Cookie) NameOn(secure bool) string {
 }
 
 // Names returns every name that the cookie can have.
-func (c *Cookie) Names() Names { return NewNames(c.NameOn(false), c.NameOn(true)) }
+func (c *Cookie) Names() Names { return newNames(c.NameOn(false), c.NameOn(true)) }
 
 // Set adds the cookie to a response, and forbids to store that response. A
 // lifetime counts only if the cookie persists; it is rounded up to seconds.

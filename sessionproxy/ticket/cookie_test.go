@@ -117,7 +117,7 @@ func TestTake(t *testing.T) {
 		{"only a name", []string{"s; ;; =s"}, false, []string{""}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Take(nil, http.Header{"Cookie": tc.lines}, c.NameOn(tc.secure), Names{}); !slices.Equal(got, tc.want) {
+			if got := take(http.Header{"Cookie": tc.lines}, c.NameOn(tc.secure), Names{}); !slices.Equal(got, tc.want) {
 				t.Fatalf("got %q", got)
 			}
 		})
@@ -127,14 +127,14 @@ func TestTake(t *testing.T) {
 		for i := range 5000 {
 			fmt.Fprintf(&b, "s=%d;", i)
 		}
-		if got := Take(nil, http.Header{"Cookie": {b.String()}}, "s", Names{}); len(got) != maxValues {
+		if got := take(http.Header{"Cookie": {b.String()}}, "s", Names{}); len(got) != maxValues {
 			t.Fatalf("%d values", len(got))
 		}
 	})
 }
 
 func TestStrip(t *testing.T) {
-	names := NewNames("s", "__Host-s")
+	names := newNames("s", "__Host-s")
 	for _, tc := range []struct {
 		name        string
 		lines, want []string
@@ -167,15 +167,15 @@ func TestStrip(t *testing.T) {
 func TestStripSet(t *testing.T) {
 	r := ring(t, NewKey())
 	h := http.Header{"Set-Cookie": {"a=b", "s=v; Path=/", " S =v", "ss=v", "s"}}
-	if n, own := StripSet(h, NewNames("s"), r); n != 3 || !slices.Equal(own, []string{"s", "s", "s"}) || !slices.Equal(h["Set-Cookie"], []string{"a=b", "ss=v"}) {
+	if n, own := StripSet(h, newNames("s"), r); n != 3 || !slices.Equal(own, []string{"s", "s", "s"}) || !slices.Equal(h["Set-Cookie"], []string{"a=b", "ss=v"}) {
 		t.Fatalf("%d removed, left %q", n, h["Set-Cookie"])
 	}
 	h = http.Header{"Set-Cookie": {"s=v"}}
-	if StripSet(h, NewNames("s"), r); h["Set-Cookie"] != nil {
+	if StripSet(h, newNames("s"), r); h["Set-Cookie"] != nil {
 		t.Fatal("an empty header is left")
 	}
 	h = http.Header{"Set-Cookie": {"other=" + r.Sign("cart", New()) + "; Path=/", "other=" + ring(t, NewKey()).Sign("cart", New())}}
-	if n, own := StripSet(h, NewNames("s"), r); n != 1 || own != nil || len(h["Set-Cookie"]) != 1 {
+	if n, own := StripSet(h, newNames("s"), r); n != 1 || own != nil || len(h["Set-Cookie"]) != 1 {
 		t.Fatalf("%d removed, left %q", n, h["Set-Cookie"])
 	}
 }
@@ -187,7 +187,7 @@ func FuzzStrip(f *testing.F) {
 	f.Add("s=v;s;=s; S=v")
 	f.Add("a=\"s=v; s=w\"; s=x,s=y")
 	f.Fuzz(func(t *testing.T, line string) {
-		names := NewNames("s", "__Host-s")
+		names := newNames("s", "__Host-s")
 		before := (&http.Request{Header: http.Header{"Cookie": {line}}}).Cookies()
 		h := http.Header{"Cookie": {line}}
 		Strip(h, names)
@@ -208,16 +208,16 @@ func FuzzStrip(f *testing.F) {
 	})
 }
 
-// What Go's reader finds under the name, Take finds too, and what is left is
+// What Go's reader finds under the name, take finds too, and what is left is
 // what Strip leaves.
 func FuzzTake(f *testing.F) {
 	f.Add("a=b; s=v; c=d")
 	f.Add("s=v; s=\"w\";s=x,y")
 	f.Fuzz(func(t *testing.T, line string) {
-		names := NewNames("s", "__Host-s")
+		names := newNames("s", "__Host-s")
 		h, stripped := http.Header{"Cookie": {line}}, http.Header{"Cookie": {line}}
 		cookies := (&http.Request{Header: h}).CookiesNamed("s")
-		values := Take(nil, h, "s", names)
+		values := take(h, "s", names)
 		if Strip(stripped, names); !slices.Equal(h["Cookie"], stripped["Cookie"]) {
 			t.Fatalf("%q became %q, not %q", line, h["Cookie"], stripped["Cookie"])
 		}
@@ -231,7 +231,7 @@ func FuzzTake(f *testing.F) {
 }
 
 func BenchmarkStrip(b *testing.B) {
-	names := NewNames("shop_ticket", "__Host-shop_ticket", "cart_ticket")
+	names := newNames("shop_ticket", "__Host-shop_ticket", "cart_ticket")
 	line := "theme=dark; shop_ticket=" + strings.Repeat("x", Len) + "; lang=en"
 	b.ReportAllocs()
 	for b.Loop() {

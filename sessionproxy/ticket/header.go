@@ -79,7 +79,7 @@ func addValue(values []string, value string) []string {
 }
 
 // Names returns the name of the header.
-func (c *Header) Names() Names { return NewNames().WithHeaders(c.Name) }
+func (c *Header) Names() Names { return newNames().WithHeaders(c.Name) }
 
 // Claims is true for all but the empty value, by which a client asks for a ticket.
 func (c *Header) Claims(_ *Ring, value string) bool { return value != "" }
@@ -98,7 +98,7 @@ func (c *Header) NeedsRenewal() bool { return false }
 // WithHeaders returns the set with names of headers that carry tickets, in
 // canonical form.
 func (n Names) WithHeaders(names ...string) Names {
-	n.headers = NewNames(names...).names
+	n.headers = newNames(names...).names
 	return n
 }
 

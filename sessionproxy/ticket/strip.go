@@ -13,8 +13,8 @@ type Names struct {
 	headers []string // in canonical form
 }
 
-// NewNames returns the set of the cookie names given.
-func NewNames(names ...string) Names {
+// newNames returns the set of the cookie names given.
+func newNames(names ...string) Names {
 	var n Names
 	for _, name := range names {
 		if !slices.Contains(n.names, name) {
@@ -29,7 +29,7 @@ func (n Names) Cookies() []string { return slices.Clone(n.names) }
 
 // With returns the set with all names of another one.
 func (n Names) With(o Names) Names {
-	return NewNames(append(n.Cookies(), o.names...)...).WithHeaders(append(slices.Clone(n.headers), o.headers...)...)
+	return newNames(append(n.Cookies(), o.names...)...).WithHeaders(append(slices.Clone(n.headers), o.headers...)...)
 }
 
 // Has reports whether the set holds the cookie name. Case is ignored: it matters to
@@ -49,20 +49,20 @@ func (n Names) own(name string) string {
 // maxValues bounds what a client can make us compare: no browser comes near.
 const maxValues = 512
 
-// Take is Strip, and appends to dst the values of the cookies whose name is
+// take is Strip, and returns the values of the cookies whose name is
 // exactly that one, in order, each value once. They are ours whether or not
 // the name is among names. Nothing is decoded: a ticket needs no quotes or
 // escapes.
-func Take(dst []string, h http.Header, name string, names Names) []string {
+func take(h http.Header, name string, names Names) (values []string) {
 	strip(h, func(pair string) bool {
 		got, value, _ := strings.Cut(pair, "=")
 		if got = trim(got); got != name {
 			return names.Has(got)
 		}
-		dst = addOnce(dst, trim(value))
+		values = addOnce(values, trim(value))
 		return true
 	})
-	return dst
+	return values
 }
 
 func addOnce(values []string, value string) []string {
