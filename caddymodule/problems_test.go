@@ -146,7 +146,7 @@ func TestTheLogNamesTheRequestOfAProblem(t *testing.T) {
 		t.Errorf("the access log and the problem have the ids %q", uuids)
 	}
 	for line := range strings.Lines(string(text)) {
-		if !strings.Contains(line, "session problem") {
+		if !strings.Contains(line, "a request failed because of its session") {
 			continue
 		}
 		for _, want := range []string{`"level":"warn"`, `"method":"GET"`, `"path":"/login"`, `"manager":"shop"`, `expected a JSON string such as`} {

@@ -27,6 +27,7 @@ func init() {
 //	GET    /sessions/managers/{m}/sessions/{id}   one session; its data with data=true, if `admin_data on`
 //	DELETE /sessions/managers/{m}/sessions/{id}   ends one session
 //	GET    /sessions/locks                        the locks that are held, the oldest first
+//	GET    /sessions/health                       whether the store can be written to
 //	GET    /sessions/stats                        what store, managers and listeners count
 //	GET    /sessions/dead-letters                 what listeners could not be told: limit, cursor
 //	POST   /sessions/dead-letters/{id}/retry      tries to tell it again

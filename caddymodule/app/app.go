@@ -72,7 +72,7 @@ type App struct {
 	audited  func()                  // ends the use of auditor; nil before Start
 	auditor  *zap.Logger
 	events   *runtime.Emitter
-	unhear   func() // ends the subscriptions; nil before Start
+	unlisten func() // ends the subscriptions and the sweep; nil before Start
 }
 
 const defaultSweepInterval, leastSweepInterval = caddy.Duration(delivery.DefaultSweepInterval), caddy.Duration(time.Second)

@@ -21,7 +21,7 @@ type Registry struct {
 	managers map[string]Registration                 // by id
 	cookies  map[string]Registration                 // by each name that a ticket cookie can have, in lower case: some apps ignore case
 	headers  map[string]Registration                 // by each name of a header that carries a ticket, in canonical form
-	hearers  map[string][]event.Subscription         // by manager, of those whose listeners are loaded
+	loaded   map[string][]event.Subscription         // by manager, of those whose listeners are loaded
 	built    map[string]*session.Manager             // by id
 	unknown  map[string][]string                     // names of cookies, by manager: see NoteUnknownCookie
 	carrying atomic.Pointer[map[string]Registration] // headers, as of the last add
@@ -40,7 +40,7 @@ type Registration struct {
 func NewRegistry() *Registry {
 	r := &Registry{
 		managers: make(map[string]Registration), cookies: make(map[string]Registration), headers: make(map[string]Registration),
-		hearers: make(map[string][]event.Subscription), built: make(map[string]*session.Manager), unknown: make(map[string][]string),
+		loaded: make(map[string][]event.Subscription), built: make(map[string]*session.Manager), unknown: make(map[string][]string),
 	}
 	r.carrying.Store(&map[string]Registration{})
 	return r
@@ -88,14 +88,14 @@ func (r *Registry) Add(n Registration) error {
 func (r *Registry) Subscribe(manager string, load func() ([]event.Subscription, error)) ([]event.Subscription, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if subs, ok := r.hearers[manager]; ok {
+	if subs, ok := r.loaded[manager]; ok {
 		return subs, nil
 	}
 	subs, err := load()
 	if err != nil {
 		return nil, err
 	}
-	r.hearers[manager] = subs
+	r.loaded[manager] = subs
 	return subs, nil
 }
 
@@ -103,7 +103,7 @@ func (r *Registry) Subscribe(manager string, load func() ([]event.Subscription, 
 func (r *Registry) subscriptions() map[string][]event.Subscription {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return maps.Clone(r.hearers)
+	return maps.Clone(r.loaded)
 }
 
 // AddBuilt notes the manager that a registration led to.

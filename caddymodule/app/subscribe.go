@@ -15,7 +15,7 @@ func (a *App) subscribe(db *runtime.PooledStore) error {
 	}
 	unsweep := db.Delivery.SweepEvery(time.Duration(a.SweepInterval))
 	unlisten := db.Node.Subscriptions.Add(a.managers.subscriptions())
-	a.unhear = func() {
+	a.unlisten = func() {
 		unlisten()
 		unsweep()
 	}
@@ -23,10 +23,10 @@ func (a *App) subscribe(db *runtime.PooledStore) error {
 	return nil
 }
 
-// unsubscribe ends what hear has begun. Idempotent.
+// unsubscribe ends what subscribe has begun. Idempotent.
 func (a *App) unsubscribe() {
-	if a.unhear != nil {
-		a.unhear()
+	if a.unlisten != nil {
+		a.unlisten()
 	}
 	if a.events != nil {
 		a.events.Stop()

@@ -95,7 +95,7 @@ type Handler struct {
 	replay   caddyhttp.MatcherSets
 	passive  caddyhttp.MatcherSets
 	login    caddyhttp.MatcherSets
-	hearers  []event.Subscription
+	subs     []event.Subscription
 	serve    *sessionproxy.Handler
 	exposed  bool                    // a ticket may travel over a clear connection
 	warnOnce *sync.Once              // about one that does
@@ -167,7 +167,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	h.warnOfLogs(ctx)
 	// Of the handlers of one manager, which all say the same, the first one
 	// loads the listeners.
-	h.hearers, err = h.app.Registry().Subscribe(h.Manager, func() ([]event.Subscription, error) { return h.loadListeners(ctx) })
+	h.subs, err = h.app.Registry().Subscribe(h.Manager, func() ([]event.Subscription, error) { return h.loadListeners(ctx) })
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func loadMatchers(ctx caddy.Context, of any, field string, into *caddyhttp.Match
 // build makes the runtime from what the configuration comes to.
 func (h *Handler) build(s *settings) error {
 	manager, err := session.NewManager(h.Manager, s.policy, session.Options{
-		Provider: h.app.Provider(), NewCredential: sessionproxy.CredentialSource(h.Manager), Listeners: h.hearers,
+		Provider: h.app.Provider(), NewCredential: sessionproxy.CredentialSource(h.Manager), Listeners: h.subs,
 		Trace: runtime.Metrics().Trace(h.Manager, spans(h.Manager)),
 	})
 	if err != nil {

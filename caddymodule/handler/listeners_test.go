@@ -43,11 +43,11 @@ func (h *hearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// hearers counts the listeners that were provisioned.
-var hearers atomic.Int64
+// provisioned counts the listeners that were provisioned.
+var provisioned atomic.Int64
 
 func (*hearer) Provision(caddy.Context) error {
-	hearers.Add(1)
+	provisioned.Add(1)
 	return nil
 }
 
@@ -68,18 +68,18 @@ func openStore(key string) *runtime.PooledStore {
 
 // listening returns the listeners, with the kinds of events that they subscribe to.
 func listening(db *runtime.PooledStore) map[string][]event.Kind {
-	who := make(map[string][]event.Kind)
+	all := make(map[string][]event.Kind)
 	for name, s := range db.Node.Subscriptions.All() {
-		who[name] = s.Kinds
+		all[name] = s.Kinds
 	}
-	return who
+	return all
 }
 
 func TestListenersOfAConfiguration(t *testing.T) {
 	s := caddytest.NewSite(t)
 	_, line := caddytest.NewMemory(t, time.Now)
 	upstream := "reverse_proxy " + caddytest.App(t, caddytest.Writer)
-	before := hearers.Load()
+	before := provisioned.Load()
 	shop := "session shop {\nlistener hearer delete\nlistener remove_files uploads {\nroot /uploads\n}\nlistener hearer create save\n}\n"
 	s.Load(s.Config(line, "", "handle /cart/* {\n"+shop+upstream+"\n}\nhandle /a/* {\nsession admin {\nlistener hearer rollback\n}\n"+upstream+"\n}\nhandle {\n"+shop+upstream+"\n}"))
 	db := openStore("prepared:" + t.Name())
@@ -90,7 +90,7 @@ func TestListenersOfAConfiguration(t *testing.T) {
 		t.Errorf("listening are %v, want %v", got, want)
 	}
 
-	if n := hearers.Load() - before; n != 3 { // two of the shop, in both of its places, and one of the admin
+	if n := provisioned.Load() - before; n != 3 { // two of the shop, in both of its places, and one of the admin
 		t.Errorf("%d listeners were loaded, want 3", n)
 	}
 

@@ -94,7 +94,7 @@ func bodyError(err error) error {
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, info *requestInfo, p *sessionproxy.Problem) error {
 	info.problem = p.Type
 	cloneVars(r) // what follows may set one: the request's id, an error route
-	if c := h.logger.Check(problemLevel(p), "session problem"); c != nil {
+	if c := h.logger.Check(problemLevel(p), "a request failed because of its session"); c != nil {
 		c.Write(zap.String("manager", h.Manager), zap.String("session_id", p.SessionID),
 			zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.String("uuid", requestID(r)),
 			zap.String("type", p.Type), zap.Int("status", p.Status), zap.Error(p))
@@ -225,7 +225,8 @@ func (h *Handler) warnOfWithheld(size int) {
 func (h *Handler) matches(r *http.Request, option string, sets caddyhttp.MatcherSets, failing bool) bool {
 	match, err := sets.AnyMatchWithError(r)
 	if err != nil {
-		h.logger.Error("matching "+option, zap.String("manager", h.Manager), zap.Error(err))
+		h.logger.Error("a matcher of a session option failed: correct it; counts_as_match says how it was taken", zap.String("manager", h.Manager),
+			zap.String("option", option), zap.Bool("counts_as_match", failing), zap.Error(err))
 		return failing
 	}
 	return match

@@ -37,7 +37,7 @@ func (h *Handler) resolve() (*settings, error) {
 	if _, err := session.NewManager(h.Manager, s.policy, options); err != nil {
 		return nil, err
 	}
-	if s.carriers, err = s.handler.Ticket.carriage(); err != nil {
+	if s.carriers, err = s.handler.Ticket.carriers(); err != nil {
 		return nil, err
 	}
 	if s.cookies, err = s.handler.Cookies.rules(); err != nil {

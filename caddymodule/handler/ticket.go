@@ -107,9 +107,9 @@ type carriers struct {
 	exposed  bool // a ticket may travel over a clear connection
 }
 
-// carriage translates the configuration, defaults included, and refuses what
+// carriers translates the configuration, defaults included, and refuses what
 // weakens security.
-func (t *Ticket) carriage() (c carriers, err error) {
+func (t *Ticket) carriers() (c carriers, err error) {
 	if t.Cookie != nil {
 		cookie, err := t.Cookie.translate()
 		if err != nil {

@@ -27,7 +27,7 @@ func init() {
 // or a device is refused, for good. Neither logs nor errors tell names.
 type RemoveFiles struct {
 	// Path is where the data names the files: names and indexes with dots
-	// between, as in the placeholder `{http.session.Apply.<path>}`, where `*`
+	// between, as in the placeholder `{http.session.data.<path>}`, where `*`
 	// stands for every member or element. It leads to strings, or to arrays
 	// of strings; null names no file. `upload`, `uploads`, `forms.*.files`
 	// and `files.*.path` are paths. Required.

@@ -14,33 +14,33 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(new(MemoryStore))
+	caddy.RegisterModule(new(Store))
 }
 
-// MemoryStore keeps sessions in the memory of the process, for development.
+// Store keeps sessions in the memory of the process, for development.
 // They survive a reload, and are lost with the process. Nothing bounds their
 // number but their timeouts.
-type MemoryStore struct{}
+type Store struct{}
 
 // CaddyModule returns the Caddy module information.
-func (*MemoryStore) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: runtime.StoreNamespace + ".memory", New: func() caddy.Module { return new(MemoryStore) }}
+func (*Store) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: runtime.StoreNamespace + ".memory", New: func() caddy.Module { return new(Store) }}
 }
 
 // PoolKey is the engine: a process has one such store.
-func (*MemoryStore) PoolKey() string { return "memory" }
+func (*Store) PoolKey() string { return "memory" }
 
 // Open returns an empty store.
-func (*MemoryStore) Open(logger *zap.Logger) (runtime.OpenStore, error) {
+func (*Store) Open(logger *zap.Logger) (runtime.OpenStore, error) {
 	logger.Warn("sessions are kept in memory, for development: they are lost when this process ends; `store badger` keeps them")
 	st := memstore.New(time.Now)
 	st.NumberFrom(time.Now().UnixMicro())
 	return st, nil
 }
 
-// CompatibleWith allows every other MemoryStore: there are no options.
-func (*MemoryStore) CompatibleWith(other runtime.StoreProvider) error {
-	if _, ok := other.(*MemoryStore); !ok {
+// CompatibleWith allows every other one: there are no options.
+func (*Store) CompatibleWith(other runtime.StoreProvider) error {
+	if _, ok := other.(*Store); !ok {
 		return errors.New("the session store in memory was opened by another module; restart the server to change it")
 	}
 	return nil
@@ -50,7 +50,7 @@ func (*MemoryStore) CompatibleWith(other runtime.StoreProvider) error {
 // nothing may follow:
 //
 //	memory
-func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (*Store) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the engine's name
 	if d.NextArg() {
 		return d.ArgErr()
@@ -60,6 +60,6 @@ func (*MemoryStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Interface guards.
 var (
-	_ runtime.StoreProvider = (*MemoryStore)(nil)
-	_ caddyfile.Unmarshaler = (*MemoryStore)(nil)
+	_ runtime.StoreProvider = (*Store)(nil)
+	_ caddyfile.Unmarshaler = (*Store)(nil)
 )
