@@ -225,7 +225,12 @@ func TestConfigurationsAdapt(t *testing.T) {
 	files := append(blocks(t, "caddyfile"), block{page: "../Caddyfile.example", text: read(t, "../Caddyfile.example")})
 	for _, b := range files {
 		p := &proxy{t: t, dir: t.TempDir()}
-		text := strings.NewReplacer("{env.HOOK_SECRET}", hookSecret, "{$LB_SECRET}", "pins-visitors", "/var/log/caddy/", p.dir+"/").Replace(b.text)
+		text := strings.NewReplacer("{env.HOOK_SECRET}", hookSecret, "{$LB_SECRET}", "pins-visitors", "/var/log/caddy/", p.dir+"/", "/run/secrets/", p.dir+"/").Replace(b.text)
+		for name, secret := range map[string]string{"redis": "s3cret", "ticket_key": strings.Repeat("0f", 32)} {
+			if err := os.WriteFile(filepath.Join(p.dir, name), []byte(secret), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		p.configure(text)
 		if out, err := p.command("validate", "--config", "Caddyfile"); err != nil {
 			t.Errorf("%s: %v\n%s\n%s", b.page, err, out, b.text)
