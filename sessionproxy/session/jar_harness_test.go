@@ -30,8 +30,16 @@ type jarSite struct {
 // countingStore counts saves, but for those that the store's writer plans.
 type countingStore struct {
 	store.Store
-	saves int
-	fails bool
+	saves    int
+	fails    bool
+	onDelete func() // before it
+}
+
+func (c *countingStore) Delete(ctx context.Context, key store.Key, reason store.Reason) error {
+	if c.onDelete != nil {
+		c.onDelete()
+	}
+	return c.Store.Delete(ctx, key, reason)
 }
 
 func (c *countingStore) Save(ctx context.Context, key store.Key, w store.Write, cond store.Condition) error {

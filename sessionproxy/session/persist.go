@@ -67,8 +67,7 @@ func (s *Session) confirm(ctx context.Context, c change.Changes, p commitPlan) (
 	return p, nil
 }
 
-// errNothingLeft says that newer data already is what the changes ask for, or
-// that the session ends.
+// errNothingLeft says that newer data already is what the changes ask for.
 var errNothingLeft = errors.New("nothing left to change")
 
 // replan plans the changes again for what is stored now, and carries that out
@@ -83,11 +82,11 @@ func (s *Session) replan(ctx context.Context, changes change.Changes, first comm
 	if errors.Is(err, store.ErrUnknown) && first.step == stepMinor { // finds it done, or does it
 		p, err = s.replanOnce(ctx, c)
 	}
-	if errors.Is(err, errNothingLeft) {
-		if err = nil; p.step == stepEnd {
-			err = s.destroy(ctx)
-		}
-		return p, err
+	switch {
+	case errors.Is(err, errNothingLeft):
+		return p, nil
+	case err == nil && p.step == stepEnd:
+		return p, s.destroy(ctx)
 	}
 	return p, saveError(err)
 }
@@ -98,10 +97,14 @@ func (s *Session) replanOnce(ctx context.Context, c *change.Changes) (commitPlan
 	var p commitPlan
 	var before []byte // the data that it replaces
 	rec, err := s.update(ctx, func(current store.Record) (w store.Write, err error) {
-		if p, err = s.plan(c, &current); err == nil && p.step != stepMinor && p.step != stepSave {
+		p, err = s.plan(c, &current)
+		switch before = current.Data; {
+		case err != nil:
+		case p.step == stepNone:
 			err = errNothingLeft
+		case p.step == stepEnd:
+			p.close()
 		}
-		before = current.Data
 		return p.Write, err
 	})
 	switch {
@@ -121,6 +124,14 @@ func (s *Session) replanOnce(ctx context.Context, c *change.Changes) (commitPlan
 	p.Record = rec
 	p.overwrote = p.step == stepSave && p.reapplied && c.Overwrites(s.rec.Data, before, s.m.policy.MaxSize)
 	return p, nil
+}
+
+// close keeps out every other request until the session has ended: a deletion
+// is unconditional, and would take what they save in between. Its ticket is
+// one that no browser has.
+func (p *commitPlan) close() {
+	replaceTicket(&p.Record, newNonce(), p.at)
+	p.Version = p.Version.Next()
 }
 
 func (s *Session) update(ctx context.Context, change func(store.Record) (store.Write, error)) (store.Record, error) {
