@@ -23,9 +23,8 @@ func TestWokenByAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	woken(t, "the beginning of the subscription", filed)
 	end(1)
-	woken(t, "a delete", filed)
+	woken(t, "a delete", filed) // or the beginning of the subscription, if that comes later
 	due, _, err := other.Deliveries(t.Context(), "hook", 10)
 	if err != nil || len(due) != 1 || string(due[0].Data) != "x" {
 		t.Fatalf("got %+v, %v", due, err)

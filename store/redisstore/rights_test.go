@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproxy/sessionproxy/internal/redistest"
+	"github.com/sessionproxy/sessionproxy/store"
 	"github.com/sessionproxy/sessionproxy/store/redisstore"
 	"github.com/sessionproxy/sessionproxy/store/storetest"
 )
@@ -29,7 +30,13 @@ func TestRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, redisstore.Options{Address: srv.Address, Username: "sessions", Password: "password"})
-	woken(t, "the beginning of the subscription", s.Filed("hook"))
+	filed := s.Filed("hook")
+	create(t, s, keyOf("shop", 1), "x")
+	s.Subscribe(toHook)
+	if err := s.Delete(t.Context(), keyOf("shop", 1), store.Revoked); err != nil {
+		t.Fatal(err)
+	}
+	woken(t, "a delete", filed)
 	storetest.Run(t, storetest.Engine{Volatile: true, Open: func(t *testing.T, _ string, now func() time.Time) storetest.Closer {
 		if err := c.Do(t.Context(), c.B().Flushdb().Build()).Error(); err != nil {
 			t.Fatal(err)
